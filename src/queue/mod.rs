@@ -4,7 +4,7 @@
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
-//!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`)
+//!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
 //!
@@ -26,6 +26,8 @@ mod handler;
 mod info;
 mod job;
 mod logs;
+#[cfg(feature = "cli")]
+pub(crate) mod process;
 mod runs;
 pub(crate) mod secrets;
 mod start;

@@ -22,8 +22,8 @@ use crate::worker::{self, Options, Until};
 /// Settings of a worker, see [`Queue::worker`].
 #[must_use = "no worker runs until it is started"]
 pub struct WorkerBuilder {
-    queue: Queue,
-    options: Options,
+    pub(super) queue: Queue,
+    pub(super) options: Options,
 }
 
 impl Queue {
@@ -110,16 +110,19 @@ impl WorkerBuilder {
             let remedy = "call tenure::init() first in main, or name a program that does with helper()";
             return Err(Error::Invalid(format!("this program cannot be started again as a spawner; {remedy}")));
         }
-        let store = &self.queue.store;
-        let options =
-            StoreOptions { durability: store.durability(), clock: store.clock().clone(), ..StoreOptions::new(Role::Worker) };
-        let worker = worker::Worker::start(store, options, self.options)?;
+        let options = self.store_options();
+        let worker = worker::Worker::start(&self.queue.store, options, self.options)?;
         let (orders, ordered) = unbounded();
         let thread = std::thread::Builder::new()
             .name("worker".into())
             .spawn(move || worker.wait(&ordered))
             .map_err(|e| Error::io("starting the worker's thread", e))?;
         Ok(Worker { orders, thread: Some(thread) })
+    }
+
+    /// Returns how the worker opens the file: as the queue does.
+    pub(super) fn store_options(&self) -> StoreOptions {
+        StoreOptions { role: Role::Worker, allow_older: false, ..self.queue.store.options().clone() }
     }
 }
 
@@ -190,12 +193,19 @@ impl Worker {
         }
         let thread = self.thread.take().ok_or_else(|| Error::Internal("a worker was ended twice".into()))?;
         let summary = thread.join().map_err(|_| Error::Internal("the worker's thread panicked".into()))??;
-        let ended = match summary.ended {
-            worker::Ended::Fatal(why) => return Err(Error::File(why)),
-            worker::Ended::Idle => Ended::Idle,
-            worker::Ended::Asked | worker::Ended::Yielded => Ended::Stopped,
-        };
-        Ok(Summary { ended, left_running: summary.left_running })
+        Ok(Summary { ended: why_ended(summary.ended)?, left_running: summary.left_running })
+    }
+}
+
+/// Returns why a worker ended.
+///
+/// # Errors
+/// The file cannot be trusted any more.
+pub(super) fn why_ended(ended: worker::Ended) -> Result<Ended> {
+    match ended {
+        worker::Ended::Fatal(why) => Err(Error::File(why)),
+        worker::Ended::Idle => Ok(Ended::Idle),
+        worker::Ended::Asked | worker::Ended::Yielded => Ok(Ended::Stopped),
     }
 }
 

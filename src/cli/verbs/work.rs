@@ -1,6 +1,13 @@
 //! `tenure work`: runs the worker.
+//!
+//! The worker itself is the facade's (`queue::process`). What is left here belongs to a program
+//! with a terminal and a person: signals become orders before anything of the worker exists, so
+//! that one that comes while it starts does not end it half-way, and INT means more at a terminal
+//! than elsewhere; settings and options become those of the worker; messages at the start and at
+//! the end. A program that embeds a worker has its own of each.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
@@ -12,18 +19,11 @@ use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::cli::worker_options;
 use crate::config::OnTerm;
-use crate::error::Error;
 use crate::error::{Result, exit};
 use crate::host::surroundings;
-use crate::place::Place;
-use crate::run::shutdown::EndRuns;
-use crate::store::claim::Scope;
-use crate::store::{Role, Store, read, resource};
+use crate::queue::{Ended, Queue, process};
 use crate::units;
-use crate::worker::{self, Ended, Options, Until, Worker, signals};
-
-/// Interval between two checks of runs that are being ended, in milliseconds.
-const END_LOOK_MS: u64 = 20;
+use crate::worker::{OnTerm as Told, signals};
 
 /// Headings of the options in the help.
 const WHICH: &str = "Which jobs it runs";
@@ -93,93 +93,78 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
 /// # Errors
 /// There is a worker already, or the file cannot be used.
 fn work(face: &Face, args: &Args) -> Result<u8> {
-    let until = match (args.until_idle, args.until_empty) {
-        (true, _) => Until::Idle,
-        (_, true) => Until::Empty,
-        _ => Until::Stopped,
-    };
     if (args.until_idle || args.until_empty) && idle::wait(face, &args.queue, args.until_empty)? {
-        return tell_who_waits(&face.reader()?);
+        return tell_who_waits(&face.queue()?);
     }
-    let scope = Scope { queues: args.queue.clone(), only: None };
-    let defaults = worker_options::options(face);
-    let options = Options { until, scope, tick_ms: args.tick.unwrap_or(defaults.tick_ms), ..defaults };
+    let until_stopped = !args.until_idle && !args.until_empty;
+    let options = worker_options::options(face);
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
-    let drains = options.on_term == Some(worker::OnTerm::Drain);
+    let drains = options.on_term == Some(Told::Drain);
     let _listening = signals::listen(drains, std::io::stdin().is_terminal(), orders)?;
-    let client = face.before_worker()?;
-    let (place, slots) = (client.place().clone(), options.slots);
-    let Some(worker) = Worker::start_heeding(&client, face.options(Role::Worker), options, &ordered)? else {
-        return Ok(exit::OK);
-    };
-    drop(client);
-    let db = place.db().display();
-    log::info!("the worker of {db} has started, {slots} slots");
-    if std::io::stdin().is_terminal() && until == Until::Stopped {
-        face::say(&format!("the worker of {db} runs, {slots} slots; interrupt to let the jobs end, and again to cancel them"));
+    let slots = options.slots;
+    let mut worker = Queue::of(&face.before_worker()?).worker().options(options).queues(args.queue.clone());
+    if args.until_idle {
+        worker = worker.until_idle();
+    } else if args.until_empty {
+        worker = worker.until_empty();
     }
-    let store = worker.store().clone();
-    let summary = worker.wait(&ordered)?;
-    if summary.left_running > 0 {
-        let left = i64::try_from(summary.left_running).unwrap_or(i64::MAX);
-        face::say(&match summary.nothing_survives {
+    if let Some(ms) = args.tick {
+        worker = worker.tick(Duration::from_millis(ms));
+    }
+    let started = |db: &Path| {
+        let db = db.display();
+        log::info!("the worker of {db} has started, {slots} slots");
+        if std::io::stdin().is_terminal() && until_stopped {
+            face::say(&format!(
+                "the worker of {db} runs, {slots} slots; interrupt to let the jobs end, and again to cancel them"
+            ));
+        }
+    };
+    let Some(finished) = worker.run(&ordered, started)? else { return Ok(exit::OK) };
+    if finished.left_running > 0 {
+        let left = i64::try_from(finished.left_running).unwrap_or(i64::MAX);
+        face::say(&match finished.nothing_survives {
             None => {
                 format!("{}; the next worker takes over", count(left, "job", "is left to its shim", "are left to their shims"))
             }
             Some(why) => format!("{} with the worker, because {why}", count(left, "job", "ends", "end")),
         });
     }
-    match summary.ended {
-        Ended::Fatal(why) => Err(Error::File(why)),
-        Ended::Idle => tell_who_waits(&store),
-        Ended::Asked | Ended::Yielded => Ok(exit::OK),
+    match finished.ended? {
+        Ended::Idle => tell_who_waits(&finished.queue),
+        Ended::Stopped => Ok(exit::OK),
     }
 }
 
-/// Ends every run of the file in order, with or without a worker, and without opening the file.
+/// Ends every run of the file, and reports how many.
 ///
 /// # Errors
 /// The run files cannot be listed, or a run does not end.
 fn end_runs(face: &Face) -> Result<()> {
-    let path = &face.settings.db.value;
-    let place = Place::new(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
-    let mut ending = EndRuns::new(&place, Duration::from_millis(face.settings.stop_timeout_ms.value));
-    loop {
-        let alive = ending.round()?;
-        if alive == 0 {
-            break;
-        }
-        if ending.is_over() {
-            let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
-            return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
-        }
-        // The runs are not children of this process; each round checks their locks and passes the
-        // signals on.
-        std::thread::sleep(Duration::from_millis(END_LOOK_MS));
-    }
-    if ending.asked() > 0 {
-        face::say(&count(i64::try_from(ending.asked()).unwrap_or(i64::MAX), "run", "was ended", "were ended"));
+    let ended = process::end_runs(&face.settings.db.value, Duration::from_millis(face.settings.stop_timeout_ms.value))?;
+    if ended > 0 {
+        face::say(&count(i64::try_from(ended).unwrap_or(i64::MAX), "run", "was ended", "were ended"));
     }
     Ok(())
 }
 
 /// Reports how many jobs wait and why, if none could be started.
-fn tell_who_waits(store: &Store) -> Result<u8> {
-    let counts = store.read(read::counts)?;
+fn tell_who_waits(queue: &Queue) -> Result<u8> {
+    let counts = queue.counts()?;
     if counts.queued > 0 {
         let held = held_text(&counts);
         face::say(&format!("{}{held}; tenure why ID says more", count(counts.queued, "job", "waits", "wait")));
     }
-    tell_what_is_left(store)?;
+    tell_what_is_left(queue)?;
     Ok(exit::OK)
 }
 
 /// Reports resources that could not be torn down yet, as a person might assume that they are gone.
-fn tell_what_is_left(store: &Store) -> Result<()> {
-    let resources = store.read(resource::counts)?;
-    if resources.releasing > 0 {
-        let left = count(resources.releasing, "resource", "is not torn down yet", "are not torn down yet");
+fn tell_what_is_left(queue: &Queue) -> Result<()> {
+    let left = queue.resources_left()?;
+    if left > 0 {
+        let left = count(left, "resource", "is not torn down yet", "are not torn down yet");
         face::say(&format!("{left}; a worker continues with that; see tenure resource ls"));
     }
     Ok(())

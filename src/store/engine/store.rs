@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::store::engine::connection::snapshot;
 use crate::store::engine::health::Health;
-use crate::store::engine::options::{Durability, Opened, Options, Role, Ticket};
+use crate::store::engine::options::{Opened, Options, Role, Ticket};
 use crate::store::engine::{flush, health, schema_watch, write, writer};
 use crate::sync::lock;
 
@@ -46,8 +46,8 @@ impl Store {
         self.0.options.role
     }
 
-    pub fn durability(&self) -> Durability {
-        self.0.options.durability
+    pub fn options(&self) -> &Options {
+        &self.0.options
     }
 
     /// Returns what was found and done while the file was opened.

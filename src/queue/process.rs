@@ -1,0 +1,130 @@
+//! A worker that is its whole process, such as `tenure work`: it runs in the calling thread, reaps
+//! orphans, and reports to the service manager. Signals and messages are the caller's.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::Queue;
+use super::info::ms_of;
+use super::worker::{Ended, WorkerBuilder, why_ended};
+use crate::error::{Error, Result};
+use crate::host::sight::Sight;
+use crate::place::Place;
+use crate::run::shutdown::EndRuns;
+use crate::store::claim::{self, Scope};
+use crate::store::read::{self, Counts};
+use crate::store::{open_runs, pending, plan, resource, teardown};
+use crate::units::count;
+use crate::worker::signals::Order;
+use crate::worker::{self, Options};
+
+/// Interval between two checks of runs that are being ended, in milliseconds.
+const END_POLL_MS: u64 = 20;
+
+/// What a worker leaves behind.
+pub(crate) struct Finished {
+    /// An error: the file cannot be trusted any more.
+    pub ended: Result<Ended>,
+    /// Runs that were left to their shims.
+    pub left_running: usize,
+    /// Why these do not continue without the worker, if they do not.
+    pub nothing_survives: Option<&'static str>,
+    /// The queue, as the worker had it open.
+    pub queue: Queue,
+}
+
+impl WorkerBuilder {
+    /// Replaces all settings.
+    pub(crate) fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets the interval between two rounds of recovery.
+    pub(crate) fn tick(mut self, interval: Duration) -> Self {
+        self.options.tick_ms = ms_of(interval);
+        self
+    }
+
+    /// Runs the worker in this thread until it ends. `None`: an order came before it served.
+    /// `started` is called with the path of the file when it serves.
+    ///
+    /// # Errors
+    /// As [`WorkerBuilder::start`]; a commit could not be made durable.
+    pub(crate) fn run(self, orders: &Receiver<Order>, started: impl FnOnce(&Path)) -> Result<Option<Finished>> {
+        let options = self.store_options();
+        let Some(worker) = worker::Worker::start_heeding(&self.queue.store, options, self.options, orders)? else {
+            return Ok(None);
+        };
+        // A worker has the file open once.
+        drop(self.queue);
+        let queue = Queue::of(worker.store());
+        started(queue.path());
+        let worker::Summary { ended, left_running, nothing_survives } = worker.wait(orders)?;
+        Ok(Some(Finished { ended: why_ended(ended), left_running, nothing_survives, queue }))
+    }
+}
+
+/// Ends every run of the file in order, with or without a worker, and without opening the file.
+/// Returns how many were asked to end. A run that has not ended after `at_most` gets KILL.
+///
+/// # Errors
+/// The run files cannot be listed, or a run does not end.
+pub(crate) fn end_runs(file: &Path, at_most: Duration) -> Result<usize> {
+    let place = Place::new(std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()));
+    let mut ending = EndRuns::new(&place, at_most);
+    loop {
+        let alive = ending.round()?;
+        if alive == 0 {
+            return Ok(ending.asked());
+        }
+        if ending.is_over() {
+            let left = count(i64::try_from(alive).unwrap_or(i64::MAX), "run", "does not end", "do not end");
+            return Err(Error::Stuck(format!("{left}; tenure doctor names the processes")));
+        }
+        // The runs are not children of this process; each round checks their locks and passes the
+        // signals on.
+        std::thread::sleep(Duration::from_millis(END_POLL_MS));
+    }
+}
+
+impl Queue {
+    /// Counts the jobs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn counts(&self) -> Result<Counts> {
+        self.store.read(read::counts)
+    }
+
+    /// Counts the resources whose owner has ended and that are not torn down yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn resources_left(&self) -> Result<i64> {
+        Ok(self.store.read(resource::counts)?.releasing)
+    }
+
+    /// Whether that worker would end when idle, if it served these queues: due jobs and schedules
+    /// of all queues count. `until_empty`: jobs that wait for their time count as well.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn is_idle(&self, worker: &Sight, queues: &[String], until_empty: bool) -> Result<bool> {
+        let now_ms = self.now_ms();
+        let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
+        let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
+        let claimed = if queues.is_empty() { served } else { queues.to_vec() };
+        let scope = Scope { queues: claimed, only: None };
+        self.store.read(|conn| {
+            // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
+            let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
+            let works = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
+            let could_start =
+                claims && (claim::has_ready(conn, &scope)? || pending::has_due(conn, now_ms)? || plan::is_due(conn, now_ms)?);
+            Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
+        })
+    }
+}
