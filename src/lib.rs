@@ -84,19 +84,21 @@
 //! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` enforces it.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
-//! (what becomes of the occurrence) → `store::plan` (occurrence and job in one transaction), in
-//! each round of the claim loop. From there on it is a job like any other.
+//! (what becomes of the occurrence) → `store::schedule::plan` (occurrence and job in one
+//! transaction), in each round of the claim loop. From there on it is a job like any other.
 //!
-//! The data flows one way: `cli::add` → `queue::submit` → `store::enqueue` → (wake) → `worker` →
-//! `store::claim` → `run::spawner` → shim → monitor → `job::ending` → `store::settle`; and after a
-//! crash of the worker: recovery → `store::open_runs` (which runs) → `run::runfile` (is it alive,
-//! what is recorded) → `job::verdict` (what to do) → `store::settle`.
+//! The data flows one way: `cli::verbs::add` → `queue::submit` → `store::job::enqueue` → (wake) →
+//! `worker` → `store::job::claim` → `run::spawner` → shim → monitor → `job::ending` →
+//! `store::job::settle`; and after a crash of the worker: recovery → `store::upkeep::open_runs`
+//! (which runs) → `run::runfile` (is it alive, what is recorded) → `job::verdict` (what to do) →
+//! `store::job::settle`.
 //!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run:
 //! a run with a kind, a run file and a shim, which is started, watched, resumed after a crash and
-//! closed by the same code for all kinds (`worker::attempt`, `store::auxiliary`). Pipelines:
-//! `cli::pipeline` → `store::pipeline`; `cli::task` → `store::task`; the transaction that ends a
-//! job asks `job::pipeline` what follows, and adds the job of the next stage (`store::advance`).
+//! closed by the same code for all kinds (`worker::attempt`, `store::job::auxiliary`). Pipelines:
+//! `cli::verbs::pipeline` → `store::pipeline`; `cli::verbs::task` → `store::pipeline::task`; the
+//! transaction that ends a job asks `job::pipeline` what follows, and adds the job of the next
+//! stage (`store::pipeline::advance`).
 //!
 //! ## Processes and threads
 //!

@@ -7,7 +7,7 @@
 //!   gate, turn         the queue of processes for the write lock
 //!   wake.sock          a datagram here says "look"
 //!   stamp              the highest generation and run id that this directory has seen
-//!   home               which file this directory belongs to, see `store::home`
+//!   home               which file this directory belongs to, see `store::file::home`
 //!   ballast            space that is released when the disk is full
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory

@@ -45,8 +45,8 @@ impl Claims {
     fn per_claim_us(&self) -> f64 {
         use tenure::job::{Nonce, RunId};
         use tenure::store::{
-            claim::{Scope, claim},
-            ids::Prepared,
+            job::claim::{Scope, claim},
+            job::ids::Prepared,
         };
         const N: i64 = 100;
         let first = self.next_run.get();
@@ -75,6 +75,6 @@ fn fill(store: &tenure::store::Store, n: usize, priority: i64, available_at: i64
     while left > 0 {
         let batch = vec![job.clone(); left.min(10_000)];
         left -= batch.len();
-        store.write(move |conn| tenure::store::enqueue::add(conn, &batch, 1_000)).expect("added");
+        store.write(move |conn| tenure::store::job::enqueue::add(conn, &batch, 1_000)).expect("added");
     }
 }

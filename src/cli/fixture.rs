@@ -6,9 +6,9 @@ use crate::host::gates::Machine;
 use crate::job::Hold;
 use crate::job::{JobId, Nonce};
 use crate::store::Health;
+use crate::store::job::read::Counts;
+use crate::store::job::rows::Counter;
 use crate::store::lease::Lease;
-use crate::store::read::Counts;
-use crate::store::rows::Counter;
 
 pub(crate) use crate::queue::fixture::{job, run, sight};
 

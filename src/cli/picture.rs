@@ -13,14 +13,14 @@ use crate::host::sight::Sight;
 use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
 use crate::queue::why::over as run_over;
-use crate::store::read::{self, Counts};
+use crate::store::file::standing;
+use crate::store::file::standing::Advice;
+use crate::store::job::read::{self, Counts};
+use crate::store::job::rows::{Counter, LaneRow, QueueRow};
 use crate::store::resource::{self, Resource};
-use crate::store::rows::{Counter, LaneRow, QueueRow};
 use crate::store::schedule::{self, Summary};
-use crate::store::standing;
-use crate::store::standing::Advice;
 use crate::store::workspace::{self, WorkspaceRow};
-use crate::store::{Health, Store, locks, task_rows};
+use crate::store::{Health, Store, engine::locks, pipeline::task_rows};
 use crate::units::size_text;
 
 /// Everything that `status` shows.

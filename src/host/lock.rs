@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::machine;
 use crate::run::record_lock::{self, Bytes};
-use crate::store::{locks, make_beside};
+use crate::store::{engine::locks, make_beside};
 use crate::sync::lock;
 
 /// Longest text that is read from the lock file, in bytes.

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::run::record_lock::{self, Bytes};
-use crate::store::locks;
+use crate::store::engine::locks;
 use crate::sync::lock;
 
 /// The lock on the main file.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::job::{Cause, JobId};
 use crate::run::stop::{self, Asked, OutOfReach};
-use crate::store::{Store, open_runs};
+use crate::store::{Store, upkeep::open_runs};
 
 /// Result of asking a shim without the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use super::secrets;
 use crate::error::{Error, Result};
 use crate::host::stop::{self, Direct};
 use crate::job::JobId;
-use crate::store::control;
-use crate::store::retry::{self, Back};
-use crate::store::{due, pending};
+use crate::store::job::control;
+use crate::store::job::retry::{self, Back};
+use crate::store::{job::pending, upkeep::due};
 
 /// Result of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

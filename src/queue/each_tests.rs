@@ -1,6 +1,6 @@
 use super::*;
 use crate::job::{Argv, NewJob};
-use crate::store::{Options, Role, enqueue};
+use crate::store::{Options, Role, job::enqueue};
 
 /// A file with `n` jobs.
 fn with_jobs(n: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {

@@ -4,7 +4,7 @@ use super::Queue;
 use super::info::JobInfo;
 use crate::error::Result;
 use crate::job::{JobId, State};
-use crate::store::read;
+use crate::store::job::read;
 
 /// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::host::lock::Holder;
 use crate::host::report::{Phase, Report};
 use crate::host::sight::{Process, Sight};
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
-use crate::store::rows::{Job, Run};
+use crate::store::job::rows::{Job, Run};
 
 /// A plain job in a state.
 pub(crate) fn job(id: i64, state: State) -> Job {

@@ -10,8 +10,8 @@ use super::changes::Changes;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
 use crate::run::output::{Follow, Piece};
-use crate::store::rows::{Job, Run};
-use crate::store::{Store, read};
+use crate::store::job::rows::{Job, Run};
+use crate::store::{Store, job::read};
 
 /// Where output goes, piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(Piece<'_>) -> io::Result<()> + 'a;

@@ -23,7 +23,7 @@ use super::Queue;
 use crate::error::{Error, Result};
 use crate::job::limits::NOT_NOW;
 use crate::job::{JobId, RunId};
-use crate::store::control;
+use crate::store::job::control;
 
 /// The program of such a job: that of the worker.
 pub(super) const PROGRAM: &str = "/proc/self/exe";

@@ -10,8 +10,8 @@ use super::Queue;
 use crate::error::{Error, Result};
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Reason, RunId, State};
-use crate::store::read;
-use crate::store::rows;
+use crate::store::job::read;
+use crate::store::job::rows;
 
 /// A job as it is now.
 #[derive(Debug, Clone, PartialEq)]

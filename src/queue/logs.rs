@@ -7,8 +7,8 @@ use super::follow::{Follower, trouble};
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
 use crate::run::output::{Piece, tail};
-use crate::store::read;
-use crate::store::rows::Run;
+use crate::store::job::read;
+use crate::store::job::rows::Run;
 
 /// The output of a job: `queue.logs(id).follow().copy_to(&mut std::io::stdout())`. See
 /// [`Queue::logs`].

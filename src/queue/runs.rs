@@ -13,8 +13,8 @@ use crate::job::TaskState;
 use crate::job::{JobId, Outcome, Reason, RunId, RunKind};
 use crate::place::Place;
 #[cfg(feature = "cli")]
-use crate::store::task_rows;
-use crate::store::{read, rows};
+use crate::store::pipeline::task_rows;
+use crate::store::{job::read, job::rows};
 
 /// A run of a job, or an auxiliary run around it.
 #[derive(Debug, Clone, PartialEq, Eq)]

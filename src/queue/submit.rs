@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::stop;
 use crate::job::policy::Stdin;
 use crate::job::{JobId, NewJob, workspace};
-use crate::store::enqueue::{self, Added};
+use crate::store::job::enqueue::{self, Added};
 
 impl Queue {
     /// Adds a job and returns its number; it is durable then.

@@ -8,8 +8,8 @@ use super::changes::Changes;
 use super::info::JobInfo;
 use crate::error::{Error, Result};
 use crate::job::JobId;
-use crate::store::rows::Job;
-use crate::store::{Store, read};
+use crate::store::job::rows::Job;
+use crate::store::{Store, job::read};
 
 /// Up to this number of jobs, all are read at each change.
 const FEW_JOBS: usize = 100;

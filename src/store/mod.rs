@@ -67,15 +67,6 @@ pub mod workspace;
 #[path = "../../tests/model/file.rs"]
 pub(crate) mod fixture;
 
-pub use engine::locks;
-pub use file::{belief, home, restore, stamp, standing};
-pub use job::{auxiliary, check, claim, control, enqueue, ids, nested, pending, read, retry, rows, settle, why};
-pub use pipeline::{task, task_rows};
-pub use resource::teardown;
-pub use schedule::plan;
-pub use schema::{guard, upgrade};
-pub use upkeep::{due, inspect, open_runs, prune, recount, repair, unreadable};
-
 pub use engine::changes::Changes;
 pub use engine::health::{Blocked, Health, blocked_file, read_blocked};
 pub use engine::options::{Durability, Opened, Options, Role, Ticket};

@@ -1,5 +1,5 @@
-//! The worker's side of [`store::belief`](crate::store::belief): each claim and each settle is made
-//! in a transaction that first checks whether the file is still the one that this worker knows.
+//! The worker's side of [`crate::store::file::belief`]: each claim and each settle is made in a
+//! transaction that first checks whether the file is still the one that this worker knows.
 //!
 //! If it is not, nothing is written any more: the worker records in the directory what it saw, and
 //! ends. Its runs continue under their shims. The next worker holds every live job and ends those
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::context::Context;
 use super::stop_flag::Ended;
 use crate::error::{Error, Result};
-use crate::store::{Ticket, belief, home};
+use crate::store::{Ticket, file::belief, file::home};
 use crate::sync::lock;
 
 impl Context {

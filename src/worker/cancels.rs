@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::error::Result;
 use crate::job::Cause;
-use crate::store::control;
+use crate::store::job::control;
 
 impl Context {
     /// Asks the monitor of every run whose job has an open cancel to stop it.

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::job::RunKey;
 use crate::run::RunFile;
 use crate::store::Ticket;
-use crate::store::claim::{self, Claim, Scope};
+use crate::store::job::claim::{self, Claim, Scope};
 
 /// A claimed job, with what its start needs.
 pub(super) struct Claimed {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use crate::error::Result;
 use crate::run::machine::boottime_ms;
-use crate::store::{Store, due};
+use crate::store::{Store, upkeep::due};
 use crate::sync::lock;
 
 /// A step of the wall clock, in milliseconds: a smaller difference comes from a clock that is being

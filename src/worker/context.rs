@@ -29,7 +29,7 @@ use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::store::Store;
-use crate::store::belief::Belief;
+use crate::store::file::belief::Belief;
 use crate::sync::lock;
 
 /// How long a `run` serves the job of another one after a request, in milliseconds; the other one

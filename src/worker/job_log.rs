@@ -13,8 +13,8 @@
 use std::fmt::Write;
 
 use crate::job::{Decision, Next, Outcome, RunId};
-use crate::store::rows::Job;
-use crate::store::settle::RunRecord;
+use crate::store::job::rows::Job;
+use crate::store::job::settle::RunRecord;
 use crate::units::duration_text;
 
 /// The target of these lines, by which the command line shows or hides them.

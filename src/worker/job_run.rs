@@ -2,9 +2,9 @@
 //! or is adopted.
 
 use crate::job::{Policy, Reason, RunKey};
-use crate::store::claim::Claim;
-use crate::store::open_runs::OpenRun;
-use crate::store::rows::Job;
+use crate::store::job::claim::Claim;
+use crate::store::job::rows::Job;
+use crate::store::upkeep::open_runs::OpenRun;
 
 /// A job's run. The policy is read from its row here, and nowhere else.
 pub(super) struct JobRun {

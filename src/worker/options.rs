@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
-use crate::store::claim::Scope;
+use crate::store::job::claim::Scope;
 
 /// Below the ten seconds of container runtimes, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;

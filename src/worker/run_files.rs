@@ -23,7 +23,7 @@ use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile;
 use crate::run::{Header, RunFile};
-use crate::store::{Store, ids};
+use crate::store::{Store, job::ids};
 use crate::sync::lock;
 
 /// Most run ids that one flushed write reserves. Ids that are unused when the worker ends leave a

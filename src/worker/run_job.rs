@@ -24,10 +24,10 @@ use crate::job::{Cause, Outcome, Reason, RunEnd, RunId, RunKey};
 use crate::run::RunFile;
 use crate::run::record::Records;
 use crate::store::Ticket;
-use crate::store::auxiliary::{self, Closed};
-use crate::store::open_runs::{self, OpenRun};
-use crate::store::rows::Run;
-use crate::store::settle::RunRecord;
+use crate::store::job::auxiliary::{self, Closed};
+use crate::store::job::rows::Run;
+use crate::store::job::settle::RunRecord;
+use crate::store::upkeep::open_runs::{self, OpenRun};
 
 /// Hands a claimed job to a thread.
 pub(super) fn start(ctx: &Arc<Context>, seat: Seat<'_>, claimed: Claimed, slot: Slot) {

@@ -13,9 +13,9 @@ use super::shortage::Admits;
 use crate::error::Result;
 use crate::job::{JobId, Next, RunEnd, RunId};
 use crate::run::machine;
-use crate::store::claim::Claim;
-use crate::store::settle::{self, Settle, Settled};
-use crate::store::{Ticket, teardown};
+use crate::store::job::claim::Claim;
+use crate::store::job::settle::{self, Settle, Settled};
+use crate::store::{Ticket, resource::teardown};
 
 /// Settles the run, and claims the next job for its slot in the same transaction. Consequences
 /// outside the file wait for the flush, and are applied by the winner only.

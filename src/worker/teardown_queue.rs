@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::job::ResourceId;
 use crate::job::limits::{TEARDOWNS_AT_ONCE_MAX, TEARDOWNS_FAILED_AT_ONCE_MAX};
-use crate::store::teardown::Due;
+use crate::store::resource::teardown::Due;
 use crate::sync::lock;
 
 /// Which resources are being torn down, and which are next.

@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 use tenure::job::pipeline::Params;
 use tenure::job::{JobId, Reason, RunId, State, TaskState};
-use tenure::store::claim::{self, Scope};
-use tenure::store::ids::Prepared;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{pipeline, read, recount, task, task_rows};
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::{job::read, pipeline, pipeline::task, pipeline::task_rows, upkeep::recount};
 
 use crate::model::file;
 use crate::model::hostile::drop_guards;
@@ -79,7 +79,7 @@ fn a_repair_does_not_queue_what_belongs_to_a_stopped_task() {
     conn.execute("UPDATE cancel SET closed_at = 5", []).unwrap();
     drop_guards(&conn, "%guard");
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE job SET run_id = NULL").unwrap();
-    tenure::store::repair::repair(&conn, 6).unwrap();
+    tenure::store::upkeep::repair::repair(&conn, 6).unwrap();
     recount::all(&conn, 6).unwrap();
     let job = read::job(&conn, JobId(1)).unwrap().unwrap();
     assert_eq!(job.state, State::Cancelled);

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 use tenure::job::{Exit, JobId, RunEnd, RunId};
-use tenure::store::settle::{self, RunRecord, Settle};
-use tenure::store::{control, due, inspect, recount, retry};
+use tenure::store::job::settle::{self, RunRecord, Settle};
+use tenure::store::{job::control, job::retry, upkeep::due, upkeep::inspect, upkeep::recount};
 
 use crate::model::{file, truths};
 

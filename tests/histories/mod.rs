@@ -61,9 +61,9 @@ fn repair_makes_a_file_written_without_guards_valid() {
             let conn = crate::model::play::left_by(&steps);
             let written = crate::model::hostile::write(&conn, &wrongs);
             for _round in 0..2 {
-                tenure::store::repair::repair(&conn, 2_000_000).unwrap();
-                tenure::store::recount::all(&conn, 2_000_000).unwrap();
-                tenure::store::due::process(&conn, 0, 1_000).unwrap();
+                tenure::store::upkeep::repair::repair(&conn, 2_000_000).unwrap();
+                tenure::store::upkeep::recount::all(&conn, 2_000_000).unwrap();
+                tenure::store::upkeep::due::process(&conn, 0, 1_000).unwrap();
             }
             // A row that is whole in itself and was only moved is not found, so counts may be off. But no job waits without end.
             let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -73,7 +73,7 @@ fn repair_makes_a_file_written_without_guards_valid() {
                 );
             }));
             checked.map_err(|cause| TestCaseError::fail(format!("{} after {written:?}", text_of(&cause))))?;
-            assert_eq!(tenure::store::repair::repair(&conn, 2_000_000).unwrap(), []);
+            assert_eq!(tenure::store::upkeep::repair::repair(&conn, 2_000_000).unwrap(), []);
             Ok(())
         })
     });

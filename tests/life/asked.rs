@@ -2,10 +2,10 @@
 
 use tenure::job::{Exit, JobId, Outcome, Reason, RunId, RunKind};
 use tenure::run::{Record, machine};
-use tenure::store::auxiliary::{self, Closed, Opening};
-use tenure::store::check;
-use tenure::store::ids::Prepared;
-use tenure::store::settle::RunRecord;
+use tenure::store::job::auxiliary::{self, Closed, Opening};
+use tenure::store::job::check;
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::RunRecord;
 
 use crate::life::left::{
     Left, NOW_MS, after_a_tick, append, claimed, exited, failed, lines, outcomes, prepare, row, run_file, started, store,

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use tenure::job::{Exit, JobId, Nonce, RunEnd, RunId};
 use tenure::place::Place;
 use tenure::run::{Drained, Exited, Header, NotExecuted, Record, RunFile, Started, Usage, machine};
-use tenure::store::claim::{self, Scope};
-use tenure::store::ids::Prepared;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{Options, Role, Store, ids, read};
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::{Options, Role, Store, job::ids, job::read};
 
 use crate::support::{Nest, until};
 

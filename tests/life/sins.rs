@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tenure::job::{Cause, Exit, JobId, RunEnd, RunId};
 use tenure::run::Record;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
 
 use crate::life::left::{
     NOW_MS, after_a_tick, claimed, exited, lines, number, outcomes, ownership, prepare, row, sleeper, spawner_of, started, store,

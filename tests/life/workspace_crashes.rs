@@ -4,8 +4,8 @@ use std::process::{Child, Stdio};
 
 use tenure::job::{Argv, JobId, RunId, RunKind, Workspace};
 use tenure::run::Record;
-use tenure::store::auxiliary::{self, Opening};
-use tenure::store::ids::Prepared;
+use tenure::store::job::auxiliary::{self, Opening};
+use tenure::store::job::ids::Prepared;
 use tenure::store::workspace::{self, Made};
 
 use crate::life::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};

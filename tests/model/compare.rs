@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tenure::store::read;
+use tenure::store::job::read;
 
 use super::play::Play;
 use super::truths;
@@ -25,7 +25,7 @@ impl Play {
         self.compare_history();
     }
 
-    pub(super) fn compare_job(&self, job: &tenure::store::rows::Job) {
+    pub(super) fn compare_job(&self, job: &tenure::store::job::rows::Job) {
         let id = job.id.0;
         let model = &self.world.jobs[&id];
         let deps = read::dependencies(&self.conn, job.id).unwrap();

@@ -9,13 +9,13 @@ use rusqlite::Connection;
 use tenure::error::Error;
 use tenure::job::workspace::Workspace;
 use tenure::job::{Argv, CatchUp, Exit, JobId, NewJob, Nonce, RunEnd, RunId, Template};
-use tenure::store::claim::{self, Scope};
-use tenure::store::ids::Prepared;
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::{self, RunRecord, Settle};
 use tenure::store::lease::{self, Lease, Taken};
 use tenure::store::schedule::{self, NewSchedule};
-use tenure::store::settle::{self, RunRecord, Settle};
 use tenure::store::workspace::{self, Made};
-use tenure::store::{enqueue, plan};
+use tenure::store::{job::enqueue, schedule::plan};
 
 use crate::model::file;
 

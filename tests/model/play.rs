@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use tenure::job::{Nonce, RunId};
-use tenure::store::ids;
-use tenure::store::ids::Prepared;
+use tenure::store::job::ids;
+use tenure::store::job::ids::Prepared;
 
 use super::file;
 use super::world::World;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tenure::job::resource::{After, Ended, Step, after, backoff_ms};
 use tenure::job::{Argv, Exit, JobId, Outcome, Reason, ReleasedBy, ResourceId, ResourceState, RunId};
-use tenure::store::auxiliary::{self, Closed, Opening};
+use tenure::store::job::auxiliary::{self, Closed, Opening};
+use tenure::store::job::settle::RunRecord;
 use tenure::store::resource::{self, NewResource, Owner};
-use tenure::store::settle::RunRecord;
-use tenure::store::{open_runs, teardown};
+use tenure::store::{resource::teardown, upkeep::open_runs};
 
 use super::play::{LIMIT, Play};
 use super::world::World;

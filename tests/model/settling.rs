@@ -1,9 +1,9 @@
 //! Steps of runs that start and end, the late ones too.
 
 use tenure::job::{Cause, Exit, JobId, Outcome, Reason, RunEnd, RunId, RunKind, State};
-use tenure::store::auxiliary::{self, Closed, Opening};
-use tenure::store::check;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::job::auxiliary::{self, Closed, Opening};
+use tenure::store::job::check;
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
 
 use super::play::Play;
 use super::truths;

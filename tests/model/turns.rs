@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use tenure::job::verdict::{self, Claimed, Progress, RunFile, Verdict};
 use tenure::job::{RunEnd, RunId, State};
-use tenure::store::{due, ids, open_runs, prune, recount, repair};
+use tenure::store::{job::ids, upkeep::due, upkeep::open_runs, upkeep::prune, upkeep::recount, upkeep::repair};
 
 use super::play::{LIMIT, Play, Step};
 use super::settling::end;

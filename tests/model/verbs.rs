@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenure::error::Error;
 use tenure::job::{Argv, JobId, Need, NewJob, Policy, Reason, RunId, State};
-use tenure::store::claim::{self, Scope};
-use tenure::store::control::{self, Cancelled, Change};
-use tenure::store::{enqueue, retry};
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::control::{self, Cancelled, Change};
+use tenure::store::{job::enqueue, job::retry};
 
 use super::play::{Play, nonce};
 use super::world::{Dep, Job};

@@ -158,8 +158,8 @@ fn the_closed_lists_have_the_same_words() {
 
 #[test]
 fn the_numbers_are_the_same() {
-    assert!(SCHEMA.contains(&format!("id BETWEEN 1 AND {}", tenure::store::ids::ID_MAX)));
-    assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::store::enqueue::ATTEMPTS_MAX)));
+    assert!(SCHEMA.contains(&format!("id BETWEEN 1 AND {}", tenure::store::job::ids::ID_MAX)));
+    assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::store::job::enqueue::ATTEMPTS_MAX)));
     assert!(SCHEMA.contains(&format!("<= {}", tenure::job::limits::RESULT_BYTES_MAX)));
     assert!(SCHEMA.contains(&format!("BETWEEN 1 AND {}", tenure::job::limits::NAME_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(cron) BETWEEN 1 AND {}", tenure::job::calendar::CRON_CHARS_MAX)));

@@ -8,7 +8,7 @@ use std::thread;
 
 use rusqlite::Connection;
 use tenure::error::Error;
-use tenure::store::stamp::{self, Stamp};
+use tenure::store::file::stamp::{self, Stamp};
 use tenure::store::{Role, adopt_older_copy, restore};
 
 use crate::store::harness::{Home, add, ask, count, insert, open, start, text};

@@ -7,7 +7,7 @@ use std::process::ChildStdout;
 use std::thread;
 
 use tenure::error::Error;
-use tenure::store::{Role, Store, locks, read_blocked};
+use tenure::store::{Role, Store, engine::locks, read_blocked};
 
 use crate::store::harness::{Home, add, ask, count, insert, open};
 use crate::store::helper;

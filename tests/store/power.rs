@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use rusqlite::Connection;
 use tenure::place::Place;
-use tenure::store::{Role, home, make_beside};
+use tenure::store::{Role, file::home, make_beside};
 
 use crate::store::harness::{add, open};
 use crate::store::recording::{Event, Inode, Op, Recording, has_strace, record};

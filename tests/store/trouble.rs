@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tenure::error::Error;
-use tenure::store::{Role, Store, locks, restore};
+use tenure::store::{Role, Store, engine::locks, restore};
 
 use crate::store::harness::{Home, add, count, insert};
 use crate::store::helper;

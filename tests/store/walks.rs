@@ -7,10 +7,10 @@ use std::thread;
 use tenure::error::Error;
 use tenure::job::pipeline::{Params, Stage};
 use tenure::job::{Argv, Exit, JobId, NewJob, Nonce, Pipeline, RunEnd, RunId, State, TaskState, Template};
-use tenure::store::claim::{self, Scope};
-use tenure::store::ids::Prepared;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{Role, Store, pipeline, task, task_rows};
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::{Role, Store, pipeline, pipeline::task, pipeline::task_rows};
 
 use crate::store::harness::{Home, ask};
 

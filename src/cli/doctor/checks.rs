@@ -20,8 +20,8 @@ use crate::host::sight::Sight;
 use crate::job::JobId;
 use crate::queue::why::around;
 use crate::queue::why::worker_words;
-use crate::store::standing;
-use crate::store::{self, Store, locks, read, schedule, unreadable};
+use crate::store::file::standing;
+use crate::store::{self, Store, engine::locks, job::read, schedule, upkeep::unreadable};
 use crate::units::size_text;
 
 /// Free space below which a finding is reported, in bytes.

@@ -18,8 +18,8 @@ use crate::host::waker;
 use crate::job::{Argv, JobId, NewJob, Policy, Reason, RunId, State};
 use crate::run::machine;
 use crate::run::runfile::{self, Inspection};
-use crate::store::rows::Job;
-use crate::store::{Options, Role, Store, control, enqueue, read};
+use crate::store::job::rows::Job;
+use crate::store::{Options, Role, Store, job::control, job::enqueue, job::read};
 
 /// How long to wait for each event, in milliseconds. It occurs within a second on a healthy
 /// machine.

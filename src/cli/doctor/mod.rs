@@ -21,8 +21,8 @@ use crate::host::lock::Holder;
 use crate::host::waker;
 use crate::job::JobId;
 use crate::store::Role;
-use crate::store::claim::Scope;
-use crate::store::standing;
+use crate::store::file::standing;
+use crate::store::job::claim::Scope;
 use crate::worker::{Ended, Options, Until, Worker};
 
 use crate::cli::face;

@@ -16,7 +16,7 @@ use crate::run::removal;
 use crate::run::runfile::{self, Inspection};
 use crate::run::workspace::Work;
 use crate::store::resource::{self, RESOURCES_MAX};
-use crate::store::{Store, open_runs, read, workspace};
+use crate::store::{Store, job::read, upkeep::open_runs, workspace};
 use crate::units::size_text;
 
 const FIX: &str = "a worker continues from the records: tenure work, or once: tenure doctor --fix";

@@ -24,8 +24,8 @@ use crate::job::{JobId, Need, NewJob};
 use crate::queue::Queue;
 use crate::queue::submit::Adding;
 use crate::run::machine;
-use crate::store::enqueue::{self, Added};
-use crate::store::{Store, read};
+use crate::store::job::enqueue::{self, Added};
+use crate::store::{Store, job::read};
 use crate::units::size_text;
 
 /// Most bytes of lines in one transaction; an array counts each of its jobs.

@@ -13,7 +13,7 @@ use crate::job::{JobId, State};
 use crate::queue::Queue;
 use crate::queue::why::over as run_over;
 use crate::store::Store;
-use crate::store::control::Cancelled;
+use crate::store::job::control::Cancelled;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::job::{Argv, JobId, Nonce, RunId};
 use crate::run::launch::COOKIE;
 use crate::run::{fence, foreground};
-use crate::store::{Store, read, settle};
+use crate::store::{Store, job::read, job::settle};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

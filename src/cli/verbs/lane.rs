@@ -9,8 +9,8 @@ use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
 use crate::host::waker;
 use crate::job::limits;
-use crate::store::rows::LaneRow;
-use crate::store::{control, read};
+use crate::store::job::rows::LaneRow;
+use crate::store::{job::control, job::read};
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {

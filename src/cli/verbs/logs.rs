@@ -12,8 +12,8 @@ use crate::job::{RunId, RunKind};
 use crate::queue::JobInfo;
 use crate::queue::follow::{Follower, Seen, trouble};
 use crate::run::output::tail;
-use crate::store::rows::Run;
-use crate::store::{Store, read};
+use crate::store::job::rows::Run;
+use crate::store::{Store, job::read};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

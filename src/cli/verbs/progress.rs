@@ -4,7 +4,7 @@ use crate::cli::face::Face;
 use crate::cli::parse::values;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, RunId};
-use crate::store::control;
+use crate::store::job::control;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -7,7 +7,7 @@ use crate::cli::face::Face;
 use crate::error::{Result, exit};
 use crate::job::RunId;
 use crate::store::Store;
-use crate::store::prune::{self, Cursor};
+use crate::store::upkeep::prune::{self, Cursor};
 use crate::units;
 
 /// Jobs that one transaction removes, so that no process waits long for the write lock.

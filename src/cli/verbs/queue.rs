@@ -8,8 +8,8 @@ use crate::cli::parse::values;
 use crate::cli::view::{json, table};
 use crate::error::{Error, Result, exit};
 use crate::host::waker;
-use crate::store::rows::QueueRow;
-use crate::store::{control, read};
+use crate::store::job::rows::QueueRow;
+use crate::store::{job::control, job::read};
 use crate::units;
 
 /// Most slots of one queue.

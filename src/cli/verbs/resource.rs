@@ -20,7 +20,7 @@ use crate::job::{Argv, JobId, ResourceId, ResourceState, RunId};
 use crate::queue::RunInfo;
 use crate::queue::why::resource_words as words;
 use crate::store::resource::{self, NewResource, Owner, RESOURCES_MAX, Resource, Written};
-use crate::store::{Store, read};
+use crate::store::{Store, job::read};
 use crate::units;
 
 #[derive(Debug, Subcommand)]

@@ -14,7 +14,7 @@ use crate::job::{JobId, State};
 use crate::queue::JobInfo;
 use crate::queue::why::obstacles;
 use crate::run::limits;
-use crate::store::{Store, read};
+use crate::store::{Store, job::read};
 use crate::worker::can_run;
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use crate::host::waker;
 use crate::job::{JobId, nearest};
 use crate::queue::Queue;
 use crate::queue::secrets;
-use crate::store::control::{self, Change, Changed};
+use crate::store::job::control::{self, Change, Changed};
 use crate::units;
 
 #[derive(Debug, clap::Args)]

@@ -20,8 +20,8 @@ use crate::job::{JobId, TaskState};
 use crate::queue::changes::Changes;
 use crate::queue::secrets;
 use crate::store::Store;
-use crate::store::task::{self, Advanced, Stopped};
-use crate::store::task_rows::{self, TaskFilter, TaskRow};
+use crate::store::pipeline::task::{self, Advanced, Stopped};
+use crate::store::pipeline::task_rows::{self, TaskFilter, TaskRow};
 
 /// Most tasks that are listed unless `-n` says otherwise.
 const SHOWN_DEFAULT: usize = 1_000;

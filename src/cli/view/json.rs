@@ -12,8 +12,8 @@ use crate::cli::face::versioned;
 use crate::cli::parse::time::{ms_of, utc};
 use crate::place::Place;
 use crate::queue::{Advice, Event, JobInfo, RunInfo};
+use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
-use crate::store::rows::{LaneRow, QueueRow};
 
 /// A job, without its runs.
 pub fn job(job: &JobInfo) -> Value {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::cli::fixture;
     use crate::job::{Hold, State};
-    use crate::store::rows::Job;
+    use crate::store::job::rows::Job;
 
     fn shown(row: &Job) -> JobInfo {
         JobInfo::of(row)

@@ -9,7 +9,7 @@ use crate::job::{JobId, RunId};
 use crate::queue::Advice;
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
-use crate::store::locks::Holder;
+use crate::store::engine::locks::Holder;
 use crate::units::size_text;
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.
@@ -185,7 +185,7 @@ fn of_the_disk(picture: &Picture) -> Option<Problem> {
 mod tests {
     use super::*;
     use crate::cli::fixture;
-    use crate::store::rows::QueueRow;
+    use crate::store::job::rows::QueueRow;
 
     #[test]
     fn a_healthy_picture_has_no_problems() {

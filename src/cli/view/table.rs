@@ -12,7 +12,7 @@ use crate::cli::parse::time::ms_of;
 use crate::cli::view::escape::{line, quote_arguments, whole};
 use crate::job::{Hold, State};
 use crate::queue::JobInfo;
-use crate::store::read::Counts;
+use crate::store::job::read::Counts;
 
 pub use crate::units::count;
 

@@ -8,7 +8,7 @@ use crate::cli::parse::time;
 use crate::cli::view::table;
 use crate::job::{JobId, TaskState};
 use crate::queue;
-use crate::store::task_rows::{Step, TaskRow};
+use crate::store::pipeline::task_rows::{Step, TaskRow};
 
 /// A task as a script reads it, without its `schema`.
 pub fn document(task: &TaskRow, steps: &[Step]) -> Value {

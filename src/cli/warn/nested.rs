@@ -9,8 +9,8 @@ use crate::host::lock::Holder;
 use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::Store;
-use crate::store::nested::{self, Followed, Never};
-use crate::store::rows::Job;
+use crate::store::job::nested::{self, Followed, Never};
+use crate::store::job::rows::Job;
 
 /// Sets the job inside which this command runs as the parent of the new one. If a live job has the
 /// key of the new one, that job is followed, and must be able to start; a running one blocks no

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::cli::view::escape::quote_text;
 use crate::error::Result;
 use crate::job::nearest::{NAMES_MAX, edits};
-use crate::store::{Store, read};
+use crate::store::{Store, job::read};
 
 /// Shorter names are not compared: most of them are similar.
 const NAME_CHARS_MIN: usize = 4;

@@ -26,9 +26,9 @@ use crate::queue::follow::{Follower, Seen};
 use crate::queue::why::resource_words as words;
 use crate::run::signal;
 use crate::store::Role;
-use crate::store::claim::Scope;
-use crate::store::rows::Job;
-use crate::store::{Store, control, locks, resource, why};
+use crate::store::job::claim::Scope;
+use crate::store::job::rows::Job;
+use crate::store::{Store, engine::locks, job::control, job::why, resource};
 use crate::worker::{Ended, Worker};
 use crate::worker::{Options, Started, Until};
 

@@ -12,7 +12,7 @@ use crate::queue::Advice;
 use crate::queue::why::around::{self, Around};
 use crate::queue::why::obstacles;
 use crate::queue::why::over as run_over;
-use crate::store::{Store, why};
+use crate::store::{Store, job::why};
 
 /// How long it may wait silently, and the interval between two checks, in milliseconds.
 const QUIET_MS: u64 = 1_000;

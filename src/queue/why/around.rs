@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::host::gates::{Floors, Gate, Machine};
 use crate::host::sight::Sight;
 use crate::place::Place;
-use crate::store::{Store, read};
+use crate::store::{Store, job::read};
 
 /// What was read besides the file.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Why a job waits, or ended as it did: every reason, with numbers, and the command that clears
 //! each.
 //!
-//! The file contributes what it knows (`store::why`); the rest is read on demand ([`around`],
+//! The file contributes what it knows (`store::job::why`); the rest is read on demand ([`around`],
 //! [`over`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
 //! [`resource_words`]), and the same for every caller: one [`Advice`] per finding. Changes nothing.
 
@@ -21,9 +21,9 @@ use crate::host::gates::Floors;
 use crate::job::JobId;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::Store;
-use crate::store::rows::Job;
-use crate::store::standing;
-use crate::store::why::{self, WhyFacts};
+use crate::store::file::standing;
+use crate::store::job::rows::Job;
+use crate::store::job::why::{self, WhyFacts};
 use advice::Advice;
 
 impl Queue {

@@ -10,9 +10,9 @@ use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
-use crate::store::retry::WayBack;
-use crate::store::rows::{Dependency, Job, Run};
-use crate::store::why::{LastEnd, Obstacle as Fact, WhyFacts};
+use crate::store::job::retry::WayBack;
+use crate::store::job::rows::{Dependency, Job, Run};
+use crate::store::job::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::count;
 use crate::units::{duration_text, size_text};
 

@@ -11,7 +11,7 @@ use crate::queue::info::JobInfo;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Inspection};
 use crate::run::tree;
-use crate::store::{Store, open_runs};
+use crate::store::{Store, upkeep::open_runs};
 use crate::units::count;
 
 /// Returns the text about the run of this job, if it is over and no worker is about to record that.

@@ -35,8 +35,8 @@ use crate::job::{RunEnd, RunKey};
 use crate::run::Launch;
 use crate::run::record::Records;
 use crate::run::runfile;
-use crate::store::auxiliary::{self, Closed, Opening};
-use crate::store::rows::Run;
+use crate::store::job::auxiliary::{self, Closed, Opening};
+use crate::store::job::rows::Run;
 use crate::worker::context::Context;
 use crate::worker::run_waker::RunWaker;
 

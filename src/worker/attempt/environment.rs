@@ -9,8 +9,8 @@ use std::path::Path;
 use crate::job::pipeline::{STAGE_VARIABLE, TASK_VARIABLE};
 use crate::job::template::is_given_at_making;
 use crate::job::{Reason, RunId, RunKey};
+use crate::store::job::rows::Job;
 use crate::store::resource::Resource;
-use crate::store::rows::Job;
 
 /// Variables of the worker that a job gets. The page `docs/what-a-job-finds.md` lists them; a test
 /// compares it with what a job finds.

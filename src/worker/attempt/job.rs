@@ -13,7 +13,7 @@ use crate::job::RunEnd;
 use crate::job::verdict::{Claimed, Progress, RunFile, Verdict, of_claim};
 use crate::run::record::Records;
 use crate::run::{Launch, RunFile as LockedFile};
-use crate::store::{Ticket, open_runs};
+use crate::store::{Ticket, upkeep::open_runs};
 use crate::worker::job_log;
 use crate::worker::job_run::JobRun;
 use crate::worker::shortage;

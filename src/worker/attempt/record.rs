@@ -4,7 +4,7 @@ use super::handle::Attempt;
 use crate::error::Error;
 use crate::job::{RunEnd, RunId};
 use crate::run::record::{MemoryBy, Records};
-use crate::store::settle::{self, RunRecord};
+use crate::store::job::settle::{self, RunRecord};
 use crate::worker::clock_steps::CLOCK_STEP_MS;
 use crate::worker::context::Context;
 

@@ -15,7 +15,7 @@ use crate::run::record::{Records, Started};
 use crate::run::runfile::{self, Inspection};
 use crate::run::stop::{self, OutOfReach};
 use crate::run::trouble::{self, Shim};
-use crate::store::{open_runs, settle};
+use crate::store::{job::settle, upkeep::open_runs};
 
 /// If a shim has not enforced a limit this long after it, in milliseconds, the worker asks it to.
 const LATE_MS: u64 = 1_000;

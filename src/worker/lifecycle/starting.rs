@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, bounded, select};
 use super::signals::Order;
 use super::start::Worker;
 use crate::error::{Error, Result};
-use crate::store::{self, Store, locks};
+use crate::store::{self, Store, engine::locks};
 use crate::worker::options::Options;
 use crate::worker::stop_flag::Ended;
 

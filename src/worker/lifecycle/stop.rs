@@ -13,7 +13,7 @@ use super::start::Worker;
 use crate::error::Result;
 use crate::host::waker;
 use crate::job::{Cause, RunId};
-use crate::store::task;
+use crate::store::pipeline::task;
 use crate::worker::context::Context;
 use crate::worker::loops::service_manager;
 use crate::worker::options::OnTerm;

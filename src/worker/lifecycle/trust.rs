@@ -8,9 +8,9 @@ use crate::job::verdict::Progress;
 use crate::place::Place;
 use crate::run::machine;
 use crate::run::runfile::{self, Inspection};
-use crate::store::belief::{self, Belief};
-use crate::store::standing::{self, Standing};
-use crate::store::{self, Store, home, ids, stamp};
+use crate::store::file::belief::{self, Belief};
+use crate::store::file::standing::{self, Standing};
+use crate::store::{self, Store, file::home, file::stamp, job::ids};
 use crate::worker::high_water;
 
 /// Checks that this is the file that the directory knows, and that its sequences are above
@@ -47,7 +47,9 @@ pub fn make_trustworthy(store: &Store) -> Result<Belief> {
         let living = lease::living(place)?;
         let file_id = store::random_name()?;
         home::announce(place, &file_id)?;
-        store.write(move |conn| store::restore::adopt_older_copy(conn, &file_id, Some(&known), above_run, 0, &living, now_ms))?;
+        store.write(move |conn| {
+            store::file::restore::adopt_older_copy(conn, &file_id, Some(&known), above_run, 0, &living, now_ms)
+        })?;
         lease::add_living(store)?;
     }
     // The first act is a flush: what recovery finds in the file is durable before it acts on it.

@@ -11,8 +11,8 @@ use super::held_back::HeldBack;
 use super::teardowns;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
-use crate::store::claim::Scope;
-use crate::store::{self, claim, due, pending, plan, schedule};
+use crate::store::job::claim::Scope;
+use crate::store::{self, job::claim, job::pending, schedule, schedule::plan, upkeep::due};
 use crate::worker::claimer::{Claimed, Claimer};
 use crate::worker::context::Context;
 use crate::worker::options::{Kind, Until};
@@ -134,7 +134,8 @@ fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
 /// Returns the earliest instant at which time causes work, in milliseconds UTC.
 fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
     let occurrence = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
-    let (due, teardown) = ctx.store.read(|conn| Ok((due::next_due_ms(conn)?, store::teardown::next_due_ms(conn, now_ms)?)))?;
+    let (due, teardown) =
+        ctx.store.read(|conn| Ok((due::next_due_ms(conn)?, store::resource::teardown::next_due_ms(conn, now_ms)?)))?;
     Ok([occurrence, due, teardown].into_iter().flatten().min())
 }
 

@@ -14,7 +14,7 @@ use crate::job::RunId;
 use crate::job::verdict::Row;
 use crate::place::LOGS_PER_DIRECTORY;
 use crate::run::removal;
-use crate::store::{self, open_runs, prune, read};
+use crate::store::{self, job::read, upkeep::open_runs, upkeep::prune};
 use crate::worker::context::Context;
 use crate::worker::secrets;
 

@@ -14,7 +14,7 @@ use crate::host::lease;
 use crate::job::verdict::{self, Leftover, Row};
 use crate::job::{RunId, RunKey};
 use crate::run::runfile::{self, Inspection};
-use crate::store::{inspect, open_runs, prune};
+use crate::store::{upkeep::inspect, upkeep::open_runs, upkeep::prune};
 use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::run_job;

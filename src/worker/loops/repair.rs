@@ -3,8 +3,8 @@
 
 use crate::error::Result;
 use crate::job::RunKey;
-use crate::store::inspect::{self, LOOKED_AT_MAX};
-use crate::store::{prune, recount, repair};
+use crate::store::upkeep::inspect::{self, LOOKED_AT_MAX};
+use crate::store::{upkeep::prune, upkeep::recount, upkeep::repair};
 use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
 use crate::worker::secrets;

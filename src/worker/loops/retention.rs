@@ -2,7 +2,7 @@
 //! recovery.
 
 use crate::error::Result;
-use crate::store::prune;
+use crate::store::upkeep::prune;
 use crate::worker::context::Context;
 
 /// Most ended jobs that one tick prunes.

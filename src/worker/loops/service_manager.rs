@@ -13,7 +13,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use sd_notify::NotifyState;
 
 use crate::place::Place;
-use crate::store::{locks, read};
+use crate::store::{engine::locks, job::read};
 use crate::worker::context::Context;
 
 /// How much more time is requested while the worker waits, in microseconds.

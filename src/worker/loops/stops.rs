@@ -12,7 +12,7 @@ use super::NextCall;
 use crate::error::{Error, Result};
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
-use crate::store::pending;
+use crate::store::job::pending;
 use crate::worker::context::Context;
 
 /// Longest interval between two rounds, in milliseconds: the delay of a limit that is set later,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::leftovers::{Logs, tell_of_what_is_left};
 use crate::error::Result;
 use crate::run::workspace::Work;
-use crate::store::{open_runs, workspace};
+use crate::store::{upkeep::open_runs, workspace};
 use crate::worker::context::Context;
 
 /// Most workspaces that are measured in one round.

@@ -13,9 +13,9 @@ use crate::error::Result;
 use crate::job::ending::{CheckAnswer, Verdict};
 use crate::job::{Argv, Cause, Exit, RunEnd, RunKind, limits, retry};
 use crate::run::machine;
-use crate::store::auxiliary::Opening;
-use crate::store::check;
-use crate::store::rows::Run;
+use crate::store::job::auxiliary::Opening;
+use crate::store::job::check;
+use crate::store::job::rows::Run;
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Ending, Halt, wait_for};
 use crate::worker::job_run::JobRun;
 

@@ -11,10 +11,10 @@ use crate::error::Result;
 use crate::job::ending::verdict;
 use crate::job::resource::{After, Step};
 use crate::job::{ResourceId, ResourceState};
-use crate::store::auxiliary::Opening;
+use crate::store::job::auxiliary::Opening;
+use crate::store::job::rows::Run;
+use crate::store::resource::teardown;
 use crate::store::resource::{self, Resource};
-use crate::store::rows::Run;
-use crate::store::teardown;
 use crate::worker::attempt::{Auxiliary, Came, Halt, of_resource};
 use crate::worker::context::Context;
 

@@ -46,7 +46,7 @@ impl Scene {
         let (pid, place) = (self.worker.as_ref().expect("a worker").pid(), tenure::place::Place::new(self.nest.db()));
         until("the worker to stand still outside of a transaction", || {
             kill(pid, Signal::STOP);
-            let is_inside = tenure::store::locks::writer(&place).is_some();
+            let is_inside = tenure::store::engine::locks::writer(&place).is_some();
             if is_inside {
                 kill(pid, Signal::CONT);
             }

@@ -2,10 +2,10 @@
 
 use tenure::error::Error;
 use tenure::job::{JobId, Outcome, RunEnd, RunId, State, TaskState};
-use tenure::store::claim::{self, Scope};
-use tenure::store::ids::Prepared;
-use tenure::store::settle::{self, RunRecord, Settle, Settled};
-use tenure::store::{control, due, read, retry, task};
+use tenure::store::job::claim::{self, Scope};
+use tenure::store::job::ids::Prepared;
+use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
+use tenure::store::{job::control, job::read, job::retry, pipeline::task, upkeep::due};
 
 use super::{MAX_ROUNDS, STAGES, Walks, exit, nonce};
 

@@ -1,8 +1,8 @@
 //! What must be true of a task at any time, and of the whole file in the end.
 
 use tenure::job::{JobId, State, TaskState};
-use tenure::store::read;
-use tenure::store::task_rows::{self, Step, TaskRow};
+use tenure::store::job::read;
+use tenure::store::pipeline::task_rows::{self, Step, TaskRow};
 
 use super::{MAX_ROUNDS, STAGES, Walks};
 

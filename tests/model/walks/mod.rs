@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use tenure::job::pipeline::{Params, Stage};
 use tenure::job::{Argv, Exit, JobId, NewJob, Nonce, Pipeline, Policy, RunEnd, RunId, TaskState, Template};
-use tenure::store::task_rows::TaskRow;
-use tenure::store::{pipeline, recount, task};
+use tenure::store::pipeline::task_rows::TaskRow;
+use tenure::store::{pipeline, pipeline::task, upkeep::recount};
 
 use super::dice::Dice;
 use super::file;
