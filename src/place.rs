@@ -13,6 +13,7 @@
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
 //!   secrets/TOKEN      values of --secret and copies of --stdin, until the job's end
+//!   secrets/TOKEN.new  one that is not locked yet by the process that creates it
 //!   leases/NONCE       locked while any process of the tree that holds a lease is alive
 //!   work/              workspaces
 //! ```
@@ -25,6 +26,8 @@ use crate::job::{Nonce, RunId};
 
 /// Runs whose logs share a directory, so that no directory grows without limit.
 pub const LOGS_PER_DIRECTORY: i64 = 10_000;
+/// End of the name of a file in `secrets/` that is not locked yet.
+const SECRET_TEMPORARY: &str = ".new";
 
 /// The paths that belong to one file. Made from a path whose links are resolved, see `store::open`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +138,16 @@ impl Place {
     /// Returns a file in `secrets/`; `token` is random.
     pub fn secret_file(&self, token: &str) -> PathBuf {
         self.secrets().join(token)
+    }
+
+    /// Returns the name of such a file until it is locked.
+    pub fn secret_temporary(&self, token: &str) -> PathBuf {
+        self.secrets().join(format!("{token}{SECRET_TEMPORARY}"))
+    }
+
+    /// Whether an entry of `secrets/` has such a name.
+    pub fn is_secret_temporary(name: &str) -> bool {
+        name.ends_with(SECRET_TEMPORARY)
     }
 
     pub fn leases(&self) -> PathBuf {

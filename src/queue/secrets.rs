@@ -2,8 +2,9 @@
 //! job ends.
 //!
 //! A file is written before the job that names it is added, and is locked meanwhile, so that the
-//! worker's sweep leaves it alone. If the job is not added, it is removed again; after a crash in
-//! between the lock is free and the sweep removes it.
+//! worker's sweep leaves it alone. It gets its name only after it is locked. If the job is not
+//! added, it is removed again; after a crash in between the lock is free and the sweep removes it,
+//! under either name.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -16,6 +17,8 @@ use crate::units;
 
 /// Largest standard input that is kept, in bytes.
 const STDIN_BYTES_MAX: u64 = 1 << 30;
+/// Attempts to lock a new file before the sweep takes it for an abandoned one.
+const TRIES_MAX: usize = 100;
 
 /// Files in `secrets/` of jobs that are not added yet. Dropping it without [`Kept::keep`] removes
 /// them.
@@ -31,13 +34,8 @@ impl Kept {
     /// # Errors
     /// They cannot be read, are too many, or the file cannot be written.
     pub fn keep_bytes(&mut self, place: &Place, from: &mut dyn Read) -> Result<String> {
-        let token = random_token()?;
-        let path = place.secret_file(&token);
+        let (token, path, mut file) = create(place)?;
         let what = || format!("writing {}", path.display());
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| Error::io(what(), e))?;
-        crate::owner::give_file(&file, place.dir()).map_err(|e| Error::io(what(), e))?;
-        file.lock().map_err(|e| Error::io(format!("locking {}", path.display()), e))?;
         let copied = std::io::copy(&mut from.take(STDIN_BYTES_MAX + 1), &mut file);
         let synced = file.sync_all();
         self.files.push((path.clone(), file));
@@ -64,7 +62,8 @@ impl Kept {
         File::open(&dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(format!("syncing {}", dir.display()), e))
     }
 
-    /// The jobs are added: the files belong to them now.
+    /// The jobs are added, or may be: the files belong to them now. The sweep removes those that no
+    /// job names.
     pub fn keep(mut self) {
         self.files.clear();
     }
@@ -78,6 +77,30 @@ impl Drop for Kept {
             }
         }
     }
+}
+
+/// Creates a file and returns its token, its path and the locked file.
+///
+/// # Errors
+/// The system refuses it.
+fn create(place: &Place) -> Result<(String, PathBuf, File)> {
+    let told = |e| Error::io(format!("making a file in {}", place.secrets().display()), e);
+    for _ in 0..TRIES_MAX {
+        let token = random_token()?;
+        let (temporary, path) = (place.secret_temporary(&token), place.secret_file(&token));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(told)?;
+        let named = crate::owner::give_file(&file, place.dir()).and_then(|()| file.lock());
+        match named.and_then(|()| std::fs::rename(&temporary, &path)) {
+            Ok(()) => return Ok((token, path, file)),
+            // The sweep has removed it before it was locked: another one is created.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let _the_sweep_tries_again = std::fs::remove_file(&temporary);
+                return Err(told(error));
+            }
+        }
+    }
+    Err(Error::Busy(format!("files in {} are removed as fast as they are made", place.secrets().display())))
 }
 
 /// Removes files that no live job needs any more. The worker's sweep finds one that stays.

@@ -1,5 +1,6 @@
 //! Files in `secrets/`: inputs of jobs outside the file, removed once no job needs them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -23,10 +24,14 @@ pub(super) fn remove(place: &Place, tokens: &[String]) {
 }
 
 fn remove_one(place: &Place, token: &str) {
-    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return;
+    if !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        remove_file(&place.secret_file(token));
     }
-    match std::fs::remove_file(place.secret_file(token)) {
+}
+
+/// Removes a file of `secrets/`; the next round tries again if that fails.
+pub(super) fn remove_file(path: &Path) {
+    match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => log::warn!("removing a secret: {e} (recovery tries again)"),
         _ => {}
     }

@@ -27,6 +27,7 @@ mod once;
 mod places;
 mod recovery;
 mod schedules;
+mod secrets;
 mod service_manager;
 mod shutdown;
 mod siblings;

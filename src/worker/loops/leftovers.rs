@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::job::RunId;
 use crate::job::verdict::Row;
-use crate::place::LOGS_PER_DIRECTORY;
+use crate::place::{LOGS_PER_DIRECTORY, Place};
 use crate::run::removal;
 use crate::store::{self, job::read, upkeep::open_runs, upkeep::prune};
 use crate::worker::context::Context;
@@ -23,7 +23,7 @@ const RESULTS_AT_ONCE: usize = 500;
 /// Rounds between two scans of the log directories.
 const ROUNDS_BETWEEN_WALKS: u32 = 360;
 
-/// Removes the secrets that no live job names.
+/// Removes the secrets that no live job names, and those whose creation was interrupted.
 pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
     let entries = match std::fs::read_dir(ctx.place().secrets()) {
         Ok(entries) => entries,
@@ -36,8 +36,11 @@ pub fn secrets(ctx: &Arc<Context>) -> Result<()> {
         // Locked before the rows are read: the client that creates a secret holds it until its job
         // is in the file.
         let free = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if free {
-            unlocked.push(token);
+        match free {
+            // No row names it. A client that is about to lock it finds it gone and creates another.
+            true if Place::is_secret_temporary(&token) => secrets::remove_file(&entry.path()),
+            true => unlocked.push(token),
+            false => {}
         }
     }
     if unlocked.is_empty() {

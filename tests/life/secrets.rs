@@ -1,0 +1,45 @@
+//! A private file of a job that is being added, while the worker sweeps.
+
+use std::process::{Command, Stdio};
+
+use crate::support::strace::has_strace;
+use crate::support::{Nest, Said, said};
+
+/// Runs `tenure` with the variable `MYS` under strace, which changes its system calls.
+fn add_under_strace(nest: &Nest, change: &[&str], args: &[&str]) -> Said {
+    let program = nest.tenure(args);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q"]).args(change).arg("-o").arg(nest.file("strace"));
+    strace.arg(program.get_program()).args(program.get_args()).current_dir(nest.path()).env_clear();
+    strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("MYS", "s3cret");
+    said(strace.stdin(Stdio::null()).output().unwrap())
+}
+
+#[test]
+fn a_secret_of_a_job_that_is_being_added_survives_each_sweep() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    let _worker = nest.work(&["--tick", "20ms"]);
+    // The sweep comes between the creation of the file and its lock, which is one of the first.
+    let slow = ["-e", "trace=flock", "-e", "inject=flock:delay_enter=400000:when=1..3"];
+    let said = add_under_strace(&nest, &slow, &["add", "--secret", "MYS", "-c", "echo $MYS"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "1\n"), "{said:?}");
+    assert_eq!(nest.until_ended(1)["state"], "done");
+    assert_eq!(nest.log(1).trim_end(), "s3cret");
+}
+
+#[test]
+fn a_file_that_was_created_for_no_job_is_swept() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let secrets = nest.beside().join("secrets");
+    for left in ["0123456789abcdef", "0123456789abcdef.new"] {
+        std::fs::write(secrets.join(left), "s3cret").unwrap();
+    }
+    let _worker = nest.work(&["--tick", "20ms"]);
+    crate::support::until("the files to be removed", || {
+        (std::fs::read_dir(&secrets).unwrap().count() == 0).then_some(())
+    });
+}
