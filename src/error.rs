@@ -53,6 +53,10 @@ pub enum Error {
     /// Another program holds the write lock of the file for longer than a write waits for it.
     #[error("{0}")]
     Busy(String),
+    /// A commit was written and may not survive a power cut: the disk did not confirm it. The jobs
+    /// may have been added; look before you add them again.
+    #[error("{0}")]
+    Unconfirmed(String),
     /// Processes of a run are still there and may not be ended, or do not end.
     #[error("{0}")]
     Stuck(String),
@@ -102,6 +106,7 @@ impl Error {
             Self::Refused(_) | Self::Held(_) => exit::REFUSED,
             Self::DiskFull(_)
             | Self::Busy(_)
+            | Self::Unconfirmed(_)
             | Self::Stuck(_)
             | Self::Unfit(_)
             | Self::Sqlite(_)

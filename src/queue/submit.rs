@@ -19,7 +19,8 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a value that cannot be accepted, [`Error::NotFound`] for a dependency
-    /// that does not exist.
+    /// that does not exist. [`Error::Unconfirmed`] if the disk has failed: the job may have been
+    /// added, and the text names its number. After any other error nothing was added.
     pub fn add(&self, job: Job) -> Result<JobId> {
         let added = self.add_many([job])?;
         added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and no number came back".into()))
@@ -85,23 +86,47 @@ impl Adding<'_> {
     /// and may be called more than once.
     ///
     /// # Errors
-    /// Nothing was added, unless the error is about a replaced job.
+    /// Nothing was added, unless it is [`Error::Unconfirmed`].
     pub fn commit<T: Send + 'static>(
         self,
         mut insert: impl FnMut(&Connection, i64) -> Result<(Vec<Added>, T)> + Send + 'static,
     ) -> Result<(Vec<Added>, T)> {
         let (store, now_ms) = (&self.queue.store, self.queue.now_ms());
         self.kept.sync(store.place())?;
-        let (added, more) = store.write(move |conn| insert(conn, now_ms))?;
+        let was_sound = store.health().fatal.is_none();
+        let ((added, more), ticket) = match store.commit(move |conn| insert(conn, now_ms)) {
+            Ok(committed) => committed,
+            // SQLite could not flush: the pages may be in the log all the same.
+            Err(error @ Error::Io { .. }) if was_sound && store.health().fatal.is_some() => {
+                self.kept.keep();
+                return Err(unconfirmed(&[], error));
+            }
+            Err(error) => return Err(error),
+        };
         self.kept.keep();
+        store.flushed(ticket).map_err(|error| unconfirmed(&added, error))?;
         added.iter().for_each(|one| secrets::remove(store.place(), &one.freed));
         self.queue.wake();
         // Independently of the worker: a job that has lost its key to a new one stops now.
         for replaced in added.iter().filter_map(|one| one.replaced) {
-            stop::ask_directly(store, replaced)?;
+            if let Err(error) = stop::ask_directly(store, replaced) {
+                log::warn!("job {replaced} is replaced and cannot be asked to stop from here; a worker does it: {error}");
+            }
         }
         Ok((added, more))
     }
+}
+
+/// Returns the error for jobs that were written while the disk did not confirm it.
+fn unconfirmed(added: &[Added], error: Error) -> Error {
+    let mut new = added.iter().filter(|one| !one.existing).map(|one| one.id);
+    let (which, look) = match (new.next(), new.next_back()) {
+        (None, _) if !added.is_empty() => return error,
+        (None, _) => ("the jobs".to_owned(), "tenure ls -a".to_owned()),
+        (Some(only), None) => (format!("job {only}"), format!("tenure show {only}")),
+        (Some(first), Some(last)) => (format!("jobs {first} to {last}"), "tenure ls -a".to_owned()),
+    };
+    Error::Unconfirmed(format!("{which} may have been added; look before you add again ({look}): {error}"))
 }
 
 /// Returns the directory of a job: absolute, or inside its workspace.

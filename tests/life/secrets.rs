@@ -1,7 +1,8 @@
-//! A private file of a job that is being added, while the worker sweeps.
+//! A private file of a job that is being added, while the worker sweeps and while the disk fails.
 
 use std::process::{Command, Stdio};
 
+use crate::life::left::claimed;
 use crate::support::strace::has_strace;
 use crate::support::{Nest, Said, said};
 
@@ -39,7 +40,39 @@ fn a_file_that_was_created_for_no_job_is_swept() {
         std::fs::write(secrets.join(left), "s3cret").unwrap();
     }
     let _worker = nest.work(&["--tick", "20ms"]);
-    crate::support::until("the files to be removed", || {
-        (std::fs::read_dir(&secrets).unwrap().count() == 0).then_some(())
-    });
+    crate::support::until("the files to be removed", || (std::fs::read_dir(&secrets).unwrap().count() == 0).then_some(()));
+}
+
+#[test]
+fn a_job_whose_flush_fails_keeps_its_secret_and_is_named() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    // It keeps the log, whose header would be flushed before the commit otherwise.
+    let held = nest.sql();
+    held.query_row("SELECT count(*) FROM job", [], |_| Ok(())).unwrap();
+    nest.add(&["--hold", "--", "true"]);
+    let broken = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"];
+    let said = add_under_strace(&nest, &broken, &["add", "--secret", "MYS", "-c", "echo $MYS"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+    assert!(said.err.contains("job 3 may have been added") && said.err.contains("tenure show 3"), "{said:?}");
+    nest.work_until_idle(&[]);
+    assert_eq!((nest.state(3).as_str(), nest.log(3).trim_end()), ("done", "s3cret"));
+}
+
+#[test]
+fn a_job_is_added_although_the_one_it_replaces_cannot_be_asked() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    let old = nest.add(&["--unique", "k", "--", "true"]);
+    let left = claimed(&nest, old, &[]);
+    let run_file = nest.beside().join("runs").join(left.run.to_string());
+    let broken = ["-P", run_file.to_str().unwrap(), "-e", "trace=openat", "-e", "inject=openat:error=EIO"];
+    let said = add_under_strace(&nest, &broken, &["add", "--unique", "k", "--replace", "--", "true"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "2\n"), "{said:?}");
+    assert!(std::fs::read_to_string(nest.file("strace")).unwrap().contains("(INJECTED)"));
 }
