@@ -14,7 +14,7 @@ use crate::job::{JobId, RunId, TaskState};
 use crate::place::Place;
 use crate::queue::why::over as run_over;
 use crate::store::file::standing;
-use crate::store::file::standing::Advice;
+use crate::store::file::standing::PlaceAdvice;
 use crate::store::job::read::{self, Counts};
 use crate::store::job::rows::{Counter, LaneRow, QueueRow};
 use crate::store::resource::{self, Resource};
@@ -47,7 +47,7 @@ pub struct Picture {
     /// What enforces memory limits, and why.
     pub memory: Option<(String, String)>,
     /// Advice about the place of the file.
-    pub standing: Option<Advice>,
+    pub standing: Option<PlaceAdvice>,
     pub machine: Machine,
     pub health: Health,
     pub blocked: Option<crate::store::Blocked>,

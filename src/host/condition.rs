@@ -2,18 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::Advice;
+
 /// Longest text of a condition, in bytes.
 const TEXT_BYTES_MAX: usize = 600;
 
 /// A problem of a worker, the file or the machine, as the worker sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// A code for scripts; one of [`CODES`].
-    pub code: String,
-    /// Text for people, with numbers.
-    pub text: String,
-    /// What clears it.
-    pub remedy: Option<String>,
+    /// Its code is one of [`CODES`].
+    #[serde(flatten)]
+    pub advice: Advice,
     /// The worker claims nothing meanwhile.
     pub holds_claims: bool,
     /// Milliseconds UTC.
@@ -50,14 +49,15 @@ impl Condition {
     /// Is reported and changes nothing.
     pub fn notice(code: &'static str, text: impl Into<String>, remedy: impl Into<Option<&'static str>>) -> Self {
         debug_assert!(CODES.contains(&code), "{code} is not in the list");
-        let (text, remedy) = (cut(text.into()), remedy.into().map(str::to_owned));
-        Self { code: code.to_owned(), text, remedy, holds_claims: false, since_ms: 0 }
+        let advice = Advice::new(code, cut(text.into()), remedy.into().map(str::to_owned));
+        Self { advice, holds_claims: false, since_ms: 0 }
     }
 
     /// Sets the remedy.
     #[must_use]
-    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(cut(remedy.into())), ..self }
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.advice.remedy = Some(cut(remedy.into()));
+        self
     }
 }
 

@@ -21,6 +21,7 @@
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.
 
+pub mod advice;
 pub mod argv;
 pub mod calendar;
 pub mod ending;
@@ -43,6 +44,7 @@ pub mod template;
 pub mod verdict;
 pub mod workspace;
 
+pub use advice::Advice;
 pub use argv::{Argv, ArgvError};
 pub use calendar::Calendar;
 pub use ending::{Decision, Facts, Next, RunEnd};

@@ -42,6 +42,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::store::{Options, Role, Store};
 
+pub use crate::job::Advice;
 pub use control::Cancelled;
 pub use filter::Filter;
 pub use handler::{Call, Failure, Handler};
@@ -53,7 +54,6 @@ pub use runs::RunInfo;
 pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
 pub use wait::Watch;
-pub use why::advice::Advice;
 pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 
 /// A queue: one file, and the directory beside it.

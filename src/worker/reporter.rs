@@ -98,7 +98,7 @@ impl Reporter {
     /// Sets a condition until it is cleared. Logged once, even if its numbers change.
     pub fn set(&self, condition: Condition) {
         let mut inner = lock(&self.inner);
-        let key = condition.code.clone();
+        let key = condition.advice.code.to_string();
         let mut now = condition;
         match inner.conditions.get(&key) {
             Some(before) => {
@@ -110,7 +110,7 @@ impl Reporter {
             None => {
                 now.since_ms = crate::clock::Clock::System.now_ms();
                 let held = if now.holds_claims { "nothing is claimed: " } else { "" };
-                log::warn!("{held}{}", now.text);
+                log::warn!("{held}{}", now.advice.text);
             }
         }
         let is_new = inner.conditions.insert(key, now).is_none();
@@ -124,14 +124,14 @@ impl Reporter {
     pub fn clear(&self, code: &str) {
         let mut inner = lock(&self.inner);
         if let Some(was) = inner.conditions.remove(code) {
-            log::info!("no more: {}", was.text);
+            log::info!("no more: {}", was.advice.text);
             self.write(&mut inner);
         }
     }
 
     /// Whether a condition prevents claims, other than these codes.
     pub(super) fn holds_claims_beside(&self, codes: &[&str]) -> bool {
-        lock(&self.inner).conditions.values().any(|one| one.holds_claims && !codes.contains(&one.code.as_str()))
+        lock(&self.inner).conditions.values().any(|one| one.holds_claims && !codes.contains(&&*one.advice.code))
     }
 
     /// Sets how memory limits are enforced; reported with the next write.

@@ -15,7 +15,7 @@ fn nest() -> (tempfile::TempDir, Place, Holder) {
 }
 
 fn codes(place: &Place, holder: &Holder) -> Vec<String> {
-    Report::read(place, holder).unwrap().conditions.into_iter().map(|one| one.code).collect()
+    Report::read(place, holder).unwrap().conditions.into_iter().map(|one| one.advice.code.into_owned()).collect()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn what_is_set_is_read_by_others_until_it_is_cleared() {
     let since = Report::read(&place, &holder).unwrap().conditions[0].since_ms;
     reporter.set(Condition::holding("disk_full", "still no room", "make room"));
     let now = &reporter.now().conditions[0];
-    assert_eq!((now.since_ms, now.text.as_str()), (since, "still no room"));
+    assert_eq!((now.since_ms, now.advice.text.as_str()), (since, "still no room"));
     reporter.clear("disk_full");
     assert!(!reporter.holds_claims_beside(&[]));
     assert_eq!(codes(&place, &holder), ["no_inotify"]);

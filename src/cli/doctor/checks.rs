@@ -61,8 +61,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// Runs all checks.
 pub fn all(face: &Face, store: &Store) -> Vec<Finding> {
     let one = |(name, check): &(&'static str, Check)| {
-        check(face, store)
-            .unwrap_or_else(|error| vec![Finding::wrong(name, format!("this check could not be run: {error}"), None)])
+        check(face, store).unwrap_or_else(|error| vec![Finding::unhelped(name, format!("this check could not be run: {error}"))])
     };
     CHECKS.iter().flat_map(one).collect()
 }
@@ -86,21 +85,14 @@ fn integrity(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![match (complaints.is_empty(), complaints.iter().all(is_of_a_row)) {
         (true, _) => Finding::fine("integrity", "every page and every index of the file is whole"),
         (false, true) => Finding::wrong("integrity", named(&complaints), "tenure doctor --fix repairs rows that break a rule"),
-        (false, false) => Finding {
-            keeps_fix: true,
-            ..Finding::wrong("integrity", named(&complaints), "stop the worker; tenure restore BACKUP")
-        },
+        (false, false) => Finding::wrong("integrity", named(&complaints), "stop the worker; tenure restore BACKUP").keeping_fix(),
     }])
 }
 
 fn schema(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let (altered, differences) = store.read(|conn| Ok((store::altered_tables(conn)?, store::schema_differences(conn)?)))?;
     if !altered.is_empty() {
-        let one = |altered: store::Altered| Finding {
-            remedy: Some(altered.remedy),
-            keeps_fix: true,
-            ..Finding::wrong("schema", altered.text, None)
-        };
+        let one = |altered: store::Altered| Finding::wrong("schema", altered.text, altered.remedy).keeping_fix();
         return Ok(altered.into_iter().map(one).collect());
     }
     if !differences.is_empty() {
@@ -122,7 +114,7 @@ fn values(_: &Face, store: &Store) -> Result<Vec<Finding>> {
         let remedy = remedy_of(store, &value)?;
         let of = value.job.filter(|_| value.table != "job").map(|job| format!(" of job {job}")).unwrap_or_default();
         let text = format!("{} of {} {:?}{of} {}", value.column, value.table, value.row, value.what);
-        Ok(Finding { remedy: Some(remedy), ..Finding::wrong("values", text, None) })
+        Ok(Finding::wrong("values", text, remedy))
     };
     found.into_iter().map(one).collect()
 }
@@ -175,8 +167,8 @@ fn permissions(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             format!("no other user may write the file or what belongs to it{as_user}"),
         )]);
     }
-    let remedy = Some(format!("{} (a user who may write there may run commands as user {user})", fixes.join("; ")));
-    Ok(vec![Finding { remedy, ..Finding::wrong("permissions", named(&open), None) }])
+    let remedy = format!("{} (a user who may write there may run commands as user {user})", fixes.join("; "));
+    Ok(vec![Finding::wrong("permissions", named(&open), remedy)])
 }
 
 /// Returns who may write there besides the user of the file, and the command that ends it. A
@@ -203,7 +195,7 @@ fn memory(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 fn home(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![match standing::advice(store)? {
         None => Finding::fine("home", "the file and the directory beside it belong together"),
-        Some(advice) => Finding { remedy: Some(advice.remedy), ..Finding::wrong("home", advice.text, None) },
+        Some(place) => Finding::named("home", place.advice),
     }])
 }
 
@@ -215,10 +207,7 @@ fn worker(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         Some(worker) => {
             let told = worker_words::of_file(&worker, ready, &queues);
             if !told.is_empty() {
-                return Ok(told
-                    .into_iter()
-                    .map(|one| Finding { remedy: one.remedy, ..Finding::wrong("worker", one.text, None) })
-                    .collect());
+                return Ok(told.into_iter().map(|one| Finding::named("worker", one)).collect());
             }
             let since = time::between(worker.holder.since_ms, face.now_ms());
             Finding::fine(
@@ -263,11 +252,10 @@ fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         let worker = Holder::read(store.place())?.map(|worker| worker.pid);
         return Ok(vec![match locks::lasting_writer(store.place(), worker) {
             None => Finding::fine("writer", "no process has to wait for the write lock"),
-            Some(holder) => Finding {
-                remedy: Some(problems::end_transaction(Some(&holder))),
-                keeps_fix: true,
-                ..Finding::wrong("writer", format!("{holder} holds the write lock: no other program can write"), None)
-            },
+            Some(holder) => {
+                let text = format!("{holder} holds the write lock: no other program can write");
+                Finding::wrong("writer", text, problems::end_transaction(Some(&holder))).keeping_fix()
+            }
         }]);
     };
     let since = time::between(blocked.since_ms, face.now_ms());
@@ -278,8 +266,7 @@ fn writer(face: &Face, store: &Store) -> Result<Vec<Finding>> {
         )]);
     };
     let text = format!("{holder} holds the write lock; a writer has waited for it for {since}");
-    let remedy = Some(problems::end_transaction(Some(&holder)));
-    Ok(vec![Finding { remedy, keeps_fix: true, ..Finding::wrong("writer", text, None) }])
+    Ok(vec![Finding::wrong("writer", text, problems::end_transaction(Some(&holder))).keeping_fix()])
 }
 
 fn readers(_: &Face, store: &Store) -> Result<Vec<Finding>> {
@@ -324,7 +311,7 @@ fn forgets(dir: &Path) -> Option<&'static str> {
 fn disk(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let machine = Machine::sample(store.place().dir());
     let Some(free) = machine.disk_free_bytes else {
-        return Ok(vec![Finding::wrong("disk", "the disk does not say how much room it has", None)]);
+        return Ok(vec![Finding::unhelped("disk", "the disk does not say how much room it has")]);
     };
     // Reported, but not as a fault: a test, or a short-lived container, may intend just that.
     let kind = forgets(store.place().dir()).map(|why| format!("; {why}")).unwrap_or_default();
@@ -340,7 +327,7 @@ fn floors(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     Ok(vec![match around::gate(&worker_options::floors(&face.settings), store.place(), worker.as_ref()) {
         None if worker.is_some() => Finding::fine("floors", "the worker says whether its own are met"),
         None => Finding::fine("floors", "the machine has what the configuration asks for"),
-        Some(told) => Finding { remedy: told.remedy, ..Finding::wrong("floors", told.text, None) },
+        Some(told) => Finding::named("floors", told),
     }])
 }
 

@@ -41,9 +41,7 @@ pub fn run(within: &Path) -> Result<Vec<Finding>> {
         .into_iter()
         .map(|(name, test)| match test(&bench) {
             Ok(text) => Finding::fine(name, text),
-            Err(error) => {
-                Finding::wrong(name, error.to_string(), Some("report this, with the kernel's version and the file system"))
-            }
+            Err(error) => Finding::wrong(name, error.to_string(), "report this, with the kernel's version and the file system"),
         })
         .collect())
 }

@@ -113,34 +113,36 @@ fn check_all(face: &Face) -> (Vec<Finding>, Option<Error>) {
             findings.extend(checks::all(face, &store));
             // A worker must not be recommended where it would repeat what the original does.
             if standing::advice(&store).is_ok_and(|advice| advice.is_some_and(|advice| advice.is_refused)) {
-                for finding in findings.iter_mut().filter(|finding| finding.name != "home" && finding.remedy.is_some()) {
-                    finding.remedy = Some("first say which file this is, see home".to_owned());
+                for finding in
+                    findings.iter_mut().filter(|finding| finding.advice.code != "home" && finding.advice.remedy.is_some())
+                {
+                    finding.advice.remedy = Some("first say which file this is, see home".to_owned());
                 }
             }
             advise_what_helps(&mut findings, Holder::read(store.place()).is_ok_and(|worker| worker.is_some()));
             (findings, None)
         }
-        Err(error) => (vec![Finding::wrong("file", error.to_string(), None)], Some(error)),
+        Err(error) => (vec![Finding::unhelped("file", error.to_string())], Some(error)),
     }
 }
 
 /// `--fix` is one round of a worker: if it would be refused or would wait, the prerequisite is the
 /// advice.
 fn advise_what_helps(findings: &mut [Finding], has_worker: bool) {
-    let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.name));
+    let first = findings.iter().find(|finding| finding.keeps_fix).map(|finding| format!("first see {}", finding.advice.code));
     let by_worker = has_worker.then(|| {
         "the worker repairs that within a minute; if it does not, stop the worker, then: tenure doctor --fix".to_owned()
     });
     let Some(instead) = first.or(by_worker) else { return };
     for finding in findings {
-        if finding.remedy.as_ref().is_some_and(|remedy| remedy.contains("tenure doctor --fix")) {
-            finding.remedy = Some(instead.clone());
+        if finding.advice.remedy.as_ref().is_some_and(|remedy| remedy.contains("tenure doctor --fix")) {
+            finding.advice.remedy = Some(instead.clone());
         }
     }
 }
 
 fn to_json(finding: &Finding) -> Value {
-    json!({"code": finding.name, "ok": finding.ok, "text": finding.text, "remedy": finding.remedy})
+    json!({"code": finding.advice.code, "ok": finding.ok, "text": finding.advice.text, "remedy": finding.advice.remedy})
 }
 
 fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> String {
@@ -155,8 +157,8 @@ fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> Stri
             (true, true) => "\x1b[32mok\x1b[0m     ".to_owned(),
             (false, true) => "\x1b[31mWRONG\x1b[0m  ".to_owned(),
         };
-        text += &format!("{word}{:12} {}\n", finding.name, escape::line(&finding.text));
-        if let Some(remedy) = &finding.remedy {
+        text += &format!("{word}{:12} {}\n", finding.advice.code, escape::line(&finding.advice.text));
+        if let Some(remedy) = &finding.advice.remedy {
             text += &format!("{:20} -> {}\n", "", escape::line(remedy));
         }
     }

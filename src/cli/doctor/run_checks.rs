@@ -4,12 +4,11 @@ use crate::cli::doctor::finding::{Finding, shown};
 use crate::cli::face::Face;
 use crate::cli::leases;
 use crate::cli::view::problems;
-use crate::cli::view::problems::Problem;
 use crate::cli::view::table::named;
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::job::verdict::{self, Leftover, Progress, Row};
-use crate::job::{ResourceState, RunId};
+use crate::job::{Advice, ResourceState, RunId};
 use crate::queue::why::resource_words as words;
 use crate::run::fitness::{self, Fitness};
 use crate::run::removal;
@@ -47,10 +46,10 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
         }
     }
-    let stuck: Vec<Problem> =
+    let stuck: Vec<Advice> =
         store.read(read::stuck_runs)?.iter().map(|(run, job, noted)| problems::stuck(*run, *job, noted)).collect();
     if !stuck.is_empty() {
-        let told = |problem: Problem| Finding { remedy: problem.remedy, ..Finding::wrong("runs", problem.text, None) };
+        let told = |advice: Advice| Finding::named("runs", advice);
         return Ok(stuck.into_iter().map(told).collect());
     }
     Ok(vec![match (orphans.is_empty(), has_worker) {
@@ -162,10 +161,10 @@ pub fn workspaces(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let takes = size_text(rows.iter().filter_map(|row| row.bytes).sum());
     Ok(vec![match orphans.is_empty() {
         true => Finding::fine("workspaces", format!("{} in {}, which take {takes}", rows.len(), work.path_of("").display())),
-        false => Finding {
-            remedy: Some(removes_them(&work, &orphans)),
-            ..Finding::wrong("workspaces", format!("directories in work/ that belong to no workspace: {}", named(&orphans)), None)
-        },
+        false => {
+            let text = format!("directories in work/ that belong to no workspace: {}", named(&orphans));
+            Finding::wrong("workspaces", text, removes_them(&work, &orphans))
+        }
     }])
 }
 
@@ -188,7 +187,7 @@ pub fn resources(face: &Face, store: &Store) -> Result<Vec<Finding>> {
     if let Some(worst) = failing.iter().max_by_key(|one| one.attempts) {
         let more = if failing.len() > 1 { format!("; {} more failed as well", failing.len() - 1) } else { String::new() };
         let text = format!("{}{more}", words::why(worst, face.now_ms()));
-        return Ok(vec![Finding { remedy: Some(words::remedy(worst)), ..Finding::wrong("resources", text, None) }]);
+        return Ok(vec![Finding::wrong("resources", text, words::remedy(worst))]);
     }
     Ok(vec![match (releasing.len(), has_worker) {
         (0, _) => Finding::fine("resources", format!("{held} are held, and nothing waits to be torn down")),

@@ -10,12 +10,12 @@ use crate::cli::picture::Picture;
 use crate::cli::verbs::lease;
 use crate::cli::verbs::{lane, queue};
 use crate::cli::view::problems;
-use crate::cli::view::problems::Problem;
 use crate::cli::view::table::{count, held_text};
 use crate::cli::view::{escape, json};
 use crate::cli::worker_options;
 use crate::error::{Result, exit};
 use crate::host::sight::Sight;
+use crate::job::Advice;
 use crate::place::Place;
 use crate::queue::why::worker_words;
 use crate::store::Store;
@@ -49,7 +49,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
+fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
     let counts = &picture.counts;
     let held: serde_json::Map<String, Value> =
         crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
@@ -71,7 +71,7 @@ fn document(picture: &Picture, problems: &[Problem], place: &Place) -> Value {
         "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
         "memory": picture.memory.as_ref().map(|(by, why)| json!({"by": by, "why": why})),
         "wal_bytes": picture.health.wal_bytes,
-        "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+        "problems": problems.iter().map(json::advice).collect::<Vec<_>>(),
     })
 }
 
@@ -96,7 +96,7 @@ fn worker_json(worker: &Sight, running: i64) -> Value {
 }
 
 fn condition(one: &crate::host::report::Condition) -> Value {
-    json!({"code": one.code, "text": one.text, "remedy": one.remedy, "holds_claims": one.holds_claims,
+    json!({"code": one.advice.code, "text": one.advice.text, "remedy": one.advice.remedy, "holds_claims": one.holds_claims,
            "since": time::utc(one.since_ms)})
 }
 
@@ -117,7 +117,7 @@ fn reaper(counters: &[Counter]) -> Value {
     Value::Object(reaper)
 }
 
-fn for_people(picture: &Picture, problems: &[Problem], store: &Store, face: &Face) -> String {
+fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face) -> String {
     let (now, columns) = (&face.now(), face.columns);
     let counts = &picture.counts;
     let mut text = format!("file    {}\n", escape::line(&store.place().db().to_string_lossy()));

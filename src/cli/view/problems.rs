@@ -1,12 +1,9 @@
 //! Problems, as far as a quick check finds them. Pure; `doctor` checks more.
 
-use serde_json::{Value, json};
-
 use crate::cli::parse::time;
 use crate::cli::picture::{Picture, Workspaces};
 use crate::cli::view::table::count;
-use crate::job::{JobId, RunId};
-use crate::queue::Advice;
+use crate::job::{Advice, JobId, RunId};
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::engine::locks::Holder;
@@ -17,55 +14,29 @@ const WAL_LARGE_BYTES: u64 = 64 << 20;
 /// Free space below which a problem is reported, in bytes.
 const DISK_LOW_BYTES: u64 = 512 << 20;
 
-/// A problem that a person should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// A code for scripts.
-    pub code: &'static str,
-    pub text: String,
-    /// The remedy.
-    pub remedy: Option<String>,
-}
-
-impl Problem {
-    pub fn new(code: &'static str, text: impl Into<String>, remedy: &str) -> Self {
-        Self { code, text: text.into(), remedy: Some(remedy.to_owned()) }
-    }
-
-    pub fn to_json(&self) -> Value {
-        json!({"code": self.code, "text": self.text, "remedy": self.remedy})
-    }
-}
-
-impl From<Advice> for Problem {
-    fn from(told: Advice) -> Self {
-        Self { code: told.code, text: told.text, remedy: told.remedy }
-    }
-}
-
 /// Returns the problems in this picture.
-pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Problem> {
+pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     let mut all = Vec::new();
     match &picture.standing {
-        Some(advice) if advice.is_refused => {}
+        Some(place) if place.is_refused => {}
         _ => {
             all.extend(no_worker(picture));
-            all.extend((picture.over > 0).then(|| Problem::new("run_over", run_over::words(picture.over), "tenure work")));
+            all.extend((picture.over > 0).then(|| Advice::with("run_over", run_over::words(picture.over), "tenure work")));
         }
     }
-    all.extend(picture.standing.as_ref().map(|advice| Problem::new(advice.code, advice.text.clone(), &advice.remedy)));
+    all.extend(picture.standing.as_ref().map(|place| place.advice.clone()));
     all.extend(of_resources(picture));
     all.extend(of_the_file(picture));
     all.extend(of_the_disk(picture));
-    all.extend(gate.map(Problem::from));
+    all.extend(gate);
     let of_worker = picture.worker.iter().flat_map(|worker| worker_words::of_file(worker, picture.ready(), &picture.queues));
-    all.extend(of_worker.map(Problem::from));
+    all.extend(of_worker);
     all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
     all.extend(too_large(&picture.workspaces));
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
         let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
-        all.push(Problem::new(
+        all.push(Advice::with(
             "queue_paused",
             format!("queue {:?} is paused, and {} in it", queue.name, count(waiting, "job", "waits", "wait")),
             &remedy,
@@ -76,29 +47,29 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Problem> {
             "tenure schedule history {0}; tenure schedule rm {0}, and add it again",
             crate::cli::view::escape::quote_text(name)
         );
-        all.push(Problem::new("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
+        all.push(Advice::with("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
     }
     all
 }
 
 /// Describes a run that cannot end.
-pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Problem {
+pub fn stuck(run: RunId, job: Option<JobId>, noted: &str) -> Advice {
     let whose = job.map_or_else(String::new, |job| format!(" of job {job}"));
     let (what, remedy) = crate::queue::why::obstacles::trouble(noted);
-    Problem { code: "stuck", text: format!("run {run}{whose}: {what}"), remedy }
+    Advice::new("stuck", format!("run {run}{whose}: {what}"), remedy)
 }
 
 /// The worker evicts those that no run is in; a total above the limit for long means that they are
 /// in use.
-fn too_large(workspaces: &Workspaces) -> Option<Problem> {
+fn too_large(workspaces: &Workspaces) -> Option<Advice> {
     let most = workspaces.max_bytes.filter(|most| workspaces.bytes > *most)?;
     let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
     let text =
         format!("workspaces take {takes}, and the limit is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
-    Some(Problem::new("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
+    Some(Advice::with("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
 }
 
-fn no_worker(picture: &Picture) -> Option<Problem> {
+fn no_worker(picture: &Picture) -> Option<Advice> {
     if picture.worker.is_some() {
         return None;
     }
@@ -110,56 +81,56 @@ fn no_worker(picture: &Picture) -> Option<Problem> {
             let waiting = picture.schedules.count - picture.schedules.paused;
             let wait = count(waiting, "schedule", "waits", "wait");
             return (waiting > 0)
-                .then(|| Problem::new("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
+                .then(|| Advice::with("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
         }
         (_, 0) => format!("{are_ready}, and there is no worker"),
         (0, _) => format!("{run} without a worker; the end is recorded when a worker starts"),
         _ => format!("there is no worker: {are_ready}, and {run}; the end is recorded when a worker starts"),
     };
-    Some(Problem::new("no_worker", text, "tenure work"))
+    Some(Advice::with("no_worker", text, "tenure work"))
 }
 
 /// Describes resources whose owner has ended and which still exist.
-fn of_resources(picture: &Picture) -> Vec<Problem> {
+fn of_resources(picture: &Picture) -> Vec<Advice> {
     let failing = picture.resources.failing.iter();
-    let mut all: Vec<Problem> =
-        failing.map(|one| Problem::new("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
+    let mut all: Vec<Advice> =
+        failing.map(|one| Advice::with("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
     if picture.worker.is_none() && picture.resources.releasing > 0 {
         let waiting = count(picture.resources.releasing, "resource", "waits", "wait");
-        all.push(Problem::new("resources_wait", format!("{waiting} to be torn down, and there is no worker"), "tenure work"));
+        all.push(Advice::with("resources_wait", format!("{waiting} to be torn down, and there is no worker"), "tenure work"));
     }
     all
 }
 
-fn of_the_file(picture: &Picture) -> Vec<Problem> {
+fn of_the_file(picture: &Picture) -> Vec<Advice> {
     let mut all = Vec::new();
     let health = &picture.health;
     if let Some(blocked) = &picture.blocked {
         let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
         let since = time::between(blocked.since_ms, picture.now_ms);
-        all.push(Problem::new(
+        all.push(Advice::with(
             "writer_blocked",
             format!("the worker waits for the write lock, held by {by}, for {since}"),
             &end_transaction(blocked.by.as_ref()),
         ));
     } else if let Some(holder) = &picture.writer {
         let text = format!("{holder} holds the write lock of the file: no other program can write, and no job can start");
-        all.push(Problem::new("write_lock_held", text, &end_transaction(Some(holder))));
+        all.push(Advice::with("write_lock_held", text, &end_transaction(Some(holder))));
     }
     if let Some(what) = &picture.read_only {
-        all.push(Problem::new("read_only", what.clone(), "dmesg says which error it was; after fsck, mount it for writing"));
+        all.push(Advice::with("read_only", what.clone(), "dmesg says which error it was; after fsck, mount it for writing"));
     }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
         let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
         let text = format!("the write-ahead log has grown to {}{by}", size_text(health.wal_bytes));
-        all.push(Problem::new("wal_large", text, "end the programs that read the file for long"));
+        all.push(Advice::with("wal_large", text, "end the programs that read the file for long"));
     }
     if let Some(what) = &health.replaced {
-        all.push(Problem::new("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
+        all.push(Advice::with("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
     }
     if let Some(what) = &health.fatal {
-        all.push(Problem::new("flush_failed", what.clone(), "check the disk (dmesg), then restart the worker"));
+        all.push(Advice::with("flush_failed", what.clone(), "check the disk (dmesg), then restart the worker"));
     }
     all
 }
@@ -172,13 +143,13 @@ pub fn end_transaction(holder: Option<&Holder>) -> String {
     }
 }
 
-fn of_the_disk(picture: &Picture) -> Option<Problem> {
+fn of_the_disk(picture: &Picture) -> Option<Advice> {
     let free = picture.machine.disk_free_bytes?;
     let full = picture.health.disk_full_since_ms.is_some();
     let text =
         format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for lack of space" } else { "" });
     (full || free < DISK_LOW_BYTES)
-        .then(|| Problem::new("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
+        .then(|| Advice::with("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
 }
 
 #[cfg(test)]
@@ -209,7 +180,7 @@ mod tests {
         picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
         picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
         let all = of(&picture, Some(Advice::new("load_floor", "9", "wait".to_owned())));
-        let codes: Vec<_> = all.iter().map(|p| p.code).collect();
+        let codes: Vec<_> = all.iter().map(|p| p.code.as_ref()).collect();
         let expected = [
             "no_worker",
             "writer_blocked",

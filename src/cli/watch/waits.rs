@@ -1,5 +1,6 @@
 //! Says what a job waits for: after a second without progress, and once for each change.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::cli::face;
@@ -48,11 +49,11 @@ pub struct Waits {
 
 /// An obstacle, without parts that only change with time: a teardown that is retried repeatedly is
 /// one.
-type Told = (&'static str, Option<String>);
+type Told = (Cow<'static, str>, Option<String>);
 
 fn told(one: &Advice) -> Told {
     let remedy = one.remedy.as_deref().map(|remedy| remedy.split(" --force").next().unwrap_or_default().to_owned());
-    (one.code, remedy)
+    (one.code.clone(), remedy)
 }
 
 /// How often the job has been started, and its run: a difference means progress.
@@ -127,8 +128,8 @@ impl Waits {
             ..around::read(store, face.now(), &worker_options::floors(&face.settings))?
         };
         let mut all = obstacles::of(&facts, &around);
-        all.retain(|one| !NOT_WAITED_FOR.contains(&one.code) && (one.code != "no_worker" || self.by == By::Watcher));
-        all.sort_by_key(|one| (!FIRST.contains(&one.code), LAST.contains(&one.code)));
+        all.retain(|one| !NOT_WAITED_FOR.contains(&&*one.code) && (one.code != "no_worker" || self.by == By::Watcher));
+        all.sort_by_key(|one| (!FIRST.contains(&&*one.code), LAST.contains(&&*one.code)));
         let told: Vec<Told> = all.iter().map(told).collect();
         let has_run = (facts.job.attempts, facts.job.run_id);
         if self.said.is_news(told, has_run, self.looked)
@@ -174,7 +175,7 @@ mod tests {
         for (what, looks) in cases {
             let (begin, mut said) = (Instant::now(), Said::default());
             for (after, code, starts, is_said) in *looks {
-                let told = if code.is_empty() { Vec::new() } else { vec![(*code, None)] };
+                let told = if code.is_empty() { Vec::new() } else { vec![((*code).into(), None)] };
                 let is_news = said.is_news(told, (*starts, None), begin + Duration::from_secs(*after));
                 assert_eq!(is_news, *is_said, "{what}: {code:?} after {after} s");
             }

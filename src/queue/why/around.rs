@@ -1,10 +1,10 @@
 //! What is read besides the file when a person asks why a job waits: the worker, and what the
 //! machine lacks.
 
-use super::advice::Advice;
 use crate::error::Result;
 use crate::host::gates::{Floors, Gate, Machine};
 use crate::host::sight::Sight;
+use crate::job::Advice;
 use crate::place::Place;
 use crate::store::{Store, job::read};
 

@@ -5,7 +5,6 @@
 //! [`over`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
 //! [`resource_words`]), and the same for every caller: one [`Advice`] per finding. Changes nothing.
 
-pub(super) mod advice;
 pub(crate) mod around;
 pub(crate) mod obstacles;
 pub(crate) mod over;
@@ -18,13 +17,13 @@ use super::Queue;
 use crate::clock;
 use crate::error::Result;
 use crate::host::gates::Floors;
+use crate::job::Advice;
 use crate::job::JobId;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::Store;
 use crate::store::file::standing;
 use crate::store::job::rows::Job;
 use crate::store::job::why::{self, WhyFacts};
-use advice::Advice;
 
 impl Queue {
     /// Returns every reason why a job waits, the state of a running one, or why one has ended;
@@ -43,7 +42,7 @@ impl Queue {
 pub(crate) struct Explainer<'a> {
     store: &'a Store,
     around: around::Around,
-    standing: Option<standing::Advice>,
+    standing: Option<standing::PlaceAdvice>,
 }
 
 impl<'a> Explainer<'a> {
@@ -65,9 +64,9 @@ impl<'a> Explainer<'a> {
         let facts = self.store.read(|conn| why::why(conn, id, now_ms))?;
         let around = around::Around { over: over::of(self.store, id)?, script: script(&facts.job), ..self.around.clone() };
         let mut all = obstacles::of(&facts, &around);
-        if let Some(advice) = self.standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
-            all.retain(|one| one.code != "no_worker" || !advice.is_refused);
-            all.push(Advice::new(advice.code, advice.text.clone(), advice.remedy.clone()));
+        if let Some(place) = self.standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
+            all.retain(|one| one.code != "no_worker" || !place.is_refused);
+            all.push(place.advice.clone());
         }
         Ok((facts, all))
     }

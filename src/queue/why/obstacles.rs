@@ -3,11 +3,11 @@
 //! Pure. The store provides what it knows of the file ([`WhyFacts`]); [`Around`] is what was read
 //! of worker and machine.
 
-use super::advice::Advice;
 use super::around::Around;
 use super::{resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
+use crate::job::Advice;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::job::retry::WayBack;
@@ -44,12 +44,13 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     }
     // A job waits for memory; the operator is interested in the floor.
     for one in &mut all {
-        one.code = match one.code {
+        let code = match &*one.code {
             "memory_floor" => "memory",
             "disk_floor" => "disk",
             "load_floor" => "load",
-            code => code,
+            _ => continue,
         };
+        one.code = code.into();
     }
     all.extend(last_run(facts, around));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
@@ -292,7 +293,7 @@ fn left_behind(run: &Run) -> Option<Advice> {
 /// Returns the lines of [`left_behind`] for each run of a job.
 pub(crate) fn all_left_behind(runs: &[Run]) -> Vec<String> {
     let lines = runs.iter().filter(|run| run.kind == RunKind::Job).filter_map(left_behind);
-    lines.map(|one| one.remedy.iter().fold(one.text.clone(), |text, remedy| format!("{text}; {remedy}"))).collect()
+    lines.map(|advice| advice.sentence()).collect()
 }
 
 /// Explains why an ended job was or was not retried.

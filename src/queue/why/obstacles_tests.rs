@@ -64,7 +64,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
         assert!(obstacle.remedy.as_deref().unwrap_or("").contains(remedy), "{fact:?}: {:?}", obstacle.remedy);
     }
     let held = only(Fact::TaskHold { task: Some(2) });
-    assert_eq!((held.code, held.remedy.as_deref()), ("task", Some("tenure task release 2")));
+    assert_eq!((&*held.code, held.remedy.as_deref()), ("task", Some("tenure task release 2")));
     assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
 }
 
@@ -83,7 +83,7 @@ fn a_lane_with_room_blocks_only_jobs_without_other_obstacles() {
 fn all_facts_are_told_not_only_the_first() {
     let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
     let around = Around { worker: None, gate: Some(Advice::new("memory_floor", "1 of 2", None)), ..around() };
-    let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code).collect();
+    let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code.clone()).collect();
     assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);
 }
 
@@ -91,7 +91,7 @@ fn all_facts_are_told_not_only_the_first() {
 fn a_full_worker_and_a_single_job_worker_are_reported() {
     let busy = Around { running: 4, ..around() };
     let all = of(&queued(vec![]), &busy);
-    assert_eq!((all[0].code, all.len()), ("slots", 1));
+    assert_eq!((&*all[0].code, all.len()), ("slots", 1));
     assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("--slots 5"));
     let mut run = sight(1);
     run.holder.kind = "run".into();
@@ -106,7 +106,7 @@ fn a_running_job_says_so_and_that_no_worker_watches_it() {
     (job.pid, job.cancel_open) = (Some(4711), true);
     let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None };
     let all = of(&facts, &Around { worker: None, ..around() });
-    assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
+    assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
 }
 
@@ -125,7 +125,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
         )
     };
     let all = ended(Reason::Exit, last(false, 1, 3));
-    assert_eq!(all.iter().map(|o| o.code).collect::<Vec<_>>(), ["ended", "not_retried"]);
+    assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["ended", "not_retried"]);
     assert!(all[0].text.contains("exit status 64") && all[0].remedy.as_deref() == Some("tenure retry 7"));
     assert!(all[1].text.contains("--retry-on") && all[1].text.contains("code 64"));
     assert!(ended(Reason::Exit, last(true, 3, 3))[1].text.contains("3 of 3 attempts"));
@@ -144,6 +144,6 @@ fn a_job_that_waits_again_says_how_its_latest_run_ended() {
     (run.outcome, run.error, run.finished_at) = (Some(Outcome::Failed), Some("exit status 3".into()), Some(9_000));
     let facts = WhyFacts { last: Some(LastEnd { run: Some(run), ..last(true, 1, 3) }), ..queued(vec![]) };
     let all = of(&facts, &around());
-    assert_eq!(all[0].code, "latest_run");
+    assert_eq!(&*all[0].code, "latest_run");
     assert!(all[0].text.contains("exit status 3") && all[0].text.contains(&RunId(11).to_string()));
 }

@@ -1,8 +1,8 @@
 //! Resources as text: for lists, and for the reasons why a job waits.
 
-use super::advice::Advice;
 use crate::clock as time;
 use crate::escape::quote;
+use crate::job::Advice;
 use crate::job::{Argv, ResourceState};
 use crate::store::resource::Resource;
 

@@ -1,11 +1,11 @@
 //! The worker as text: why it does not act on a job, and the command that clears it. Pure; `why`,
 //! `status` and `doctor` share it.
 
-use super::advice::Advice;
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::host::report::{CODES, Condition, Phase, Report};
 use crate::host::sight::{Process, Sight};
+use crate::job::Advice;
 use crate::store::job::rows::{Job, QueueRow};
 use crate::units::count;
 
@@ -87,9 +87,9 @@ fn of_phase(sight: &Sight, report: &Report) -> Option<Advice> {
 }
 
 fn of_condition(condition: &Condition) -> Advice {
-    let code = CODES.iter().find(|code| **code == condition.code).unwrap_or(&"worker_trouble");
+    let code = CODES.iter().find(|code| **code == condition.advice.code).unwrap_or(&"worker_trouble");
     let held = if condition.holds_claims { ": no job is claimed until then" } else { "" };
-    Advice::new(code, format!("{}{held}", condition.text), condition.remedy.clone())
+    Advice::new(code, format!("{}{held}", condition.advice.text), condition.advice.remedy.clone())
 }
 
 /// Returns the obstacles of a queued job that come from the worker.
@@ -117,7 +117,7 @@ pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> 
 pub(crate) fn of_running(sight: &Sight, now_ms: i64) -> Vec<Advice> {
     const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
-    let felt = conditions.filter(|one| FELT.contains(&one.code.as_str()));
+    let felt = conditions.filter(|one| FELT.contains(&&*one.advice.code));
     let all = cannot_act(sight).into_iter().chain(felt.map(of_condition));
     all.chain(write_lock(sight, now_ms)).collect()
 }
@@ -189,7 +189,7 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
 /// Returns the findings about the worker of a file with so many ready jobs, for `status` and
 /// `doctor`.
 pub(crate) fn of_file(sight: &Sight, ready: i64, queues: &[QueueRow]) -> Vec<Advice> {
-    let waits = |one: &Advice| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&one.code);
+    let waits = |one: &Advice| !["worker_draining", "worker_leaving", "worker_starting", "worker_silent"].contains(&&*one.code);
     let mut all: Vec<Advice> = of_worker(sight).into_iter().filter(|one| waits(one) || ready > 0).collect();
     if let Some(only) = alone(sight) {
         if ready > 0 {

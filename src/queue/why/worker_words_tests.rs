@@ -70,7 +70,7 @@ fn every_code_of_a_condition_is_told_as_it_is() {
             let condition = Of { holds_claims: holds, ..Of::notice(code, "words", "do this") };
             let sight = reported(|report| report.conditions = vec![condition]);
             for told in [of_queued(&sight, &job(), 0, 10_000), of_file(&sight, 0, &[])] {
-                assert_eq!((told.len(), told[0].code), (1, *code));
+                assert_eq!((told.len(), &*told[0].code), (1, *code));
                 assert_eq!(told[0].text.contains("no job is claimed"), holds);
                 assert_eq!(told[0].remedy.as_deref(), Some("do this"));
             }
@@ -96,7 +96,7 @@ fn a_job_that_a_worker_should_have_seen_says_when_it_looked() {
     let slow = with(|sight| sight.claims_ago_ms = Some(9_000));
     assert_eq!(of_queued(&slow, &job(), 0, 1_000), [], "it was added a moment ago");
     let told = of_queued(&slow, &job(), 0, 10_000);
-    assert_eq!((told.len(), told[0].code), (1, "worker_slow"));
+    assert_eq!((told.len(), &*told[0].code), (1, "worker_slow"));
     assert!(told[0].text.contains("9s ago"));
 }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::job::Advice;
 use crate::place::{Place, typed};
 use crate::store::Store;
 use crate::store::engine::locks;
@@ -52,11 +53,8 @@ pub enum Standing {
 
 /// Advice about the place of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// A code for scripts.
-    pub code: &'static str,
-    pub text: String,
-    pub remedy: String,
+pub struct PlaceAdvice {
+    pub advice: Advice,
     /// Nothing may be written before the remedy.
     pub is_refused: bool,
 }
@@ -96,18 +94,20 @@ impl Standing {
     /// # Errors
     /// [`Error::File`] with the remedy if the file must not be written here.
     pub fn check(&self, place: &Place) -> Result<()> {
-        match self.advice(place).filter(|advice| advice.is_refused) {
+        match self.advice(place).filter(|found| found.is_refused) {
             None => Ok(()),
-            Some(advice) => Err(Error::File(format!("{}; {}", advice.text, advice.remedy))),
+            Some(PlaceAdvice { advice, .. }) => Err(Error::File(advice.sentence())),
         }
     }
 
     /// Returns advice for a person; `None`: there is none.
-    pub fn advice(&self, place: &Place) -> Option<Advice> {
+    pub fn advice(&self, place: &Place) -> Option<PlaceAdvice> {
         let db = place.db().display();
         // The command is about this file as it is. The configuration may name another one.
         let declare = |is: &str| format!("tenure --db {} doctor --is {is}", typed(place.db()));
-        let advice = |code, text, remedy: &str, is_refused| Some(Advice { code, text, remedy: remedy.to_owned(), is_refused });
+        let advice = |code, text: String, remedy: &str, is_refused| {
+            Some(PlaceAdvice { advice: Advice::with(code, text, remedy), is_refused })
+        };
         match self {
             Self::Home | Self::Moved => None,
             Self::OlderCopy(why) => {
@@ -166,7 +166,7 @@ pub fn assess(place: &Place, conn: &Connection) -> Result<Standing> {
 ///
 /// # Errors
 /// The file or the directory cannot be read.
-pub fn advice(store: &Store) -> Result<Option<Advice>> {
+pub fn advice(store: &Store) -> Result<Option<PlaceAdvice>> {
     let place = store.place().clone();
     Ok(store.read(|conn| assess(&place, conn))?.advice(&place))
 }

@@ -155,7 +155,7 @@ fn status(ctx: &Context, blocked_by: Option<&String>) -> String {
     }
     let ready = ctx.store.read(read::counts).map(|counts| counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>());
     let ready = ready.map_or_else(|error| format!("; {error}"), |ready| format!(", {ready} ready"));
-    let held = ctx.report.now().held_back().next().map(|one| format!("; nothing is claimed: {}", one.text));
+    let held = ctx.report.now().held_back().next().map(|one| format!("; nothing is claimed: {}", one.advice.text));
     format!("{busy} of {} slots busy{ready}{}", ctx.options.slots, held.unwrap_or_default())
 }
 
