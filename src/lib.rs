@@ -135,7 +135,7 @@
 //!    for a flush that began after the commit.
 //! 6. No transaction stays open while a caller waits for anything outside the file.
 //! 7. A lease is held while any process of its owner's tree is alive: the tree has inherited the
-//!    lock (`run::lease`), or the owner is a run (`store::lease`).
+//!    lock (`run::lease`), or the owner is a run that prepares a workspace (`store::workspace`).
 //! 8. Every end of an owner makes its external resources `releasing`, in the same transaction; only
 //!    a resource that is known to be gone becomes `released`.
 //! 9. A directory of a workspace is a cache: it is prepared under a temporary name, renamed when it

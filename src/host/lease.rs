@@ -8,7 +8,8 @@
 //! Under a crash between any two steps: a lock file without a row is swept; a row whose lock is
 //! free and whose mark no process carries is reclaimed, by the next process that wants the lease
 //! and by recovery. While any process of the tree is alive, no other owner acquires the lease.
-//! Leases of a run are not handled here: they are released with its row.
+//! The lease of a run that prepares a workspace is written and released by the store, with the row of
+//! that run; here it is only waited for.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
 
@@ -18,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::job::{JobId, Nonce, RunId};
+use crate::job::{JobId, Nonce};
 use crate::place::Place;
 use crate::run::lease::{self as lockfile, Life, LockFile, Waiter};
 use crate::run::machine;
@@ -171,32 +172,6 @@ fn commit(store: &Store, row: &Lease, dead: Option<Lease>) -> Result<bool> {
         lease::take(conn, &row)
     })?;
     Ok(taken == Taken::Yours)
-}
-
-/// Acquires a lease for an open run, also from a foreground owner that is gone. Does not wait:
-/// `Some` is the holder.
-///
-/// # Errors
-/// The run has ended, or the file cannot be used.
-pub fn acquire_for_run(store: &Store, name: &str, run: RunId, why: Option<&str>) -> Result<Option<Box<Lease>>> {
-    let mut dead: Option<Lease> = None;
-    if let Some(held) = unwritten(store.place(), name, None)? {
-        return Ok(Some(Box::new(held)));
-    }
-    loop {
-        let (name, why, now_ms) = (name.to_owned(), why.map(str::to_owned), store.clock().now_ms());
-        let (taken, _its_claim_is_not_flushed_either) = store.commit(move |conn| {
-            if let Some(dead) = &dead {
-                lease::reclaim(conn, dead, now_ms)?;
-            }
-            lease::take_for_run(conn, &name, run, why.as_deref(), now_ms)
-        })?;
-        match taken {
-            Taken::Yours => return Ok(None),
-            Taken::Held(held) if is_alive(store.place(), &held)? => return Ok(Some(held)),
-            Taken::Held(held) => dead = Some(*held),
-        }
-    }
 }
 
 impl Holding {

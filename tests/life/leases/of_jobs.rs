@@ -4,11 +4,12 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use tenure::job::RunId;
+use tenure::store::lease::{self, Taken};
 
 use crate::life::left::{lines, spawner_of, store, until_killed};
 use crate::support::{Nest, Signal, kill, lives, said, until};
 
-use super::{TENURE, TICK, kill_wrapper, leases, pid_in, start, until_it_waits};
+use super::{TENURE, TICK, leases, pid_in, start, until_it_waits};
 
 #[test]
 fn a_cancelled_job_has_no_lease_any_more() {
@@ -34,15 +35,12 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     let job = nest.sh(&[], "exec sleep 600");
     let pid = nest.until_pid(job);
     let run = nest.show(job)["run_id"].as_i64().unwrap();
-    let wrapper = start(&nest, &[], "echo $$ > longest; exec sleep 600");
-    let longest = pid_in(&nest, "longest");
-    kill_wrapper(wrapper);
-    let take = || tenure::host::lease::acquire_for_run(&store(&nest), "gpu", RunId(run), Some("making it")).unwrap();
-    assert_eq!(take().map(|held| held.run), Some(None), "held by a tree that lives");
-    kill(longest, Signal::KILL);
-    until("it to be gone", || (!lives(longest)).then_some(()));
-    assert_eq!(take(), None, "a dead owner does not count");
-    assert_eq!(take(), None, "a second time is the same lease");
+    let take = || {
+        let (taken, _) = store(&nest).commit(move |conn| lease::take_for_run(conn, "gpu", RunId(run), Some("making it"), 1)).unwrap();
+        assert_eq!(taken, Taken::Yours, "a second time is the same lease");
+    };
+    take();
+    take();
     let listed = leases(&nest);
     assert_eq!((&listed[0]["run"], &listed[0]["job"], &listed[0]["state"]), (&run.into(), &job.into(), &"held".into()));
     assert!(nest.say(&["lease", "run", "gpu", "--", "true"]).err.contains("making it"));
