@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Defines a closed list of words: as an enum, as text, and back.
+/// Defines a closed list of words: as an enum, as text, and back. A variant after `;` stands for a
+/// word that this program does not know; it is not part of the list.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* $(; $(#[$udoc:meta])* $unknown:ident = $uword:literal,)?
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
+        pub enum $name { $($(#[$vdoc])* $variant,)* $($(#[$udoc])* $unknown,)? }
 
         impl $name {
             /// Every word of the list.
@@ -16,7 +19,7 @@ macro_rules! words {
 
             /// Returns the word, as in the file and on the screen.
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
+                match self { $(Self::$variant => $word,)* $(Self::$unknown => $uword,)? }
             }
 
             /// Returns the variant of a word, or `None` if the list has no such word.
@@ -90,6 +93,10 @@ words! {
         Teardown = "teardown",
         Probe = "probe",
         Hook = "hook",
+        ;
+        /// A kind that this program does not know, which only a client that bypasses the guards can
+        /// write.
+        Unknown = "unknown",
     }
 }
 

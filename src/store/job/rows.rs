@@ -216,7 +216,7 @@ impl Run {
         Ok(Self {
             id: RunId(row.get(at)?),
             job: row.get::<_, Option<i64>>(at + 1)?.map(JobId),
-            kind: word(row, at + 2, RunKind::parse)?.unwrap_or(RunKind::Hook),
+            kind: word(row, at + 2, RunKind::parse)?.unwrap_or(RunKind::Unknown),
             parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
             attempt: count(row, at + 4)?,
             // A nonce that does not parse matches nothing: such a run counts as foreign.
