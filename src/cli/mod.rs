@@ -11,10 +11,10 @@
 //! ```
 //!
 //! * Data goes to stdout, messages to stderr; `--json` on every command that prints data (`json`).
-//! * No text of a job reaches a terminal as a command to it (`escape`, `shown`). * Decisions that
-//!   need neither a file nor a process are pure functions with their tests beside them: options to
-//!   jobs (`options`, `lines`, `pipeline_file`), ends to exit codes (`code`). * Jobs are handled
-//!   through the facade (`queue`), machine and worker through `host`.
+//! * No text of a job reaches a terminal as a command to it (`escape`, `shown`).
+//! * Decisions that need neither a file nor a process are pure functions with their tests beside
+//!   them: options to jobs (`options`, `lines`, `pipeline_file`), ends to exit codes (`code`).
+//! * Jobs are handled through the facade (`queue`), machine and worker through `host`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
 

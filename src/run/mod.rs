@@ -12,23 +12,25 @@
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records
 //!   its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order. [`tree`]:
-//!   finds and ends what has escaped from a shim that was killed; `marks`: how it is recognized;
-//!   `chase`: processes that fork faster than they are found.
-//! * [`orphans`]: the worker as the last reaper of its tree. [`fitness`]: whether the system lets a
-//!   worker keep its promises.
+//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order.
+//! * [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is
+//!   recognized; `chase`: processes that fork faster than they are found.
+//! * [`orphans`]: the worker as the last reaper of its tree.
+//! * [`fitness`]: whether the system lets a worker keep its promises.
 //! * [`lease`]: the lock file of a lease, and whether anything of its owner's tree lives.
-//!   [`foreground`]: a command with the caller's terminal.
-//! * [`signal`]: the signals of tenure's own processes. [`open_files`]: how many descriptors there
-//!   may be. [`limits`]: the other limits of a process.
-//! * [`trouble`]: why a run does not end, as text. * [`unexecutable`]: why a command cannot be
-//!   executed, as text.
+//! * [`foreground`]: a command with the caller's terminal.
+//! * [`signal`]: the signals of tenure's own processes.
+//! * [`open_files`]: how many descriptors there may be. [`limits`]: the other limits of a process.
+//! * [`trouble`]: why a run does not end, as text.
+//! * [`unexecutable`]: why a command cannot be executed, as text.
 //! * [`fence`]: keeps the log of a run open for a command, so that it belongs to the run even if it
 //!   redirects its output.
 //! * [`record_lock`]: locks that can be queried without being taken.
 //! * [`workspace`]: the directories of `work/`. [`removal`]: removes a tree, and nothing that is
-//!   mounted in it. [`output`]: reads logs. [`groups`]: where the cgroups of runs are made.
-//!   [`machine`]: what identifies this boot, this pid namespace, a new run.
+//!   mounted in it.
+//! * [`output`]: reads logs.
+//! * [`groups`]: where the cgroups of runs are made.
+//! * [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order of a start makes it crash-safe: the run file exists and is locked before there is a
 //! process, each copy of the lock's descriptor is accounted for, and PREPARE is written before the
