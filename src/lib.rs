@@ -104,16 +104,23 @@
 //!
 //! ```text
 //! tenure work ─────────────── one process, plain threads, holds the worker lock
-//!   ├─ writer, flusher, checkpointer    the store's: group what waits, flush once for all, keep the log short
-//!   ├─ claims                           free slots -> claims
-//!   ├─ stops                            stop requests -> monitors, also while claims are held back
-//!   ├─ monitor per run                  waits for its shim's records and for stop requests; settles
-//!   ├─ teardowns, four at most          external resources of ended owners: probe, teardown, probe, until gone
-//!   ├─ workspaces                       their directories: sweeps, syncs, measures, evicts
-//!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows
-//!   ├─ wake                             datagram, inotify, slow poll
-//!   ├─ notify                           tells the service manager, where there is one
-//!   └─ orphans                          reaps processes that are reparented when a spawner dies
+//!   ├─ tenure-write                     the store's writer: groups the writes that wait into one transaction
+//!   ├─ tenure-flush                     the store's flusher: one flush for all commits that wait for it
+//!   ├─ tenure-ckpt                      the store's checkpointer: keeps the log short
+//!   ├─ tenure-turn                      waits in line for the write lock, once another process has it
+//!   ├─ signals                          turns signals into orders; `starting` heeds them until the worker serves
+//!   ├─ claims                           free slots -> claims -> monitors; promotes due jobs; ends what can never start
+//!   ├─ stops                            stop requests -> monitors, also while claims are held back; it never writes
+//!   ├─ monitor, one per run             launches it, waits for its shim's records and for stop requests, settles it,
+//!   │                                   claims the next job for its slot; of the same pool, four at most: teardowns
+//!   │                                   (external resources of ended owners: probe, teardown, probe, until gone)
+//!   ├─ workspaces                       at start and at every tick: their directories: sweeps, syncs, measures, evicts
+//!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows,
+//!   │                                   retention
+//!   ├─ wake                             hints that the file has changed: a datagram, inotify, a slow poll
+//!   ├─ notify                           reports to the service manager, where there is one
+//!   └─ orphans                          reaps processes that are reparented when a spawner dies (`run::orphans`)
+//! (In another program, `Queue::worker` has the thread `worker` instead of `signals`, and no `notify` and `orphans`.)
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
 //!        │ fork, no exec
@@ -142,7 +149,6 @@
 //!    is complete (`run::workspace`), and kept while a run is in it (`store::workspace`).
 //! 10. A task advances in the transaction that ends its job, by a statement that names the expected
 //!     stage and job: a late caller changes nothing.
-//!
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -1,17 +1,6 @@
 //! THE THREADS: claims jobs, runs them, settles them.
 //!
-//! ```text
-//! main ── starts everything, waits for a signal, stops everything
-//!   ├─ claims      free slots -> claims -> monitors; ends what can never start
-//!   ├─ stops       stop requests reach the monitors, also while claims are held back or fail; it never writes
-//!   ├─ monitor ×N  one per run: launches it, waits for its shim's records, settles it, and takes the next job for its slot
-//!   ├─ teardown ×4 probes and teardowns of what ended work has left outside, each an auxiliary run
-//!   ├─ recovery    at start and at every tick: runs without a monitor, leftovers, impossible rows, retention
-//!   ├─ workspaces  at start and at every tick: the directories of workspaces
-//!   ├─ wake        hints that the file has changed: a datagram, inotify, a slow poll
-//!   ├─ notify      tells the service manager that the worker serves and that its loops go round, where there is one
-//!   └─ orphans     reaps what falls to this process when a spawner dies (`run::orphans`)
-//! ```
+//! The processes and threads are listed in the map of the crate ([processes and threads](crate#processes-and-threads)).
 //!
 //! The files, from the top down; none uses one above it:
 //!

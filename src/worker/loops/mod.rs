@@ -1,14 +1,7 @@
 //! LOOPS: a thread each, from the start of the worker to its end.
 //!
-//! | file | thread | one round |
-//! | --- | --- | --- |
-//! | [`claim`] | claims | ends what can never start, makes due jobs, claims for the free slots |
-//! | [`stops`] | stops | stop requests reach the monitors; it never writes |
-//! | [`recover`], `repair`, `retention`, `leftovers` | recovery | at start and at every tick: runs without a monitor, impossible rows, leftovers, retention |
-//! | [`teardowns`] | (claims, recovery) | starts the teardowns that are due |
-//! | [`workspaces`] | workspaces | the directories of workspaces, and logs of runs that were pruned |
-//! | [`wake`] | wake | hints that the file has changed |
-//! | [`service_manager`] | notify | reports to the service manager that the worker serves and its loops run |
+//! Each file is the round of one thread, or a part of it; the threads are listed in the map of the
+//! crate ([processes and threads](crate#processes-and-threads)).
 //!
 //! A loop runs one round and returns when it must be called next. A failure in a round is logged
 //! and retried in the next one.
