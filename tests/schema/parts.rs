@@ -22,7 +22,7 @@ const NEEDLESS_FAULTS: &[&str] =
 
 /// What only a CHECK refuses: no trigger repeats it, because only the worker writes these columns.
 #[rustfmt::skip]
-const CHECK_CASES: &[&str] = &[
+pub(super) const CHECK_CASES: &[&str] = &[
     "UPDATE dependency SET state = 'x'", "UPDATE job SET pid = 0 WHERE id = 2", "UPDATE job SET reason = 'x' WHERE id = 9", "UPDATE job SET max_attempts = 1000001 WHERE id = 1", "UPDATE lane SET running = -1",
     "UPDATE lease SET why = printf('%1001s', '')", "UPDATE pipeline SET name = ''", "UPDATE pipeline SET revision = 0", "UPDATE pipeline SET spec = '[]'",
     "UPDATE queue SET is_full = 2", "UPDATE resource SET released_by = 'x' WHERE id = 2", "UPDATE run SET outcome = NULL WHERE id = 13",
@@ -226,6 +226,14 @@ fn each_part_of_a_fault_is_needed_by_a_case() {
     assert!(missing.is_empty(), "of {walked}:\n{}", missing.join("\n"));
 }
 
+/// The names of all CHECK constraints.
+pub(super) fn constraints() -> BTreeSet<String> {
+    let name = |line: &str| {
+        line.trim_start().strip_prefix("CONSTRAINT ")?.split_once(" CHECK").map(|(name, _)| name.trim().to_owned())
+    };
+    SCHEMA.lines().filter_map(name).collect()
+}
+
 /// Each CHECK refuses a row for which all triggers were dropped.
 #[test]
 fn each_check_refuses_by_itself() {
@@ -246,12 +254,7 @@ fn each_check_refuses_by_itself() {
         }
         conn.execute_batch("ROLLBACK TO one; RELEASE one").unwrap();
     }
-    let all: BTreeSet<String> = SCHEMA
-        .lines()
-        .filter_map(|line| {
-            line.trim_start().strip_prefix("CONSTRAINT ")?.split_once(" CHECK").map(|(name, _)| name.trim().to_owned())
-        })
-        .collect();
+    let all = constraints();
     assert!(all.len() > 60, "{}", all.len());
     let missing: Vec<_> = all.difference(&refused).collect();
     assert!(missing.is_empty(), "no statement for {missing:#?}");
