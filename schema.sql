@@ -68,8 +68,22 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO meta (key, value) VALUES ('moves', '0');
 
--- Counters over the life of the file, written by the worker (`adopted_total`, `lost_total`,
--- `impossible_total`) and by triggers (`tasks_STATE`: the number of tasks in a state).
+-- Counters over the life of the file, with the instant and the object of the last change. Triggers
+-- write `tasks_STATE`, the number of tasks in a state; tenure writes the others:
+--   adopted_total             live runs that a later worker took over
+--   lost_total                runs whose end no process saw
+--   put_back_total            jobs that were requeued because their run had not started
+--   impossible_total          rows that the repair has corrected
+--   stray_total               recorded runs that the file did not know (an older copy was restored)
+--   guards_repaired_total     triggers, views and indexes that were recreated
+--   leases_reclaimed_total    leases whose owner was gone
+--   leases_forced_total       leases that a person released by force
+--   torn_down_total           resources that are gone by their teardown
+--   found_gone_total          resources that a probe found gone
+--   given_up_total            resources that a person recorded as gone
+--   teardown_failed_total     teardowns that failed
+--   workspaces_evicted_total  workspaces that were removed for their size
+--   workspaces_swept_total    directories of workspaces that no run used any more
 CREATE TABLE counter (
   name    TEXT PRIMARY KEY,
   n       INTEGER NOT NULL DEFAULT 0,

@@ -1,6 +1,8 @@
 //! schema.sql and Rust hold the same lists and the same rules: nothing may be written once for each and then drift apart.
 
+mod counters;
 mod page;
+mod pairs;
 mod parts;
 mod plain;
 mod policies;

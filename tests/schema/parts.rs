@@ -228,9 +228,8 @@ fn each_part_of_a_fault_is_needed_by_a_case() {
 
 /// The names of all CHECK constraints.
 pub(super) fn constraints() -> BTreeSet<String> {
-    let name = |line: &str| {
-        line.trim_start().strip_prefix("CONSTRAINT ")?.split_once(" CHECK").map(|(name, _)| name.trim().to_owned())
-    };
+    let name =
+        |line: &str| line.trim_start().strip_prefix("CONSTRAINT ")?.split_once(" CHECK").map(|(name, _)| name.trim().to_owned());
     SCHEMA.lines().filter_map(name).collect()
 }
 

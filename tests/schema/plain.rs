@@ -47,12 +47,19 @@ fn the_file_calls_only_functions_of_every_sqlite() {
     assert!(!crate::schema::SCHEMA.contains("tenure_owns"), "that function is gone");
 }
 
-fn sources(dir: &Path, all: &mut Vec<(String, String)>) {
+/// The files of the program with their code, without tests.
+pub(super) fn sources() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    all
+}
+
+fn read(dir: &Path, all: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.display().to_string();
         if path.is_dir() {
-            sources(&path, all);
+            read(&path, all);
         } else if (name.ends_with(".sql") || name.ends_with(".rs")) && !name.ends_with("_tests.rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
@@ -64,9 +71,8 @@ fn sources(dir: &Path, all: &mut Vec<(String, String)>) {
 /// An added column would make an insert by position fail.
 #[test]
 fn each_insert_names_its_columns() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut all = vec![("schema.sql".to_owned(), crate::schema::SCHEMA.to_owned())];
-    sources(&root.join("src"), &mut all);
+    let mut all = sources();
+    all.push(("schema.sql".to_owned(), crate::schema::SCHEMA.to_owned()));
     let (mut walked, mut positional) = (0, Vec::new());
     for (name, text) in &all {
         let words: Vec<&str> = text.split_whitespace().collect();

@@ -36,7 +36,8 @@ fn the_lease_of_a_run_is_waited_for_until_the_run_has_ended() {
     let pid = nest.until_pid(job);
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     let take = || {
-        let (taken, _) = store(&nest).commit(move |conn| lease::take_for_run(conn, "gpu", RunId(run), Some("making it"), 1)).unwrap();
+        let (taken, _) =
+            store(&nest).commit(move |conn| lease::take_for_run(conn, "gpu", RunId(run), Some("making it"), 1)).unwrap();
         assert_eq!(taken, Taken::Yours, "a second time is the same lease");
     };
     take();
