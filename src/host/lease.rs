@@ -8,8 +8,8 @@
 //! Under a crash between any two steps: a lock file without a row is swept; a row whose lock is
 //! free and whose mark no process carries is reclaimed, by the next process that wants the lease
 //! and by recovery. While any process of the tree is alive, no other owner acquires the lease.
-//! The lease of a run that prepares a workspace is written and released by the store, with the row of
-//! that run; here it is only waited for.
+//! The lease of a run that prepares a workspace is written and released by the store, with the row
+//! of that run; here it is only waited for.
 //!
 //! Deliberately absent: a time to live, a heartbeat, any use of a recorded pid.
 

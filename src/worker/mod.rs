@@ -1,6 +1,7 @@
 //! THE THREADS: claims jobs, runs them, settles them.
 //!
-//! The processes and threads are listed in the map of the crate ([processes and threads](crate#processes-and-threads)).
+//! Its threads are listed in the map of the crate
+//! ([processes and threads](crate#processes-and-threads)).
 //!
 //! The files, from the top down; none uses one above it:
 //!
