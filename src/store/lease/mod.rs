@@ -1,9 +1,9 @@
 //! Leases: named locks that at most one owner holds at a time.
 //!
 //! The owner is the process tree of a foreground command, or a run that prepares a workspace,
-//! whose lease a trigger releases in the transaction that ends its row. Callers ask the kernel whether such a tree is alive,
-//! outside any transaction; the result is applied here by one statement that names the exact
-//! holding (name and nonce), so that a late caller changes nothing.
+//! whose lease a trigger releases in the transaction that ends its row. Callers ask the kernel
+//! whether such a tree is alive, outside any transaction; the result is applied here by one
+//! statement that names the exact holding (name and nonce), so that a late caller changes nothing.
 //!
 //! Deliberately absent: lock files, processes, a time to live.
 
