@@ -222,7 +222,7 @@ WHEN (OLD.running < OLD.max_running) <> (NEW.running < NEW.max_running) BEGIN
       SELECT min(queue) FROM job WHERE lane = NEW.key AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
       UNION ALL
       SELECT (SELECT min(queue) FROM job
-         WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
+               WHERE lane = NEW.key AND queue > waiting.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane')
         FROM waiting WHERE waiting.queue IS NOT NULL)
     SELECT queue FROM waiting WHERE queue IS NOT NULL);
 END;
@@ -287,7 +287,7 @@ CREATE TABLE job (
          WHEN user_hold                          THEN 'user'
          WHEN task_hold                          THEN 'task'
          WHEN unmet + broken > 0                 THEN 'dependency'
-         WHEN unreleased > 0                         THEN 'resource'
+         WHEN unreleased > 0                     THEN 'resource'
          WHEN available_at > due_seen            THEN 'time'
          WHEN lane IS NOT NULL AND NOT lane_pass THEN 'lane' END) VIRTUAL,
   reason        TEXT,
@@ -310,7 +310,7 @@ CREATE TABLE job (
   env           TEXT    NOT NULL DEFAULT '{}',
   policy        TEXT    NOT NULL DEFAULT '{}',
   deferrals     INTEGER NOT NULL DEFAULT 0,
-  failed_starts      INTEGER NOT NULL DEFAULT 0,
+  failed_starts INTEGER NOT NULL DEFAULT 0,
   last_reason   TEXT,
   exit_code     INTEGER,
   signal        INTEGER,
@@ -322,7 +322,7 @@ CREATE TABLE job (
   task_hold     INTEGER NOT NULL DEFAULT 0,
   unmet         INTEGER NOT NULL DEFAULT 0,
   broken        INTEGER NOT NULL DEFAULT 0,
-  unreleased        INTEGER NOT NULL DEFAULT 0,
+  unreleased    INTEGER NOT NULL DEFAULT 0,
   due_seen      INTEGER NOT NULL DEFAULT 0,
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
@@ -330,7 +330,7 @@ CREATE TABLE job (
     CASE WHEN state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled') THEN 'state_is_known'
          WHEN state = 'queued'  AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL THEN 'queued_owns_nothing'
          WHEN state = 'running' AND (run_id IS NULL OR started_at IS NULL OR coalesce(finished_at, reason) IS NOT NULL)
-            THEN 'running_has_its_run'
+           THEN 'running_has_its_run'
          WHEN state NOT IN ('queued', 'running') AND (reason IS NULL OR finished_at IS NULL OR pid IS NOT NULL) THEN 'ended_says_why'
          WHEN state = 'done' AND (reason <> 'exit' OR exit_code IS NOT 0) THEN 'done_means_exit_zero'
          WHEN attempts < 0 OR deferrals < 0 OR failed_starts < 0 OR max_attempts < 1 THEN 'counts_not_negative' END) VIRTUAL,
@@ -339,17 +339,20 @@ CREATE TABLE job (
   CONSTRAINT job_command_is_an_argv    CHECK (json_valid(command) AND json_type(command) = 'array' AND json_array_length(command) > 0),
   CONSTRAINT job_env_is_an_object      CHECK (json_valid(env) AND json_type(env) = 'object'),
   CONSTRAINT job_policy_is_an_object   CHECK (json_valid(policy) AND json_type(policy) = 'object'),
-  CONSTRAINT job_reason_is_known       CHECK (reason IS NULL OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
-                                              'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
+  CONSTRAINT job_reason_is_known       CHECK (reason IS NULL
+                                              OR reason IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown',
+                                                            'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
   CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
   CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND unreleased >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
-  CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200 AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
+  CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200
+                                              AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
                                               AND (label IS NULL OR length(label) <= 1000)
-                                                 AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
-  CONSTRAINT job_names_have_few_bytes  CHECK (length(CAST(queue AS BLOB)) <= 800 AND (lane IS NULL OR length(CAST(lane AS BLOB)) <= 800)
+                                              AND (unique_key IS NULL OR length(unique_key) BETWEEN 1 AND 1000)),
+  CONSTRAINT job_names_have_few_bytes  CHECK (length(CAST(queue AS BLOB)) <= 800
+                                              AND (lane IS NULL OR length(CAST(lane AS BLOB)) <= 800)
                                               AND (label IS NULL OR length(CAST(label AS BLOB)) <= 4000)
                                               AND (unique_key IS NULL OR length(CAST(unique_key AS BLOB)) <= 4000)),
   CONSTRAINT job_texts_are_small       CHECK (length(CAST(command AS BLOB)) <= 4000000 AND length(CAST(env AS BLOB)) <= 4000000
@@ -358,40 +361,40 @@ CREATE TABLE job (
 ) STRICT;
 
 -- The head of each queue; then the two indexes whose first row says what is due next.
-CREATE INDEX job_ready     ON job (queue, priority DESC, id)       WHERE state = 'queued' AND hold IS NULL;
-CREATE INDEX job_due       ON job (available_at)                   WHERE state = 'queued' AND hold = 'time';
-CREATE INDEX job_expires   ON job (expires_at)
-   WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
+CREATE INDEX job_ready      ON job (queue, priority DESC, id) WHERE state = 'queued' AND hold IS NULL;
+CREATE INDEX job_due        ON job (available_at)             WHERE state = 'queued' AND hold = 'time';
+CREATE INDEX job_expires    ON job (expires_at)
+  WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
 -- Jobs that could be the head of their queue in a lane, best first; jobs with their lane's pass;
 -- whether a lane has any job left.
-CREATE INDEX job_in_lane   ON job (lane, queue, priority DESC, id)
-   WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
-CREATE INDEX job_lane_pass ON job (lane, queue)                    WHERE state = 'queued' AND lane_pass = 1;
-CREATE INDEX job_of_lane   ON job (lane)                           WHERE lane > '';
+CREATE INDEX job_in_lane    ON job (lane, queue, priority DESC, id)
+  WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
+CREATE INDEX job_lane_pass  ON job (lane, queue)              WHERE state = 'queued' AND lane_pass = 1;
+CREATE INDEX job_of_lane    ON job (lane)                     WHERE lane > '';
 -- Lists: live jobs and those that did not succeed, in all queues and by queue; jobs of a label,
 -- newest last. (Most jobs are `done`, and need no index.)
-CREATE INDEX job_by_state  ON job (state, id)                      WHERE state <> 'done';
-CREATE INDEX job_of_queue  ON job (queue, state, id)               WHERE state <> 'done';
-CREATE INDEX job_label     ON job (label, state, id)               WHERE label IS NOT NULL;
-CREATE INDEX job_task      ON job (task_id)                        WHERE task_id IS NOT NULL;
-CREATE INDEX job_ended     ON job (finished_at)                    WHERE state IN ('done', 'failed', 'cancelled');
+CREATE INDEX job_by_state   ON job (state, id)                WHERE state <> 'done';
+CREATE INDEX job_of_queue   ON job (queue, state, id)         WHERE state <> 'done';
+CREATE INDEX job_label      ON job (label, state, id)         WHERE label IS NOT NULL;
+CREATE INDEX job_task       ON job (task_id)                  WHERE task_id IS NOT NULL;
+CREATE INDEX job_ended      ON job (finished_at)              WHERE state IN ('done', 'failed', 'cancelled');
 -- One live job per key. The key is free again in the transaction that ends the job, and for a newer
 -- job as soon as a cancel of this job is open.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
-   WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
+  WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0;
 -- Jobs that can never start, which the worker ends; jobs that wait for other jobs; jobs that wait
 -- for a teardown.
-CREATE INDEX job_doomed    ON job (id)                             WHERE state = 'queued' AND broken > 0;
-CREATE INDEX job_dependent ON job (id)                             WHERE state = 'queued' AND hold = 'dependency';
-CREATE INDEX job_unreleased    ON job (id)                             WHERE state = 'queued' AND unreleased > 0;
+CREATE INDEX job_doomed     ON job (id)                       WHERE state = 'queued' AND broken > 0;
+CREATE INDEX job_dependent  ON job (id)                       WHERE state = 'queued' AND hold = 'dependency';
+CREATE INDEX job_unreleased ON job (id)                       WHERE state = 'queued' AND unreleased > 0;
 -- Live jobs that own files in `secrets/`.
-CREATE INDEX job_secrets   ON job (id)
-   WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
+CREATE INDEX job_secrets    ON job (id)
+  WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
 -- Rows that the rules make impossible (written with the guards dropped). Both indexes are normally
 -- empty, and the worker reads them at every tick.
-CREATE INDEX job_fault     ON job (id)                             WHERE fault IS NOT NULL;
+CREATE INDEX job_fault      ON job (id)                       WHERE fault IS NOT NULL;
 CREATE INDEX job_unreadable ON job (id)
-   WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
+  WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
 
 -- A new job is queued and owns nothing, the file assigns its id, and REPLACE finds nothing to
 -- delete. A job belongs to a task only if the task adds it, in the transaction that advances the
@@ -416,7 +419,7 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
       OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
   SELECT RAISE(ABORT,
-     'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at must not be negative')
+    'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at must not be negative')
    WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
       OR NEW.available_at < 0 OR NEW.created_at < 0;
   SELECT RAISE(ABORT, 'tenure: a task adds its own jobs; omit task_id and task_hold (tenure task start)')
@@ -437,91 +440,118 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE NOT json_valid(NEW.env) OR json_type(NEW.env) IS NOT 'object' OR NOT json_valid(NEW.policy)
       OR json_type(NEW.policy) IS NOT 'object';
   SELECT RAISE(ABORT, 'tenure: policy: a text must not contain a NUL byte, which cannot be passed to a program; remove it')
-    WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
+   WHERE instr(replace(NEW.policy, '\\', ''), '\u0000') > 0;
   SELECT CASE p.key
-    WHEN 'timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
+    WHEN 'timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000 THEN RAISE(ABORT,
+      'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
+    WHEN 'grace_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 3162240000000 THEN RAISE(ABORT,
+      'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000') END
+    WHEN 'warn' THEN CASE
+      WHEN CASE WHEN type IS NOT 'object' THEN 1
+                ELSE (SELECT count(*) FROM json_each(p.value)) <> 2
+                     OR json_type(value, '$.signal') IS NOT 'integer'
+                     OR json_type(value, '$.before_ms') IS NOT 'integer'
+                     OR json_extract(value, '$.signal') NOT BETWEEN 1 AND 64
+                     OR json_extract(value, '$.before_ms') NOT BETWEEN 0 AND 3162240000000 END
       THEN RAISE(ABORT,
-         'tenure: policy: timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
-    WHEN 'grace_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 3162240000000
-      THEN RAISE(ABORT, 'tenure: policy: grace_ms must be a whole number of milliseconds from 0 to 3162240000000; omit it for 10000') END
-    WHEN 'warn' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
-       ELSE (SELECT count(*) FROM json_each(p.value)) <> 2 OR json_type(value, '$.signal') IS NOT 'integer'
-       OR json_type(value, '$.before_ms') IS NOT 'integer'
-      OR json_extract(value, '$.signal') NOT BETWEEN 1 AND 64 OR json_extract(value, '$.before_ms') NOT BETWEEN 0 AND 3162240000000 END
+      'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none')
+      END
+    WHEN 'idle_timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000 THEN RAISE(ABORT,
+      'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
+    WHEN 'backoff_ms' THEN CASE
+      WHEN CASE WHEN type IS NOT 'array' THEN 1
+                ELSE json_array_length(value) <> 2
+                     OR json_type(value, '$[0]') IS NOT 'integer'
+                     OR json_type(value, '$[1]') IS NOT 'integer'
+                     OR json_extract(value, '$[0]') NOT BETWEEN 0 AND json_extract(value, '$[1]')
+                     OR json_extract(value, '$[1]') > 3162240000000 END
       THEN RAISE(ABORT,
-    'tenure: policy: warn must be a signal and a time before the timeout, such as {"signal": 10, "before_ms": 60000}; omit it for none') END
-    WHEN 'idle_timeout_ms' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 3162240000000
+      'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these') END
+    WHEN 'retry_on' THEN CASE
+      WHEN CASE WHEN type IS NOT 'array' THEN 1
+                ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e
+                              WHERE NOT coalesce(e.type = 'integer' AND e.value BETWEEN 1 AND 255
+                                                 OR e.type = 'text'
+                                                    AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
+                                                                    'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace',
+                                                                    'expired'), 0)) END
       THEN RAISE(ABORT,
-         'tenure: policy: idle_timeout_ms must be a whole number of milliseconds from 1 to 3162240000000; omit it for no limit') END
-    WHEN 'backoff_ms' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
-       ELSE json_array_length(value) <> 2 OR json_type(value, '$[0]') IS NOT 'integer'
-       OR json_type(value, '$[1]') IS NOT 'integer'
-      OR json_extract(value, '$[0]') NOT BETWEEN 0 AND json_extract(value, '$[1]') OR json_extract(value, '$[1]') > 3162240000000 END
+      'tenure: policy: retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for the default')
+      END
+    WHEN 'no_retry_on' THEN CASE
+      WHEN CASE WHEN type IS NOT 'array' THEN 1
+                ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e
+                              WHERE NOT coalesce(e.type = 'integer' AND e.value BETWEEN 1 AND 255
+                                                 OR e.type = 'text'
+                                                    AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled',
+                                                                    'shutdown', 'spawn', 'lost', 'check', 'dependency', 'workspace',
+                                                                    'expired'), 0)) END
       THEN RAISE(ABORT,
-       'tenure: policy: backoff_ms must be the first and the longest wait in milliseconds, such as [10000, 3600000]; omit it for these') END
-    WHEN 'retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
-       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
-      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text'
-         AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost',
-         'check', 'dependency', 'workspace', 'expired'), 0)) END
+      'tenure: policy: no_retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for none') END
+    WHEN 'max_deferrals' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 4294967295 THEN RAISE(ABORT,
+      'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; omit it for 20') END
+    WHEN 'memory_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 9223372036854775807 THEN RAISE(ABORT,
+      'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; omit it for no limit') END
+    WHEN 'nice' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN -20 AND 19 THEN RAISE(ABORT,
+      'tenure: policy: nice must be a whole number from -20 to 19; omit it for that of the worker') END
+    WHEN 'user' THEN CASE WHEN type IS NOT 'text' OR value = '' THEN RAISE(ABORT,
+      'tenure: policy: user must be the name of a user; omit it for that of the worker') END
+    WHEN 'log_limit_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 65536 AND 9223372036854775807 THEN RAISE(ABORT,
+      'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; omit it for 67108864') END
+    WHEN 'stdin' THEN CASE
+      WHEN CASE WHEN type IS NOT 'object' THEN 1
+                ELSE (SELECT count(*) FROM json_each(p.value)) <> 1
+                     OR coalesce(json_type(value, '$.file'), json_type(value, '$.kept')) IS NOT 'text' END
       THEN RAISE(ABORT,
-    'tenure: policy: retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for the default') END
-    WHEN 'no_retry_on' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
-       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE NOT coalesce(
-      e.type = 'integer' AND e.value BETWEEN 1 AND 255 OR e.type = 'text'
-         AND e.value IN ('exit', 'signal', 'timeout', 'output', 'memory', 'cancelled', 'shutdown', 'spawn', 'lost',
-         'check', 'dependency', 'workspace', 'expired'), 0)) END
+      'tenure: policy: stdin must name a file, such as {"file": "/path"}; omit it for an empty one') END
+    WHEN 'check' THEN CASE
+      WHEN CASE WHEN type IS NOT 'array' THEN 1
+                ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536
+                     OR json_extract(p.value, '$[0]') IS ''
+                     OR json_extract(p.value, '$[0].hex') IS ''
+                     OR EXISTS (SELECT 1 FROM json_each(p.value) AS e
+                                 WHERE CASE e.type
+                                         WHEN 'text' THEN 0
+                                         WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                                                            OR length(json_extract(e.value, '$.hex')) % 2
+                                                            OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*'
+                                         ELSE 1 END) END
       THEN RAISE(ABORT,
-        'tenure: policy: no_retry_on must be a list of exit codes (1 to 255) and end reasons, such as [1, "timeout"]; omit it for none') END
-    WHEN 'max_deferrals' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 0 AND 4294967295
-      THEN RAISE(ABORT, 'tenure: policy: max_deferrals must be a whole number from 0 to 4294967295; omit it for 20') END
-    WHEN 'memory_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 1 AND 9223372036854775807
-      THEN RAISE(ABORT,
-         'tenure: policy: memory_bytes must be a whole number of bytes from 1 to 9223372036854775807; omit it for no limit') END
-    WHEN 'nice' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN -20 AND 19
-      THEN RAISE(ABORT, 'tenure: policy: nice must be a whole number from -20 to 19; omit it for that of the worker') END
-    WHEN 'user' THEN CASE WHEN type IS NOT 'text' OR value = ''
-      THEN RAISE(ABORT, 'tenure: policy: user must be the name of a user; omit it for that of the worker') END
-    WHEN 'log_limit_bytes' THEN CASE WHEN type IS NOT 'integer' OR value NOT BETWEEN 65536 AND 9223372036854775807
-      THEN RAISE(ABORT,
-         'tenure: policy: log_limit_bytes must be a whole number of bytes from 65536 to 9223372036854775807; omit it for 67108864') END
-    WHEN 'stdin' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1 ELSE (SELECT count(*) FROM json_each(p.value)) <> 1
-      OR coalesce(json_type(value, '$.file'), json_type(value, '$.kept')) IS NOT 'text' END
-      THEN RAISE(ABORT, 'tenure: policy: stdin must name a file, such as {"file": "/path"}; omit it for an empty one') END
-    WHEN 'check' THEN CASE WHEN CASE WHEN type IS NOT 'array' THEN 1
-       ELSE json_array_length(p.value) NOT BETWEEN 1 AND 65536 OR json_extract(p.value, '$[0]') IS ''
-       OR json_extract(p.value, '$[0].hex') IS ''
-      OR EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE CASE e.type WHEN 'text' THEN 0 WHEN 'object'
-         THEN json_type(e.value, '$.hex') IS NOT 'text'
-                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*' ELSE 1 END) END
-      THEN RAISE(ABORT,
-         'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none') END
-    WHEN 'workspace' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
-       ELSE json_type(value, '$.key') IS NOT 'text' OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
-      OR (SELECT count(*) FROM json_each(p.value)) <> 1 + (json_type(value, '$.prepare') IS NOT NULL)
-      OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0 ELSE CASE
-         WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1
-         ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536
-         OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS ''
-         OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
-      OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e WHERE CASE e.type WHEN 'text' THEN 0
-         WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
-                   OR length(json_extract(e.value, '$.hex')) % 2 OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*'
-                      ELSE 1 END) END END END
+      'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none') END
+    WHEN 'workspace' THEN CASE
+      WHEN CASE WHEN type IS NOT 'object' THEN 1
+                ELSE json_type(value, '$.key') IS NOT 'text'
+                     OR length(json_extract(value, '$.key')) NOT BETWEEN 1 AND 200
+                     OR (SELECT count(*) FROM json_each(p.value)) <> 1 + (json_type(value, '$.prepare') IS NOT NULL)
+                     OR CASE WHEN coalesce(json_type(value, '$.prepare'), 'null') = 'null' THEN 0
+                             ELSE CASE WHEN json_type(value, '$.prepare') IS NOT 'array' THEN 1
+                                       ELSE json_array_length(json_extract(p.value, '$.prepare')) NOT BETWEEN 1 AND 65536
+                                            OR json_extract(json_extract(p.value, '$.prepare'), '$[0]') IS ''
+                                            OR json_extract(json_extract(p.value, '$.prepare'), '$[0].hex') IS ''
+                                            OR EXISTS (SELECT 1 FROM json_each(json_extract(p.value, '$.prepare')) AS e
+                                                        WHERE CASE e.type
+                                                                WHEN 'text' THEN 0
+                                                                WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                                                                                   OR length(json_extract(e.value, '$.hex')) % 2
+                                                                                   OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*'
+                                                                ELSE 1 END) END END END
       THEN RAISE(ABORT,
       'tenure: policy: workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; omit it for none') END
-    WHEN 'secrets' THEN CASE WHEN CASE WHEN type IS NOT 'object' THEN 1
-       ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e
-       WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
-      THEN RAISE(ABORT, 'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
+    WHEN 'secrets' THEN CASE
+      WHEN CASE WHEN type IS NOT 'object' THEN 1
+                ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS e WHERE e.type IS NOT 'text' OR e.key = '' OR instr(e.key, '=') > 0) END
+      THEN RAISE(ABORT,
+      'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
     ELSE RAISE(ABORT, 'tenure: policy: unknown key; docs/sql.md lists the keys') END
     FROM json_each(NEW.policy) AS p WHERE p.type <> 'null';
   SELECT RAISE(ABORT, 'tenure: policy: a key is given twice; keep one of them')
-    WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
+   WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
   SELECT RAISE(ABORT, 'tenure: policy: warn comes before the timeout; give timeout_ms as well')
-    WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
+   WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null'
+     AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
   SELECT RAISE(ABORT, 'tenure: policy: a workspace is accessible to the user of the worker only; omit workspace or user')
-    WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null' AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
+   WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null'
+     AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
 END;
 
 -- The columns of the worker. Without the capability, the statement is refused with the remedy for
@@ -544,7 +574,7 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
       THEN RAISE(ABORT, 'tenure: use tenure set ID retries=N to change max_attempts of a job to N + 1')
     WHEN NEW.policy IS NOT OLD.policy
       THEN RAISE(ABORT,
-         'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
+        'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
     WHEN NEW.due_seen IS NOT OLD.due_seen
       THEN RAISE(ABORT, 'tenure: due_seen is derived; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
@@ -552,12 +582,12 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
     WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key, NEW.array_index, NEW.created_at)
          IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key, OLD.array_index, OLD.created_at)
       THEN RAISE(ABORT,
-         'tenure: command, cwd, env, lane and keys of a job do not change; INSERT INTO cancel (job_id), and queue another job')
+        'tenure: command, cwd, env, lane and keys of a job do not change; INSERT INTO cancel (job_id), and queue another job')
     WHEN NEW.state IS NOT OLD.state
       THEN RAISE(ABORT,
-         'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
+        'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
     ELSE RAISE(ABORT,
-       'tenure: the worker sets this column; docs/sql.md lists what a client may set; to end a job INSERT INTO cancel (job_id)') END
+      'tenure: the worker sets this column; docs/sql.md lists what a client may set; to end a job INSERT INTO cancel (job_id)') END
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a job cannot change from its state to this one')
    WHERE NEW.state IS NOT OLD.state AND OLD.fault IS NULL
@@ -596,11 +626,13 @@ WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased) IS NOT (OLD.
      AND (NEW.key_taken = 0 AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled')) IS NOT 1;
   SELECT RAISE(ABORT, 'tenure: unmet and broken count the rows of dependency; change those rows')
    WHERE (NEW.unmet, NEW.broken) IS NOT (OLD.unmet, OLD.broken)
-     AND (NEW.unmet < 0 OR NEW.broken < 0
-       OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
-       OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken'));
+     AND (NEW.unmet < 0
+          OR NEW.broken < 0
+          OR (NEW.unmet > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'unmet')
+          OR (NEW.broken > 0) IS NOT EXISTS (SELECT 1 FROM dependency WHERE job_id = NEW.id AND state = 'broken'));
   SELECT RAISE(ABORT, 'tenure: unreleased counts the rows of resource; tenure resource ls shows them')
-   WHERE NEW.unreleased IS NOT OLD.unreleased AND NEW.unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
+   WHERE NEW.unreleased IS NOT OLD.unreleased
+     AND NEW.unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
 END;
 -- The columns that every client may set while the job is queued.
 CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
@@ -644,11 +676,10 @@ END;
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it') WHERE NEW.id < 1;
   SELECT RAISE(ABORT,
-     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO queue (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
-  INSERT INTO lane (key)
-    SELECT NEW.lane WHERE NEW.lane IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
+  INSERT INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
   INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO choose_queue_head (queue)
     SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
@@ -665,7 +696,8 @@ CREATE TRIGGER job_is_counted
 AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority) BEGIN
   INSERT INTO queue (name)
-    SELECT NEW.queue WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
+    SELECT NEW.queue
+     WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
        AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
   INSERT INTO tally (state, hold, queue, n)
     SELECT OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1 WHERE (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold)
@@ -675,7 +707,9 @@ WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue
     ON CONFLICT DO UPDATE SET n = n + 1;
   INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
   INSERT INTO choose_queue_head (queue)
-    SELECT NEW.queue WHERE OLD.queue IS NOT NEW.queue OR 'running' IN (OLD.state, NEW.state)
+    SELECT NEW.queue
+     WHERE OLD.queue IS NOT NEW.queue
+        OR 'running' IN (OLD.state, NEW.state)
         OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
 END;
 
@@ -685,11 +719,11 @@ CREATE TRIGGER job_is_an_event AFTER UPDATE OF state, user_hold ON job
 WHEN (OLD.state, OLD.user_hold) IS NOT (NEW.state, NEW.user_hold) BEGIN
   INSERT INTO event (job_id, run_id, kind, reason, detail)
     SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event,
-       coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
+           coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
       FROM legal_move WHERE before = OLD.state AND after = NEW.state AND NEW.state NOT IN ('running', 'done');
   INSERT INTO event (job_id, kind)
     SELECT NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END
-       WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
+     WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
   UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
 END;
 
@@ -715,8 +749,9 @@ WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
  AND (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
      IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass) BEGIN
   INSERT INTO choose_lane_head (lane, queue) SELECT OLD.lane, OLD.queue WHERE OLD.lane IS NOT NULL;
-  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue
-   WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);
+  INSERT INTO choose_lane_head (lane, queue)
+    SELECT NEW.lane, NEW.queue
+     WHERE NEW.lane IS NOT NULL AND (OLD.lane, OLD.queue) IS NOT (NEW.lane, NEW.queue);
 END;
 
 CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
@@ -795,12 +830,12 @@ CREATE TABLE run (
   CONSTRAINT run_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'failed', 'cancelled', 'lost', 'deferred', 'unstarted')),
   CONSTRAINT run_ended_says_how   CHECK ((finished_at IS NULL) = (outcome IS NULL))
 ) STRICT;
-CREATE INDEX run_of_job      ON run (job_id, id);
-CREATE INDEX run_of_resource ON run (resource_id, id) WHERE resource_id IS NOT NULL;
-CREATE INDEX run_open        ON run (job_id)          WHERE finished_at IS NULL;
+CREATE INDEX run_of_job         ON run (job_id, id);
+CREATE INDEX run_of_resource    ON run (resource_id, id) WHERE resource_id IS NOT NULL;
+CREATE INDEX run_open           ON run (job_id)          WHERE finished_at IS NULL;
 -- Open auxiliary runs that belong to no run of a job; and the open runs in a workspace.
 CREATE INDEX run_open_auxiliary ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
-CREATE INDEX run_in_dir      ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
+CREATE INDEX run_in_dir         ON run (dir)             WHERE finished_at IS NULL AND dir IS NOT NULL;
 
 CREATE TRIGGER run_insert_guard BEFORE INSERT ON run BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker writes the rows of run; to queue a job INSERT INTO job (command)')
@@ -947,7 +982,7 @@ CREATE TRIGGER cancel_insert_guard BEFORE INSERT ON cancel BEGIN
 END;
 CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
   SELECT RAISE(ABORT,
-     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail) SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
 END;
@@ -980,7 +1015,7 @@ CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
 END;
 CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 4503599627370496 BEGIN
   SELECT RAISE(ABORT,
-     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
+    'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
 END;
 
 -- Everything that happened to a job. `added`, `claimed` and `done` are read from the rows of the
@@ -1026,14 +1061,14 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- Leases
 
--- A named lock that at most one owner holds at a time. The owner is the process tree of a foreground
--- command (`run_id` NULL). Whether such a tree is alive is asked of the kernel: every process of the
--- tree has inherited the lock on `FILE.d/leases/NONCE`, and `TENURE_LEASE_NONCE` in its environment.
--- Or it is a run that prepares a workspace (`run_id`); that lease is released when the row of the
--- run ends. `workspace/KEY` is the name of the lease of the process that prepares that workspace (so
--- a name may have 10 more characters than others). A lease has no time to live. `pid`, `job_id`,
--- `command` and `why` are for display; `boot_id` is the boot of the machine in which the owner
--- acquired it.
+-- A named lock that at most one owner holds at a time. The owner is the process tree of a
+-- foreground command (`run_id` NULL). Whether such a tree is alive is asked of the kernel: every
+-- process of the tree has inherited the lock on `FILE.d/leases/NONCE`, and `TENURE_LEASE_NONCE` in
+-- its environment. Or it is a run that prepares a workspace (`run_id`); that lease is released when
+-- the row of the run ends. `workspace/KEY` is the name of the lease of the process that prepares
+-- that workspace (so a name may have 10 more characters than others). A lease has no time to live.
+-- `pid`, `job_id`, `command` and `why` are for display; `boot_id` is the boot of the machine in
+-- which the owner acquired it.
 CREATE TABLE lease (
   name    TEXT PRIMARY KEY,
   nonce   TEXT    NOT NULL,
@@ -1073,19 +1108,19 @@ END;
 -- survive a power cut once it is `synced`; so in a later boot than `boot_id` only a synced one is
 -- used. `bytes`: the size as last measured.
 CREATE TABLE workspace (
-  key          TEXT PRIMARY KEY,
-  dir          TEXT    NOT NULL,
-  prepare_command       TEXT,
-  bytes        INTEGER,
-  prepared_at  INTEGER NOT NULL,
-  last_used_at INTEGER NOT NULL,
-  measured_at  INTEGER,
-  boot_id      TEXT    NOT NULL,
-  synced       INTEGER NOT NULL DEFAULT 0,
+  key             TEXT PRIMARY KEY,
+  dir             TEXT    NOT NULL,
+  prepare_command TEXT,
+  bytes           INTEGER,
+  prepared_at     INTEGER NOT NULL,
+  last_used_at    INTEGER NOT NULL,
+  measured_at     INTEGER,
+  boot_id         TEXT    NOT NULL,
+  synced          INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT workspace_key_is_short       CHECK (length(key) BETWEEN 1 AND 200),
   CONSTRAINT workspace_dir_is_a_name      CHECK (length(dir) BETWEEN 1 AND 100 AND dir NOT GLOB '*[^A-Za-z0-9._-]*' AND dir NOT GLOB '.*'),
-  CONSTRAINT workspace_prepare_is_an_argv  CHECK (prepare_command IS NULL
-                                                  OR (json_valid(prepare_command) AND json_type(prepare_command) = 'array')),
+  CONSTRAINT workspace_prepare_is_an_argv CHECK (prepare_command IS NULL
+                                                 OR (json_valid(prepare_command) AND json_type(prepare_command) = 'array')),
   CONSTRAINT workspace_bytes_not_negative CHECK (bytes IS NULL OR bytes >= 0),
   CONSTRAINT workspace_synced_is_a_flag   CHECK (synced IN (0, 1))
 ) STRICT, WITHOUT ROWID;
@@ -1098,15 +1133,13 @@ CREATE TRIGGER workspace_insert_guard BEFORE INSERT ON workspace BEGIN
   SELECT RAISE(ABORT, 'tenure: this workspace exists already') WHERE EXISTS (SELECT 1 FROM workspace WHERE key = NEW.key);
   SELECT RAISE(ABORT, 'tenure: this directory belongs to another workspace') WHERE EXISTS (SELECT 1 FROM workspace WHERE dir = NEW.dir);
   SELECT RAISE(ABORT, 'tenure: a workspace has a key of 1 to 200 characters, the plain name of a directory, and its prepare command')
-   WHERE length(NEW.key) NOT BETWEEN 1 AND 200 OR length(NEW.dir) NOT BETWEEN 1 AND 100
-      OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
+   WHERE length(NEW.key) NOT BETWEEN 1 AND 200
+      OR length(NEW.dir) NOT BETWEEN 1 AND 100 OR NEW.dir GLOB '*[^A-Za-z0-9._-]*' OR NEW.dir GLOB '.*'
       OR (NEW.prepare_command IS NOT NULL AND (NOT json_valid(NEW.prepare_command) OR json_type(NEW.prepare_command) IS NOT 'array'))
-      OR NEW.bytes < 0
-      OR NEW.synced NOT IN (0, 1);
+      OR NEW.bytes < 0 OR NEW.synced NOT IN (0, 1);
 END;
 CREATE TRIGGER workspace_update_guard BEFORE UPDATE ON workspace BEGIN
-  SELECT RAISE(ABORT,
-     'tenure: the worker writes the rows of workspace; use tenure workspace rm, and the next job prepares it again')
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of workspace; use tenure workspace rm, and the next job prepares it again')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: key, dir and prepare_command of a workspace do not change; a workspace that is prepared again is a new row')
    WHERE (NEW.key, NEW.dir, NEW.prepare_command) IS NOT (OLD.key, OLD.dir, OLD.prepare_command);
@@ -1131,44 +1164,48 @@ END;
 --   again             it was recorded again meanwhile, so that run is about an earlier resource
 --   attempts          failed attempts to tear it down
 CREATE TABLE resource (
-  id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-  name            TEXT    NOT NULL,
-  state           TEXT    NOT NULL DEFAULT 'held',
-  run_id          INTEGER,
-  job_id          INTEGER,
-  task_id         INTEGER,
-  teardown        TEXT    NOT NULL,
-  probe           TEXT,
-  cwd             TEXT    NOT NULL DEFAULT '/',
-  env             TEXT    NOT NULL DEFAULT '{}',
-  timeout_ms      INTEGER,
-  torn            INTEGER NOT NULL DEFAULT 0,
-  auxiliary_run_id          INTEGER,
-  again           INTEGER NOT NULL DEFAULT 0,
-  attempts        INTEGER NOT NULL DEFAULT 0,
-  next_at         INTEGER NOT NULL DEFAULT 0,
-  last_error      TEXT,
-  created_at      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
-  releasing_since INTEGER,
-  released_at     INTEGER,
-  released_by     TEXT,
-  fault           TEXT    GENERATED ALWAYS AS (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  name             TEXT    NOT NULL,
+  state            TEXT    NOT NULL DEFAULT 'held',
+  run_id           INTEGER,
+  job_id           INTEGER,
+  task_id          INTEGER,
+  teardown         TEXT    NOT NULL,
+  probe            TEXT,
+  cwd              TEXT    NOT NULL DEFAULT '/',
+  env              TEXT    NOT NULL DEFAULT '{}',
+  timeout_ms       INTEGER,
+  torn             INTEGER NOT NULL DEFAULT 0,
+  auxiliary_run_id INTEGER,
+  again            INTEGER NOT NULL DEFAULT 0,
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_at          INTEGER NOT NULL DEFAULT 0,
+  last_error       TEXT,
+  created_at       INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  releasing_since  INTEGER,
+  released_at      INTEGER,
+  released_by      TEXT,
+  fault            TEXT    GENERATED ALWAYS AS (
     CASE WHEN state NOT IN ('held', 'releasing', 'released') THEN 'state_is_known'
          WHEN (run_id IS NOT NULL) + (job_id IS NOT NULL) + (task_id IS NOT NULL) <> 1 THEN 'has_one_owner'
-         WHEN (state = 'released') <> (released_at IS NOT NULL) OR (state = 'released') <> (released_by IS NOT NULL)
+         WHEN (state = 'released') <> (released_at IS NOT NULL)
+           OR (state = 'released') <> (released_by IS NOT NULL)
            OR released_by NOT IN ('teardown', 'probe', 'force') THEN 'released_says_how'
          WHEN auxiliary_run_id IS NOT NULL AND state <> 'releasing' THEN 'auxiliary_run_needs_releasing'
          WHEN torn NOT IN (0, 1) OR again NOT IN (0, 1) OR attempts < 0 OR timeout_ms <= 0 THEN 'numbers_in_range' END) VIRTUAL,
-  malformed       TEXT    GENERATED ALWAYS AS (
+  malformed        TEXT    GENERATED ALWAYS AS (
     CASE WHEN length(name) NOT BETWEEN 1 AND 200 OR length(CAST(name AS BLOB)) > 800 OR instr(name, char(0)) > 0 THEN 'name'
          WHEN length(CAST(cwd AS BLOB)) > 4096 THEN 'cwd'
          WHEN length(CAST(env AS BLOB)) > 4000000 OR NOT json_valid(env) OR json_type(env) <> 'object' THEN 'env'
-         WHEN length(CAST(teardown AS BLOB)) > 4000000 OR NOT json_valid(teardown) OR json_type(teardown) <> 'array'
-            OR json_array_length(teardown) = 0
-           OR json_extract(teardown, '$[0]') IS '' OR instr(replace(teardown, '\\', ''), '\u0000') > 0 THEN 'teardown'
-         WHEN probe IS NOT NULL AND (length(CAST(probe AS BLOB)) > 4000000 OR NOT json_valid(probe) OR json_type(probe) <> 'array'
-            OR json_array_length(probe) = 0
-           OR json_extract(probe, '$[0]') IS '' OR instr(replace(probe, '\\', ''), '\u0000') > 0) THEN 'probe' END) VIRTUAL,
+         WHEN length(CAST(teardown AS BLOB)) > 4000000
+           OR NOT json_valid(teardown) OR json_type(teardown) <> 'array' OR json_array_length(teardown) = 0
+           OR json_extract(teardown, '$[0]') IS ''
+           OR instr(replace(teardown, '\\', ''), '\u0000') > 0 THEN 'teardown'
+         WHEN probe IS NOT NULL
+          AND (length(CAST(probe AS BLOB)) > 4000000
+               OR NOT json_valid(probe) OR json_type(probe) <> 'array' OR json_array_length(probe) = 0
+               OR json_extract(probe, '$[0]') IS ''
+               OR instr(replace(probe, '\\', ''), '\u0000') > 0) THEN 'probe' END) VIRTUAL,
   CONSTRAINT resource_has_no_fault         CHECK (fault IS NULL),
   CONSTRAINT resource_is_well_formed       CHECK (malformed IS NULL),
   CONSTRAINT resource_next_at_not_negative CHECK (next_at >= 0)
@@ -1178,12 +1215,12 @@ CREATE UNIQUE INDEX resource_of_run  ON resource (run_id, name)  WHERE run_id  I
 CREATE UNIQUE INDEX resource_of_job  ON resource (job_id, name)  WHERE job_id  IS NOT NULL AND state <> 'released';
 CREATE UNIQUE INDEX resource_of_task ON resource (task_id, name) WHERE task_id IS NOT NULL AND state <> 'released';
 -- Lists; what to tear down next; what may be pruned; the resources of an owner.
-CREATE INDEX resource_live ON resource (state, id)     WHERE state <> 'released';
-CREATE INDEX resource_due  ON resource (next_at, id)   WHERE state = 'releasing' AND auxiliary_run_id IS NULL;
-CREATE INDEX resource_gone ON resource (released_at)   WHERE state = 'released';
-CREATE INDEX resource_run  ON resource (run_id)        WHERE run_id IS NOT NULL;
-CREATE INDEX resource_job  ON resource (job_id)        WHERE job_id IS NOT NULL;
-CREATE INDEX resource_task ON resource (task_id)       WHERE task_id IS NOT NULL;
+CREATE INDEX resource_live ON resource (state, id)   WHERE state <> 'released';
+CREATE INDEX resource_due  ON resource (next_at, id) WHERE state = 'releasing' AND auxiliary_run_id IS NULL;
+CREATE INDEX resource_gone ON resource (released_at) WHERE state = 'released';
+CREATE INDEX resource_run  ON resource (run_id)      WHERE run_id IS NOT NULL;
+CREATE INDEX resource_job  ON resource (job_id)      WHERE job_id IS NOT NULL;
+CREATE INDEX resource_task ON resource (task_id)     WHERE task_id IS NOT NULL;
 
 -- A new resource is held and complete. Every client may record one; `tenure resource add` replaces
 -- the teardown of an existing one.
@@ -1203,7 +1240,7 @@ CREATE TRIGGER resource_insert_guard BEFORE INSERT ON resource BEGIN
     WHEN 'cwd' THEN RAISE(ABORT, 'tenure: cwd has at most 4096 bytes')
     WHEN 'env' THEN RAISE(ABORT, 'tenure: env must be a JSON object of at most 4000000 bytes')
     ELSE RAISE(ABORT,
-  'tenure: teardown and probe must be JSON arrays of strings without NUL, at most 4000000 bytes: json_array(''rm'', ''/srv/x'')') END
+      'tenure: teardown and probe must be JSON arrays of strings without NUL, at most 4000000 bytes: json_array(''rm'', ''/srv/x'')') END
    WHERE NEW.malformed IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: each element of teardown and probe must be a string')
    WHERE EXISTS (SELECT 1 FROM json_each(NEW.teardown) WHERE type NOT IN ('text', 'object'))
@@ -1217,16 +1254,16 @@ END;
 -- The columns of the worker. Identity and owner of a resource do not change, and a released
 -- resource does not change at all.
 CREATE TRIGGER resource_owner_guard
-BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id,
-   again, attempts, last_error,
-                 created_at, released_at, released_by ON resource BEGIN
+BEFORE UPDATE OF id, name, run_id, job_id, task_id, teardown, probe, cwd, env, timeout_ms, torn, auxiliary_run_id, again, attempts,
+                 last_error, created_at, released_at, released_by ON resource BEGIN
   SELECT CASE
     WHEN (NEW.teardown, NEW.probe, NEW.cwd, NEW.env, NEW.timeout_ms) IS NOT (OLD.teardown, OLD.probe, OLD.cwd, OLD.env, OLD.timeout_ms)
       THEN RAISE(ABORT, 'tenure: use tenure resource add to replace teardown, probe, cwd, env or timeout_ms of a resource')
     WHEN (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id)
       THEN RAISE(ABORT, 'tenure: a resource keeps its name and its owner; INSERT INTO resource a new one')
     ELSE RAISE(ABORT,
-     'tenure: the worker sets this column; to tear a resource down UPDATE resource SET state = ''releasing'', to retry now next_at = 0') END
+      'tenure: the worker sets this column; to tear a resource down UPDATE resource SET state = ''releasing'', to retry now next_at = 0')
+    END
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a resource keeps its name and its owner')
    WHERE (NEW.name, NEW.run_id, NEW.job_id, NEW.task_id) IS NOT (OLD.name, OLD.run_id, OLD.job_id, OLD.task_id);
@@ -1245,17 +1282,18 @@ END;
 CREATE TRIGGER resource_fault_guard AFTER UPDATE ON resource
 WHEN (NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault) OR (NEW.malformed IS NOT NULL AND NEW.malformed IS NOT OLD.malformed) BEGIN
   SELECT CASE NEW.fault
-    WHEN 'released_says_how' THEN RAISE(ABORT,
-       'tenure: a released resource has released_at and released_by; use tenure resource release ID')
-    WHEN 'auxiliary_run_needs_releasing' THEN RAISE(ABORT, 'tenure: only a resource that is releasing has an auxiliary run')
-    WHEN 'numbers_in_range' THEN RAISE(ABORT,
-       'tenure: counts must not be negative, torn and again must be 0 or 1, timeout_ms must be positive')
+    WHEN 'released_says_how'
+      THEN RAISE(ABORT, 'tenure: a released resource has released_at and released_by; use tenure resource release ID')
+    WHEN 'auxiliary_run_needs_releasing'
+      THEN RAISE(ABORT, 'tenure: only a resource that is releasing has an auxiliary run')
+    WHEN 'numbers_in_range'
+      THEN RAISE(ABORT, 'tenure: counts must not be negative, torn and again must be 0 or 1, timeout_ms must be positive')
     ELSE RAISE(ABORT, 'tenure: teardown and probe must be JSON arrays, env a JSON object, of 4000000 bytes at most, cwd of 4096') END;
 END;
 -- A resource that is not known to be gone is not deleted.
 CREATE TRIGGER resource_delete_guard BEFORE DELETE ON resource BEGIN
   SELECT RAISE(ABORT,
-     'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; use tenure prune to remove released resources')
+    'tenure: to tear a resource down UPDATE resource SET state = ''releasing''; use tenure prune to remove released resources')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: tear the resource down first') WHERE OLD.state <> 'released';
 END;
@@ -1264,7 +1302,7 @@ END;
 CREATE TRIGGER resource_enters AFTER INSERT ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of a resource; omit it') WHERE NEW.id < 1;
   SELECT RAISE(ABORT,
-     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
+    'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail)
     SELECT coalesce(NEW.job_id, (SELECT job_id FROM run WHERE id = NEW.run_id)), NEW.run_id, 'resource_held', NEW.name;
@@ -1372,17 +1410,16 @@ CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
    WHERE (NEW.id, NEW.name) IS NOT (OLD.id, OLD.name);
   SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
   SELECT RAISE(ABORT,
-     'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
-   WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at,
-      NEW.pruned_until, NEW.created_at, NEW.last_error)
-         IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at,
-            OLD.pruned_until, OLD.created_at, OLD.last_error)
+    'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
+   WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at, NEW.pruned_until,
+          NEW.created_at, NEW.last_error)
+         IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at, OLD.pruned_until,
+                 OLD.created_at, OLD.last_error)
      AND NOT sqlite_compileoption_used('TENURE');
 END;
 -- Only the worker decides occurrences, and a fired one does not change.
 CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
-  SELECT RAISE(ABORT,
-     'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
+  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: this occurrence is already decided')
    WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = NEW.schedule_id AND at = NEW.at);
@@ -1391,8 +1428,7 @@ CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
       OR (NEW.state = 'fired' AND NEW.job_id IS NULL);
 END;
 CREATE TRIGGER occurrence_update_guard BEFORE UPDATE ON occurrence BEGIN
-  SELECT RAISE(ABORT,
-     'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
+  SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: an occurrence that was fired does not change') WHERE OLD.state = 'fired';
   SELECT RAISE(ABORT, 'tenure: an occurrence keeps its schedule and its instant')
@@ -1494,8 +1530,7 @@ CREATE TRIGGER pipeline_insert_guard BEFORE INSERT ON pipeline BEGIN
    WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = NEW.id OR (name = NEW.name AND revision = NEW.revision));
 END;
 CREATE TRIGGER pipeline_delete_guard BEFORE DELETE ON pipeline BEGIN
-  SELECT RAISE(ABORT,
-     'tenure: a revision of a pipeline is removed with its last task; use tenure pipeline apply to make a new one')
+  SELECT RAISE(ABORT, 'tenure: a revision of a pipeline is removed with its last task; use tenure pipeline apply to make a new one')
    WHERE NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: a task uses this revision') WHERE EXISTS (SELECT 1 FROM task WHERE pipeline_id = OLD.id);
 END;
@@ -1507,8 +1542,8 @@ CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: a new task is running and has no job')
    WHERE NEW.state IS NOT 'running' OR coalesce(NEW.job_id, NEW.finished_at, NEW.stop_at) IS NOT NULL;
   SELECT RAISE(ABORT, 'tenure: a running task of this pipeline has this key')
-   WHERE NEW.key IS NOT NULL AND EXISTS (SELECT 1 FROM task
-      WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
+   WHERE NEW.key IS NOT NULL
+     AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
 -- A task advances while it is running, ends once, and keeps its parameters. A stop request is never
@@ -1563,18 +1598,18 @@ CREATE TRIGGER task_changes AFTER UPDATE OF state, stop_at, held ON task BEGIN
   UPDATE resource SET state = 'releasing' WHERE task_id = NEW.id AND state = 'held' AND OLD.state = 'running' AND NEW.state <> 'running';
   INSERT INTO event (job_id, kind, detail, at)
     SELECT NEW.job_id, 'task_stop_asked', NEW.stop_why, NEW.stop_at
-       WHERE OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL;
+     WHERE OLD.stop_at IS NULL AND NEW.stop_at IS NOT NULL AND NEW.job_id IS NOT NULL;
   INSERT INTO event (job_id, kind)
     SELECT NEW.job_id, CASE WHEN NEW.held THEN 'task_held' ELSE 'task_released' END
-       WHERE OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL;
+     WHERE OLD.held IS NOT NEW.held AND NEW.job_id IS NOT NULL;
 END;
 CREATE TRIGGER task_leaves AFTER DELETE ON task BEGIN
   INSERT INTO counter (name, n) VALUES ('tasks_' || OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
 END;
 CREATE TRIGGER task_step_is_an_event AFTER INSERT ON task_step BEGIN
   INSERT INTO event (job_id, kind, detail, at)
-    SELECT NEW.job_id, 'stage_entered', 'stage ' || NEW.stage || ' of task ' || NEW.task_id || ' (pipeline ' || pipeline
-       || ')', NEW.entered_at
+    SELECT NEW.job_id, 'stage_entered',
+           'stage ' || NEW.stage || ' of task ' || NEW.task_id || ' (pipeline ' || pipeline || ')', NEW.entered_at
       FROM task WHERE id = NEW.task_id;
 END;
 CREATE TRIGGER task_step_end_is_an_event AFTER UPDATE OF outcome ON task_step WHEN NEW.outcome = 'advanced' BEGIN

@@ -141,6 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_differ_in_spaces_and_comments_are_as_made() {
+        let conn = Connection::open_in_memory().unwrap();
+        guard::register(&conn).unwrap();
+        // No text in quotes has a line break.
+        conn.execute_batch(&SCHEMA.replace('\n', " -- a comment\n\t   ")).unwrap();
+        conn.pragma_update(None, "user_version", USER_VERSION).unwrap();
+        let texts = |conn: &Connection| objects(conn).unwrap().into_values().map(|object| object.sql).collect::<Vec<_>>();
+        let before = texts(&conn);
+        assert!(before.iter().zip(fresh().unwrap().values()).filter(|(is, fresh)| **is != fresh.sql).count() > 150);
+        assert_eq!(schema_differences(&conn).unwrap(), [""; 0]);
+        assert_eq!(altered_tables(&conn).unwrap(), []);
+        assert_eq!(repair_schema(&conn).unwrap(), [""; 0]);
+        assert_eq!(texts(&conn), before, "nothing was rebuilt");
+    }
+
+    #[test]
     fn a_missing_altered_or_foreign_guard_is_reported_and_repaired() {
         let conn = fresh_file();
         conn.execute_batch(
