@@ -12,8 +12,12 @@ use crate::units;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Start of an [`Error::File`] when SQLite cannot open the file. The store recognizes it: the file
-/// may be about to change its owner.
+/// Start of an [`Error::File`] when SQLite cannot open the file. The store recognizes it while it
+/// opens the file, which may be about to change its owner.
+///
+/// Recognized by its text, because SQLite gives nothing better: one code (`SQLITE_CANTOPEN`,
+/// `SQLITE_READONLY`) stands for many causes, the variant has only the text, and the store's own
+/// check of the permissions must count as the same.
 pub(crate) const CANNOT_BE_OPENED: &str = "the file cannot be opened";
 /// Part of an [`Error::File`] about a file that may not be written; recognized in the same way.
 pub(crate) const CANNOT_BE_WRITTEN: &str = "cannot be written";

@@ -9,23 +9,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::argv::Argv;
+use super::policy_rules::Broken;
 use super::reason::Reason;
 use super::workspace::Workspace;
 use super::{limits, policy_rules};
 
-/// Texts for options that break a rule: the rule, the value (if only that one is meant), and the
-/// text.
-const OPTIONS_SAY: &[(&str, &str, &str)] = &[
-    (" timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
-    (" idle_timeout_ms must be", "; it is 0", "a timeout of 0 would end the job before it starts; omit it for none"),
-    (" log_limit_bytes must be", "", "log-limit is 64K at least"),
-    (policy_rules::WARN_ALONE, "", "warn needs a timeout to come before"),
-    (
-        policy_rules::WORKSPACE_AND_USER,
-        "",
-        "user and workspace: a workspace belongs to the worker's user, and no other user may enter it; omit one of them",
-    ),
-];
+/// Returns what a broken rule says in terms of the options; the rules that options cannot break
+/// otherwise than the JSON does keep their own text.
+fn in_terms_of_options(broken: &Broken) -> String {
+    match broken {
+        Broken::Value { key: "timeout_ms" | "idle_timeout_ms", value, .. } if *value == 0 => {
+            "a timeout of 0 would end the job before it starts; omit it for none".into()
+        }
+        Broken::Value { key: "log_limit_bytes", .. } => "log-limit is 64K at least".into(),
+        Broken::WarnAlone => "warn needs a timeout to come before".into(),
+        Broken::WorkspaceAndUser => {
+            "user and workspace: a workspace belongs to the worker's user, and no other user may enter it; omit one of them"
+                .into()
+        }
+        other => other.to_string(),
+    }
+}
 
 /// The policy of a job. Each field that is `None` takes the default of [`limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -118,7 +122,7 @@ impl Policy {
         if text == "{}" {
             return Ok(Self::default());
         }
-        let policy = policy_rules::read(text)?;
+        let policy = policy_rules::read(text).map_err(|broken| broken.to_string())?;
         serde_json::from_value(Value::Object(policy)).map_err(|e| format!("policy: {e}"))
     }
 
@@ -132,9 +136,7 @@ impl Policy {
     /// # Errors
     /// The rule, in terms of the options if there is such a text.
     pub fn check_ranges(&self) -> Result<(), String> {
-        let Err(broken) = policy_rules::read(&self.to_json()) else { return Ok(()) };
-        let of_options = OPTIONS_SAY.iter().find(|(rule, value, _)| broken.contains(rule) && broken.ends_with(value));
-        Err(of_options.map_or(broken.clone(), |(_, _, words)| (*words).to_owned()))
+        policy_rules::read(&self.to_json()).map(drop).map_err(|broken| in_terms_of_options(&broken))
     }
 
     pub fn grace_ms(&self) -> u64 {

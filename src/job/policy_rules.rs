@@ -1,6 +1,9 @@
 //! The rules for the JSON of a policy: one for each key, the same as in the guard
 //! `job_insert_guard` of `schema.sql`, with the same texts.
 //!
+//! A broken rule is a value, [`Broken`]; what it says to a client of the file follows from it, and
+//! [`super::policy`] says it in terms of the options.
+//!
 //! A key with the value `null` counts as omitted, so that a client can pass a column of its own
 //! that may be NULL.
 
@@ -62,6 +65,46 @@ pub const WARN_ALONE: &str = "warn comes before the timeout; give timeout_ms as 
 /// The message for a workspace of another user.
 pub const WORKSPACE_AND_USER: &str = "a workspace is accessible to the user of the worker only; omit workspace or user";
 
+/// A rule that the JSON of a policy breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It is not a JSON object; the text is that of the parser.
+    NotAnObject(String),
+    /// A key that is given twice.
+    Twice(String),
+    /// The value of this key contains a NUL byte.
+    Nul(String),
+    UnknownKey(String),
+    /// The value of a key breaks its rule, which is in [`RULES`].
+    Value {
+        key: &'static str,
+        rule: &'static str,
+        value: Value,
+    },
+    /// A warning without a timeout.
+    WarnAlone,
+    /// A workspace of another user.
+    WorkspaceAndUser,
+    /// The kernel would refuse the argv of `check` or `prepare`.
+    Argv(String),
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("policy: ")?;
+        match self {
+            Self::NotAnObject(why) => write!(f, "it must be a JSON object, such as {{}}: {why}"),
+            Self::Twice(key) => write!(f, "{TWICE} of {}", shortened(key)),
+            Self::Nul(key) => write!(f, "{NUL}; {} has one", shortened(key)),
+            Self::UnknownKey(key) => write!(f, "{UNKNOWN}; it is {}", shortened(key)),
+            Self::Value { rule, value, .. } => write!(f, "{rule}; it is {}", shortened(&value.to_string())),
+            Self::WarnAlone => f.write_str(WARN_ALONE),
+            Self::WorkspaceAndUser => f.write_str(WORKSPACE_AND_USER),
+            Self::Argv(why) => write!(f, "check or prepare: {why}"),
+        }
+    }
+}
+
 /// The keys of a JSON object in their order, including duplicates.
 struct Pairs(Vec<(String, Value)>);
 
@@ -90,41 +133,40 @@ impl<'de> Deserialize<'de> for Pairs {
 /// Parses the JSON of a policy, without `null` values.
 ///
 /// # Errors
-/// What is wrong, the rule, and the remedy.
-pub(super) fn read(text: &str) -> Result<Map<String, Value>, String> {
-    let Pairs(pairs) = serde_json::from_str(text).map_err(|e| format!("policy: it must be a JSON object, such as {{}}: {e}"))?;
+/// The rule that it breaks.
+pub(super) fn read(text: &str) -> Result<Map<String, Value>, Broken> {
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|e| Broken::NotAnObject(e.to_string()))?;
     let mut map = Map::new();
     for (key, value) in pairs {
-        let shown = shortened(&key);
         if map.contains_key(&key) {
-            return Err(format!("policy: {TWICE} of {shown}"));
+            return Err(Broken::Twice(key));
         }
         if value.is_null() {
             map.insert(key, value);
             continue;
         }
         if has_nul(&value) {
-            return Err(format!("policy: {NUL}; {shown} has one"));
+            return Err(Broken::Nul(key));
         }
-        let Some((_, rule)) = RULES.iter().find(|(known, _)| *known == key).filter(|_| !key.contains('\0')) else {
-            return Err(format!("policy: {UNKNOWN}; it is {shown}"));
+        let Some((known, rule)) = RULES.iter().find(|(known, _)| *known == key).filter(|_| !key.contains('\0')) else {
+            return Err(Broken::UnknownKey(key));
         };
         if !is_right(&key, &value) {
-            return Err(format!("policy: {rule}; it is {}", shortened(&value.to_string())));
+            return Err(Broken::Value { key: known, rule, value });
         }
         map.insert(key, value);
     }
     map.retain(|_, value| !value.is_null());
     if map.contains_key("warn") && !map.contains_key("timeout_ms") {
-        return Err(format!("policy: {WARN_ALONE}"));
+        return Err(Broken::WarnAlone);
     }
     if map.contains_key("workspace") && map.contains_key("user") {
-        return Err(format!("policy: {WORKSPACE_AND_USER}"));
+        return Err(Broken::WorkspaceAndUser);
     }
     // What SQL does not check: bytes in hexadecimal, and sizes that the kernel refuses.
     for argv in [map.get("check"), map.get("workspace").and_then(|w| w.get("prepare"))].into_iter().flatten() {
         if !argv.is_null() {
-            Argv::from_json(&argv.to_string()).map_err(|e| format!("policy: check or prepare: {e}"))?;
+            Argv::from_json(&argv.to_string()).map_err(|e| Broken::Argv(e.to_string()))?;
         }
     }
     Ok(map)
