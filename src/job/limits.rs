@@ -1,4 +1,5 @@
-//! Every limit about a job, with its unit and its reason.
+//! Every limit on what a job may be, with its unit and its reason. Limits of the machinery (a
+//! packet, a record, a round of a loop) are where that is.
 
 /// Longest single argument or `NAME=value`, in bytes: the kernel refuses 32 pages
 /// (`MAX_ARG_STRLEN`) and more.
@@ -11,10 +12,16 @@ pub const SPEC_BYTES_MAX: usize = 1_900_000;
 pub const JSON_BYTES_MAX: usize = 4_000_000;
 /// Longest working directory, in bytes: the kernel accepts no longer path (`PATH_MAX`).
 pub const CWD_BYTES_MAX: usize = 4_096;
-/// Longest reason of a cancel, in bytes.
-pub const WHY_BYTES_MAX: usize = 4_000;
+/// Largest standard input that is kept for a job, in bytes.
+pub const STDIN_BYTES_MAX: u64 = 1 << 30;
+/// Longest line of `add --from`, in bytes: the JSON of a command fits.
+pub const JOB_LINE_BYTES_MAX: usize = 4 << 20;
 /// Most elements of an argv.
 pub const ARGV_LEN_MAX: usize = 65_536;
+/// Most attempts of a job; the CHECK on `max_attempts` has the same number.
+pub const ATTEMPTS_MAX: u32 = 1_000_000;
+/// Most jobs that one job waits for.
+pub const AFTER_MAX: usize = 10_000;
 /// How often in a row a job is requeued without having started before it ends as failed, reason
 /// `spawn`.
 pub const FAILED_STARTS_MAX: u32 = 5;
@@ -50,7 +57,8 @@ pub const ADDED_AT_ONCE_MAX: usize = ARRAY_LEN_MAX;
 pub const LANE_LIMIT_MAX: i64 = 1_000_000;
 /// Longest queue name or lane key, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
-/// Longest label or unique key, in characters.
+/// Longest label, unique key or reason of a stop request, in characters; the file allows four bytes
+/// for each.
 pub const LABEL_CHARS_MAX: usize = 1_000;
 /// Exit codes that mean that a retry will not help (EX_USAGE, EX_DATAERR, EX_NOPERM, EX_CONFIG).
 pub const NEVER_RETRIED: [i32; 4] = [64, 65, 77, 78];

@@ -12,11 +12,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::job::limits::STDIN_BYTES_MAX;
 use crate::place::Place;
 use crate::units;
 
-/// Largest standard input that is kept, in bytes.
-const STDIN_BYTES_MAX: u64 = 1 << 30;
 /// Attempts to lock a new file before the sweep takes it for an abandoned one.
 const TRIES_MAX: usize = 100;
 

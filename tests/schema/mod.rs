@@ -161,7 +161,7 @@ fn the_closed_lists_have_the_same_words() {
 #[test]
 fn the_numbers_are_the_same() {
     assert!(SCHEMA.contains(&format!("id BETWEEN 1 AND {}", tenure::store::job::ids::ID_MAX)));
-    assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::store::job::enqueue::ATTEMPTS_MAX)));
+    assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::job::limits::ATTEMPTS_MAX)));
     assert!(SCHEMA.contains(&format!("<= {}", tenure::job::limits::RESULT_BYTES_MAX)));
     assert!(SCHEMA.contains(&format!("BETWEEN 1 AND {}", tenure::job::limits::NAME_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(cron) BETWEEN 1 AND {}", tenure::job::calendar::CRON_CHARS_MAX)));
@@ -171,7 +171,7 @@ fn the_numbers_are_the_same() {
     assert!(SCHEMA.contains(&format!("length(label) <= {}", tenure::job::limits::LABEL_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(CAST(command AS BLOB)) <= {}", tenure::job::limits::JSON_BYTES_MAX)));
     assert!(SCHEMA.contains(&format!("length(CAST(cwd AS BLOB)) <= {}", tenure::job::limits::CWD_BYTES_MAX)));
-    assert!(SCHEMA.contains(&format!("length(CAST(why AS BLOB)) <= {}", tenure::job::limits::WHY_BYTES_MAX)));
+    assert!(SCHEMA.contains(&format!("length(CAST(why AS BLOB)) <= {}", 4 * tenure::job::limits::LABEL_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(CAST(label AS BLOB)) <= {}", 4 * tenure::job::limits::LABEL_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(CAST(queue AS BLOB)) <= {}", 4 * tenure::job::limits::NAME_CHARS_MAX)));
 }

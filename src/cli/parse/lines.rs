@@ -15,11 +15,10 @@ use crate::cli::parse::options::{Endings, JobOptions, Surroundings};
 use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::{library_words, values};
 use crate::error;
+use crate::job::limits::{ATTEMPTS_MAX, JOB_LINE_BYTES_MAX};
 use crate::job::{Argv, JobId, Need, NewJob, Template};
 use crate::units;
 
-/// Longest line, in bytes.
-pub const LINE_BYTES_MAX: usize = 4 << 20;
 /// Most lines of one file that have a `ref`.
 pub const REFS_MAX: usize = 1_000_000;
 
@@ -74,13 +73,13 @@ impl<'a, R: BufRead> Lines<'a, R> {
         self.buffer.clear();
         self.line += 1;
         // No more than the limit is kept in memory, however long the line is.
-        let mut limited = std::io::Read::take(&mut self.reader, LINE_BYTES_MAX as u64 + 2);
+        let mut limited = std::io::Read::take(&mut self.reader, JOB_LINE_BYTES_MAX as u64 + 2);
         let read = limited.read_until(b'\n', &mut self.buffer).map_err(|e| format!("cannot be read: {}", error::words(&e)))?;
         if self.buffer.last() == Some(&b'\n') {
             self.buffer.pop();
         }
-        if self.buffer.len() > LINE_BYTES_MAX {
-            return Err(format!("it is longer than {}; put data in files", units::size_text(LINE_BYTES_MAX as u64)));
+        if self.buffer.len() > JOB_LINE_BYTES_MAX {
+            return Err(format!("it is longer than {}; put data in files", units::size_text(JOB_LINE_BYTES_MAX as u64)));
         }
         Ok(read > 0)
     }
@@ -249,8 +248,8 @@ impl Line {
     }
 
     fn numbers_over(&self, o: &mut JobOptions) -> Result<(), String> {
-        if self.retries.is_some_and(|n| n >= 1_000_000) {
-            return Err("retries: at most 999999".into());
+        if let Some(retries) = self.retries.filter(|n| *n >= ATTEMPTS_MAX) {
+            return Err(format!("retries is {retries}; the limit is {}", ATTEMPTS_MAX - 1));
         }
         o.priority = self.priority.or(o.priority);
         o.retries = self.retries.or(o.retries);

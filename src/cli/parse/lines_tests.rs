@@ -131,7 +131,7 @@ fn a_bad_line_is_refused_with_its_number_and_what_is_wrong() {
 
 #[test]
 fn a_long_line_is_refused_without_being_held() {
-    let long = format!("{{\"command\": [\"x\"], \"label\": \"{}\"}}", "x".repeat(LINE_BYTES_MAX));
+    let long = format!("{{\"command\": [\"x\"], \"label\": \"{}\"}}", "x".repeat(JOB_LINE_BYTES_MAX));
     assert!(read(&long).unwrap_err().contains("4.0M"));
     let deep = format!("{{\"command\": {}", "[".repeat(100_000));
     assert!(read(&deep).is_err());

@@ -15,13 +15,10 @@ pub use crate::cli::parse::job_options::{Endings, JobOptions};
 use crate::cli::parse::select::Part;
 use crate::cli::parse::{time, values};
 use crate::cli::view::escape;
-use crate::job::limits;
+use crate::job::limits::{self, AFTER_MAX};
 use crate::job::policy::{Policy, Stdin};
 use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
 use crate::units;
-
-/// Most dependencies of one job.
-pub const AFTER_MAX: usize = 10_000;
 
 /// The command: an argv, or a shell line.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]

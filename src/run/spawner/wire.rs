@@ -21,7 +21,7 @@ use rustix::net::{
 pub const INLINE_BYTES_MAX: usize = 60 << 10;
 /// Longest spec, in bytes: argv and environment as the kernel accepts them, and room for their
 /// lengths.
-pub const SPEC_BYTES_MAX: usize = 16 << 20;
+pub const LAUNCH_BYTES_MAX: usize = 16 << 20;
 /// How long to wait for a full socket, in milliseconds.
 const SEND_WAIT_MS_MAX: u64 = 10_000;
 /// Wait after the kernel has reported too many descriptors in flight, in milliseconds.
@@ -48,7 +48,7 @@ impl Spec {
                 let mut file = std::fs::File::from(fd);
                 file.rewind()?;
                 let mut bytes = Vec::new();
-                file.take(SPEC_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+                file.take(LAUNCH_BYTES_MAX as u64).read_to_end(&mut bytes)?;
                 Ok(bytes)
             }
         }
@@ -105,7 +105,7 @@ pub fn send_launch(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, s
     if spec.len() <= INLINE_BYTES_MAX {
         return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status]);
     }
-    if spec.len() > SPEC_BYTES_MAX {
+    if spec.len() > LAUNCH_BYTES_MAX {
         return Err(io::ErrorKind::ArgumentListTooLong.into());
     }
     let memfd = memfd_create("tenure-spec", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;

@@ -5,12 +5,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
-use crate::job::limits::NAME_CHARS_MAX;
+use crate::job::limits::{ATTEMPTS_MAX, NAME_CHARS_MAX};
 use crate::job::{JobId, Policy, Reason, RunId, State, nearest};
 use crate::store::engine::text::Key;
 use crate::store::job::cancel;
 use crate::store::job::ended;
-use crate::store::job::insert::ATTEMPTS_MAX;
 use crate::store::job::read;
 use crate::store::job::read::existing;
 use crate::store::job::retry;

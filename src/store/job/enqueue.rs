@@ -7,7 +7,7 @@ use crate::job::NewJob;
 use crate::store::job::insert;
 use crate::store::pipeline::advance;
 
-pub use crate::store::job::insert::{ATTEMPTS_MAX, Added};
+pub use crate::store::job::insert::Added;
 
 /// Adds jobs, all or none, in this order. They are accepted when the transaction is durable.
 ///

@@ -7,16 +7,15 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{ADDED_AT_ONCE_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX};
+use crate::job::limits::{
+    ADDED_AT_ONCE_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX,
+};
 use crate::job::{JobId, NewJob, Reason, State};
 use crate::store::engine::text::text;
 use crate::store::job::cancel;
 use crate::store::job::ended;
 use crate::store::job::ended::{Aftermath, TaskStep};
 use crate::store::job::rows;
-
-/// Most attempts of a job; the CHECK on `max_attempts` has the same number.
-pub const ATTEMPTS_MAX: u32 = 1_000_000;
 
 /// Result for one job of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
