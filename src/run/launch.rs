@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::limits::GRACE_MS_DEFAULT;
 use crate::job::{Nonce, RunId, RunKey};
 
 /// One run, complete. Durations are milliseconds and count from the start of the job's process.
@@ -59,6 +60,32 @@ pub struct Launch {
 pub const COOKIE: &str = "TENURE_COOKIE";
 
 impl Launch {
+    /// Returns the launch of a command without limits, without input, and as the worker's user.
+    pub fn plain(key: RunKey, argv: Vec<Vec<u8>>, env: Vec<(Vec<u8>, Vec<u8>)>, cwd: Vec<u8>, log: PathBuf) -> Self {
+        Self {
+            run: key.run,
+            nonce: key.nonce,
+            argv,
+            env,
+            cwd,
+            log,
+            result: None,
+            stdin: None,
+            timeout_ms: None,
+            max_runtime_ms: None,
+            grace_ms: GRACE_MS_DEFAULT,
+            warn: None,
+            idle_timeout_ms: None,
+            log_limit_bytes: 0,
+            memory_bytes: None,
+            memory_group: None,
+            memory_kills: None,
+            nice: None,
+            user: None,
+            waits_for_go: false,
+        }
+    }
+
     pub fn key(&self) -> RunKey {
         RunKey { run: self.run, nonce: self.nonce }
     }

@@ -12,8 +12,7 @@ use super::environment::{self, Circumstances};
 use super::own_user;
 use crate::error::said;
 use crate::job::limits::{
-    ARGUMENT_BYTES_MAX, CHECK_TIMEOUT_MS_DEFAULT, GRACE_MS_DEFAULT, PREPARE_TIMEOUT_MS, PROBE_TIMEOUT_MS,
-    TEARDOWN_TIMEOUT_MS_DEFAULT,
+    ARGUMENT_BYTES_MAX, CHECK_TIMEOUT_MS_DEFAULT, PREPARE_TIMEOUT_MS, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT,
 };
 use crate::job::policy::Stdin;
 use crate::job::resource::Step;
@@ -118,27 +117,18 @@ impl<'a> Command<'a> {
         let deadline_ms = timeout_ms.map(|ms| ctx.now_ms().saturating_add_unsigned(ms));
         let around = Circumstances { db: ctx.place().db(), key, slot: job.slot, previous_reason, result, deadline_ms };
         let inherited = |name: &str| inherited_for(policy, name);
+        let (cwd, log) = (row.cwd.clone().into_bytes(), ctx.place().log_file(key.run));
+        let env = environment::assemble(row, &asked, secrets, &around, inherited);
         Launch {
-            run: key.run,
-            nonce: key.nonce,
-            argv: argv.arguments().to_vec(),
-            env: environment::assemble(row, &asked, secrets, &around, inherited),
-            cwd: row.cwd.clone().into_bytes(),
-            log: ctx.place().log_file(key.run),
-            result: None,
-            stdin: None,
             timeout_ms,
-            max_runtime_ms: None,
             grace_ms: policy.grace_ms(),
-            warn: None,
-            idle_timeout_ms: None,
             log_limit_bytes: policy.log_limit_bytes.unwrap_or(ctx.options.log_limit_bytes),
             memory_bytes: policy.memory_bytes,
             memory_group: policy.memory_bytes.and_then(|_| ctx.limiter.group(key)),
             memory_kills: ctx.limiter.kills.clone(),
             nice: policy.nice,
             user: policy.user.clone(),
-            waits_for_go: false,
+            ..Launch::plain(key, argv.arguments().to_vec(), env, cwd, log)
         }
     }
 
@@ -211,27 +201,13 @@ pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) 
     let asked = variables(&resource.env, true)?;
     let timeout_ms = resource.timeout_ms.unwrap_or(TEARDOWN_TIMEOUT_MS_DEFAULT);
     let is_there = std::path::Path::new(&resource.cwd).is_dir();
+    let env = environment::of_resource(resource, &asked, ctx.place().db(), key.run, inherited);
+    let cwd = if is_there { resource.cwd.clone().into_bytes() } else { b"/".to_vec() };
     Ok(Launch {
-        run: key.run,
-        nonce: key.nonce,
-        argv: argv.arguments().to_vec(),
-        env: environment::of_resource(resource, &asked, ctx.place().db(), key.run, inherited),
-        cwd: if is_there { resource.cwd.clone().into_bytes() } else { b"/".to_vec() },
-        log: ctx.place().log_file(key.run),
-        result: None,
-        stdin: None,
         timeout_ms: Some(if step == Step::Teardown { timeout_ms } else { timeout_ms.min(PROBE_TIMEOUT_MS) }),
-        max_runtime_ms: None,
-        grace_ms: GRACE_MS_DEFAULT,
-        warn: None,
-        idle_timeout_ms: None,
         log_limit_bytes: ctx.options.log_limit_bytes,
-        memory_bytes: None,
-        memory_group: None,
         memory_kills: ctx.limiter.kills.clone(),
-        nice: None,
-        user: None,
-        waits_for_go: false,
+        ..Launch::plain(key, argv.arguments().to_vec(), env, cwd, ctx.place().log_file(key.run))
     })
 }
 
