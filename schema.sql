@@ -1272,7 +1272,8 @@ END;
 CREATE TRIGGER resource_state_guard BEFORE UPDATE ON resource BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: a released resource does not change') WHERE OLD.state = 'released';
-  SELECT RAISE(ABORT, 'tenure: a resource goes from held to releasing, and from there to released')
+  SELECT RAISE(ABORT,
+    'tenure: a resource goes from held to releasing, and then to released; to tear it down UPDATE resource SET state = ''releasing''')
    WHERE NEW.state IS NOT OLD.state AND NOT (NEW.state = 'releasing' AND OLD.state = 'held') AND NEW.state IS NOT 'released';
   SELECT RAISE(ABORT, 'tenure: use tenure resource release ID to tear it down; add --force to record it as gone')
    WHERE NEW.state IS NOT OLD.state AND NEW.state = 'released' AND NOT sqlite_compileoption_used('TENURE');
@@ -1645,10 +1646,10 @@ CREATE TRIGGER counter_delete_guard BEFORE DELETE ON counter WHEN NOT sqlite_com
   SELECT RAISE(ABORT, 'tenure: counter is written by the worker alone; do not change it');
 END;
 CREATE TRIGGER unresolved_insert_guard BEFORE INSERT ON unresolved WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+  SELECT RAISE(ABORT, 'tenure: unresolved is written by tenure alone; do not change it');
 END;
 CREATE TRIGGER unresolved_delete_guard BEFORE DELETE ON unresolved WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+  SELECT RAISE(ABORT, 'tenure: unresolved is written by tenure alone; do not change it');
 END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: a dependency cannot be removed; INSERT INTO cancel (job_id) for the waiting job, and queue another one');
@@ -1684,7 +1685,7 @@ CREATE TRIGGER occurrence_delete_guard BEFORE DELETE ON occurrence WHEN NOT sqli
   SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1');
 END;
 CREATE TRIGGER unresolved_update_guard BEFORE UPDATE ON unresolved BEGIN
-  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of unresolved; to end a job INSERT INTO cancel (job_id)');
+  SELECT RAISE(ABORT, 'tenure: unresolved is written by tenure alone; do not change it');
 END;
 CREATE TRIGGER event_update_guard BEFORE UPDATE ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: events do not change');

@@ -69,7 +69,7 @@ const OF_GUARDS_ALONE: &[(&str, &str)] = &[
     ("queue_insert_guard", "head_id, head_priority and is_full are"), ("resource_enters", "no ids are left"), ("resource_enters", "the file assigns the id of a resource;"),
     ("resource_insert_guard", "a new resource is held"), ("resource_insert_guard", "the file assigns the id of a resource;"), ("run_insert_guard", "a new run is in no workspace"),
     ("schedule_insert_guard", "the file assigns the id of a schedule;"), ("task_insert_guard", "a new task is running"), ("task_insert_guard", "the file assigns the id of a task;"),
-    ("unresolved_update_guard", "the worker writes the rows of unresolved;"),
+    ("unresolved_update_guard", "unresolved is"),
     // What the program checks again when it starts the job.
     ("job_insert_guard", "a command cannot contain a NUL"), ("job_insert_guard", "policy: a text must"), ("job_insert_guard", "policy: a workspace is"), ("job_insert_guard", "policy: warn comes"),
 ];

@@ -211,7 +211,7 @@ impl JobOptions {
         };
         let at = time::parse_deadline(text, now).map_err(|e| format!("--expires: {e}"))?;
         if at <= now.timestamp().as_millisecond() {
-            return Err("--expires: that has passed already; give a time in the future".into());
+            return Err(format!("--expires: {:?} is in the past; give a time in the future", values::shorten(text)));
         }
         Ok(Some(at))
     }

@@ -32,7 +32,7 @@ pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipel
         return Err("there is no pipeline in it; a pipeline is a table, such as [pipeline.ship]".into());
     };
     if all.len() > PIPELINES_PER_FILE_MAX {
-        return Err(format!("it has {} pipelines, {PIPELINES_PER_FILE_MAX} at most; use several files", all.len()));
+        return Err(format!("the file has {} pipelines; the limit is {PIPELINES_PER_FILE_MAX}; use several files", all.len()));
     }
     let one = |(name, value): (String, Value)| {
         let pipeline = check_name(&name).and_then(|()| pipeline(value, around));

@@ -219,27 +219,25 @@ pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
 pub fn parse_name(text: &str) -> Result<String, String> {
     match text.chars().count() {
         0 => Err("a name is missing".into()),
-        n if n > limits::NAME_CHARS_MAX => Err(format!("this name has {n} characters, {} at most", limits::NAME_CHARS_MAX)),
+        n if n > limits::NAME_CHARS_MAX => Err(too_long(text, n, limits::NAME_CHARS_MAX)),
         _ => no_nul(text),
     }
 }
 
+fn too_long(text: &str, n: usize, most: usize) -> String {
+    format!("{:?} has {n} characters; the limit is {most}", shorten(text))
+}
+
 /// A label or a unique key.
-///
-/// # Errors
-/// When it is empty or too long.
 pub fn parse_label(text: &str) -> Result<String, String> {
     match text.chars().count() {
         0 => Err("it is empty; leave the option out instead".into()),
-        n if n > limits::LABEL_CHARS_MAX => Err(format!("this has {n} characters, {} at most", limits::LABEL_CHARS_MAX)),
+        n if n > limits::LABEL_CHARS_MAX => Err(too_long(text, n, limits::LABEL_CHARS_MAX)),
         _ => no_nul(text),
     }
 }
 
 /// The key of a workspace.
-///
-/// # Errors
-/// When it is empty or too long.
 pub fn parse_workspace(text: &str) -> Result<String, String> {
     crate::job::workspace::check_key(text).map(|()| text.to_owned())
 }
@@ -366,7 +364,7 @@ mod tests {
         assert!(parse_name("").is_err() && parse_name("a\0b").is_err());
         assert!(parse_name(&"ü".repeat(limits::NAME_CHARS_MAX)).is_ok());
         assert!(parse_name(&"ü".repeat(limits::NAME_CHARS_MAX + 1)).is_err());
-        assert!(parse_label("").is_err() && parse_label(&"x".repeat(1_000_000)).unwrap_err().len() < 100);
+        assert!(parse_label("").is_err() && parse_label(&"x".repeat(1_000_000)).unwrap_err().len() < 150);
     }
 
     #[test]

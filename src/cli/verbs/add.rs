@@ -61,7 +61,7 @@ fn parse_chunk(text: &str) -> Result<usize, String> {
 
 pub fn run(face: &Face, args: Args) -> Result<u8> {
     if args.chunk.is_some() && args.from.is_none() {
-        return Err(Error::Invalid("--chunk goes with --from FILE".into()));
+        return Err(Error::Invalid("--chunk needs --from FILE".into()));
     }
     if args.from.is_none() {
         // Before the file is created: a mistyped command leaves nothing behind.

@@ -66,7 +66,8 @@ pub struct RunArgs {
 /// Parses a name that people may use.
 fn parse_name(text: &str) -> Result<String, String> {
     if text.starts_with(WORKSPACE_PREFIX) {
-        return Err(format!("names that begin with {WORKSPACE_PREFIX} are for workspaces; choose another"));
+        let name = values::shorten(text);
+        return Err(format!("{name:?} begins with {WORKSPACE_PREFIX}, which is for workspaces; choose another name"));
     }
     values::parse_name(text)
 }

@@ -7,6 +7,7 @@ use crate::cli::parse::select::Selector;
 use crate::cli::parse::{time, values};
 use crate::error::{Error, Result, exit};
 use crate::host::waker;
+use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::{JobId, nearest};
 use crate::queue::Queue;
 use crate::queue::secrets;
@@ -71,7 +72,7 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
         "expires" => {
             let at = time::parse_deadline(value, now)?;
             if at <= now.timestamp().as_millisecond() {
-                return Err("that has passed already; give a time in the future, or none".into());
+                return Err(format!("{:?} is in the past; give a time in the future, or none", values::shorten(value)));
             }
             change.expires_at = Some(Some(at));
         }
@@ -79,7 +80,8 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
         "timeout" => change.timeout_ms = Some(Some(units::parse_duration(value)?).filter(|ms| *ms > 0)),
         "retries" => {
             let retries: u32 = value.parse().map_err(|_| number("number of retries"))?;
-            change.max_attempts = Some(retries.checked_add(1).filter(|n| *n <= 1_000_000).ok_or("999999 at most")?);
+            let too_many = || format!("{retries} is too many; the limit is {}", ATTEMPTS_MAX - 1);
+            change.max_attempts = Some(retries.checked_add(1).filter(|n| *n <= ATTEMPTS_MAX).ok_or_else(too_many)?);
         }
         other => {
             const KEYS: [&str; 8] = ["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];

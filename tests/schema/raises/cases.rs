@@ -157,7 +157,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("dependency_insert_guard", "a new dependency is unmet", &["INSERT INTO dependency (job_id, on_job, state) VALUES (4, 1, 'met')"]),
     ("dependency_insert_guard", "need is done", &["INSERT INTO dependency (job_id, on_job, need) VALUES (4, 1, 'x')"]),
     ("dependency_update_guard", "only the state of a dependency", &["UPDATE dependency SET state = 'met'", "UPDATE dependency SET need = 'any'", "UPDATE dependency SET on_job = 1", "UPDATE dependency SET job_id = 5"]),
-    ("unresolved_update_guard", "the worker writes the rows of unresolved;", &["UPDATE unresolved SET job_id = 4", "UPDATE OR REPLACE unresolved SET job_id = 9 WHERE job_id = 3"]),
+    ("unresolved_update_guard", "unresolved is", &["UPDATE unresolved SET job_id = 4", "UPDATE OR REPLACE unresolved SET job_id = 9 WHERE job_id = 3"]),
     ("job_update_guard", "unmet and broken count", &["UPDATE job SET unmet = 0 WHERE id = 4", "UPDATE job SET unmet = -1 WHERE id = 1", "UPDATE job SET broken = -1 WHERE id = 1", "UPDATE job SET unmet = -1 WHERE id = 4", "UPDATE job SET broken = 1 WHERE id = 4"]),
     ("event_insert_guard", "the file assigns the id of an event;", &["REPLACE INTO event (id, job_id, kind) VALUES (1, 1, 'x')"]),
     ("event_insert_guard", "kind and reason of an event", &["INSERT INTO event (job_id, kind) VALUES (1, printf('%101s', ''))", "INSERT INTO event (job_id, kind, reason) VALUES (1, 'x', printf('%101s', ''))", "INSERT INTO event (job_id, kind, detail) VALUES (1, 'x', printf('%1000001s', ''))"]),
