@@ -192,6 +192,21 @@ fn comments_fit_their_width() {
     assert!(wide.is_empty(), "{} comment lines are wider than {COMMENT_WIDTH_MAX}:\n{}", wide.len(), wide.join("\n"));
 }
 
+/// A reflow that takes a list for a paragraph runs its bullets together.
+#[test]
+fn a_bullet_begins_its_line() {
+    let mut inside = Vec::new();
+    for (name, text) in texts().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
+        for (n, line) in text.lines().enumerate() {
+            let is_doc = ["//!", "///"].iter().any(|mark| line.trim_start().starts_with(mark));
+            if is_doc && [". * ", ": * ", "; * "].iter().any(|end| line.contains(end)) {
+                inside.push(format!("{name}:{}: {line}", n + 1));
+            }
+        }
+    }
+    assert!(inside.is_empty(), "bullets in the middle of a line:\n{}", inside.join("\n"));
+}
+
 #[test]
 fn the_schema_fits_its_width() {
     let schema = include_str!("../../schema.sql");
