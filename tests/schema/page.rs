@@ -91,6 +91,12 @@ fn listed(heading: &str) -> BTreeSet<&'static str> {
     section.lines().filter(|line| line.starts_with("| `")).flat_map(|line| quoted(line.split(" | ").next().unwrap())).collect()
 }
 
+#[test]
+fn the_page_lists_every_key_of_a_policy() {
+    let rules: BTreeSet<&str> = tenure::job::policy_rules::RULES.iter().map(|(key, _)| *key).collect();
+    assert_eq!(listed("## Keys of `policy`"), rules);
+}
+
 /// The columns of a table that hold a value.
 fn columns(conn: &Connection, table: &str) -> Vec<String> {
     let mut names = conn.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).unwrap();
