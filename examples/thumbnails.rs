@@ -6,6 +6,7 @@
 //!
 //! Kill it at any moment and start it again: an image that is being scaled is finished meanwhile, and none is scaled twice at once.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use tenure::{Call, Failure, Job, Queue, minutes};
@@ -18,7 +19,11 @@ fn main() -> tenure::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let queue = Queue::open(arguments.next().unwrap_or_else(|| "jobs.db".into()))?;
     // What an image decoder does with a broken file stays in its process: a crash, an endless loop, all of the memory.
-    let of_image = |path| Job::call("thumbnail", [path]).retries(2).timeout(minutes(1)).memory(256 << 20);
+    // The key: a second start adds no second job for an image that is still being scaled.
+    let of_image = |path: OsString| {
+        let job = Job::call("thumbnail", [&path]).unique(path.to_string_lossy());
+        job.retries(2).timeout(minutes(1)).memory(256 << 20)
+    };
     let ids = queue.add_many(arguments.map(of_image))?;
     let worker = queue.worker().start()?;
     for job in queue.wait_all(&ids)? {

@@ -12,7 +12,7 @@ pub fn program() -> std::path::PathBuf {
     example("embedded")
 }
 
-fn example(name: &str) -> std::path::PathBuf {
+pub fn example(name: &str) -> std::path::PathBuf {
     // Once for all tests: a start of cargo waits for every other build in this directory.
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
@@ -30,7 +30,7 @@ fn start(nest: &Nest, how: &str) -> Child {
     command.spawn().expect("the program starts")
 }
 
-fn queue(nest: &Nest) -> Queue {
+pub fn queue(nest: &Nest) -> Queue {
     Queue::open(nest.db()).unwrap()
 }
 
@@ -196,7 +196,7 @@ fn the_example_scales_images_and_refuses_what_is_none() {
 }
 
 /// A worker in this very process, which has no `main` of its own.
-fn helped(queue: &Queue) -> tenure::WorkerBuilder {
+pub fn helped(queue: &Queue) -> tenure::WorkerBuilder {
     queue.worker().slots(2).helper(env!("CARGO_BIN_EXE_tenure"))
 }
 

@@ -10,6 +10,7 @@ mod containers;
 mod copies;
 mod crash;
 mod embedded;
+mod embedding;
 mod files;
 mod filters;
 mod flushed;

@@ -1,0 +1,37 @@
+//! What the library promises to the program around it.
+
+use std::process::{Command, Stdio};
+
+use tenure::{Filter, JobId, Queue, State};
+
+use crate::life::embedded::example;
+use crate::support::{Nest, Signal, kill, kill_child, until};
+
+#[test]
+fn the_example_scales_no_image_twice_at_once_after_a_kill() {
+    let nest = Nest::new();
+    let image = [b"P5\n3000 3000\n255\n".to_vec(), vec![7; 9_000_000]].concat();
+    std::fs::write(nest.file("grey.pgm"), image).unwrap();
+    let start = || {
+        let mut program = Command::new(example("thumbnails"));
+        program.arg(nest.db()).arg("grey.pgm").current_dir(nest.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        program.spawn().unwrap()
+    };
+    let mut first = start();
+    let queue = until("the file", || Queue::open_existing(nest.db()).ok());
+    let pid = until("a copy to scale", || queue.job(JobId(1)).ok()?.pid);
+    assert!(kill(pid, Signal::STOP), "it is still scaling");
+    kill_child(&mut first);
+    let mut second = start();
+    until("it to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
+    until("each job to run or to have ended", || {
+        let is_queued = |job: &tenure::JobInfo| job.state == State::Queued;
+        (!queue.list(&Filter::all()).unwrap().iter().any(is_queued)).then_some(())
+    });
+    let copies = queue.list(&Filter::all()).unwrap();
+    kill(pid, Signal::CONT);
+    assert!(second.wait().unwrap().success());
+    assert_eq!(copies.iter().map(|job| job.id).collect::<Vec<_>>(), [JobId(1)], "{copies:?}");
+    assert_eq!(queue.job(JobId(1)).unwrap().state, State::Done);
+    assert!(nest.file("grey.thumbnail").exists());
+}
