@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::job::limits;
+use crate::job::worker_limits::{check_load, check_log_limit, check_slots};
 use crate::units;
 pub use values::{Colour, Durability, OnTerm};
 use values::{parse_bool, parse_colour, parse_durability, parse_keep, parse_load, parse_on_term};
@@ -20,8 +21,6 @@ use values::{parse_bool, parse_colour, parse_durability, parse_keep, parse_load,
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Below the ten seconds of container runtimes, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
-/// Most jobs that run at once.
-pub const SLOTS_MAX: usize = 10_000;
 
 /// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,7 +231,7 @@ impl Settings {
             log_limit_bytes: layers.log_limit(file.log_limit)?,
             floor_memory_bytes: layers.size("floor_memory", file.floor.memory)?,
             floor_disk_bytes: layers.size("floor_disk", file.floor.disk)?,
-            floor_load: layers.of("floor_load", None, file.floor.load, parse_load)?.map(Some).or(None),
+            floor_load: layers.load(file.floor.load)?,
             drain: layers.of("drain", flags.drain.then_some(("--drain", true)), file.drain, parse_bool)?.or(false),
             on_term: layers
                 .of("on_term", flags.on_term.map(|on| ("--on-term", on)), file.on_term, parse_on_term)?
@@ -300,11 +299,14 @@ impl Layers<'_> {
         Ok(self.of(key, None, file, units::parse_size)?.map(Some).or(None))
     }
 
+    fn load(&self, file: Option<f64>) -> Result<Setting<Option<f64>>> {
+        file.map_or(Ok(()), check_load)
+            .map_err(|e| Error::Invalid(format!("{}: floor.load: {e}", self.path.display())))?;
+        Ok(self.of("floor_load", None, file, parse_load)?.map(Some).or(None))
+    }
+
     fn log_limit(&self, file: Option<String>) -> Result<Setting<u64>> {
-        let parse = |text: &str| match units::parse_size(text)? {
-            bytes if bytes < limits::LOG_LIMIT_BYTES_MIN => Err("it is 64K at least".to_owned()),
-            bytes => Ok(bytes),
-        };
+        let parse = |text: &str| units::parse_size(text).and_then(|bytes| check_log_limit(bytes).map(|()| bytes));
         let file = self.text("log_limit", file, parse)?;
         Ok(self.of("log_limit", None, file, parse)?.or(limits::LOG_LIMIT_BYTES_DEFAULT))
     }
@@ -318,12 +320,10 @@ impl Layers<'_> {
     fn slots(&self, flag: Option<usize>, file: Option<usize>) -> Result<Setting<Option<usize>>> {
         let given =
             self.of("slots", flag.map(|n| ("--slots", n)), file, |t| t.parse().map_err(|_| format!("{t:?} is not a number")))?;
-        match given.0.as_ref() {
-            Some(s) if s.value == 0 || s.value > SLOTS_MAX => {
-                Err(Error::Invalid(format!("slots go from 1 to {SLOTS_MAX}; {} says {}", s.source, s.value)))
-            }
-            _ => Ok(given.map(Some).or(None)),
+        if let Some(slots) = &given.0 {
+            check_slots(slots.value).map_err(|e| Error::Invalid(format!("{}: {e}", slots.source)))?;
         }
+        Ok(given.map(Some).or(None))
     }
 
     fn path(&self, name: &str, file: Option<PathBuf>, around: &Around<'_>) -> Result<Setting<PathBuf>> {

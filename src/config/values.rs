@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::job::worker_limits::check_load;
 use crate::units;
 
 /// How a commit becomes durable.
@@ -68,7 +69,7 @@ pub(super) fn parse_keep(text: &str) -> Result<Option<u64>, String> {
 pub(super) fn parse_load(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()
-        .filter(|n| n.is_finite() && *n > 0.0)
+        .filter(|load| check_load(*load).is_ok())
         .ok_or_else(|| format!("{text:?} is not a load average such as 8.0"))
 }
 

@@ -33,6 +33,9 @@ const HOLDER_BYTES_MAX: u64 = 4096;
 /// instant, a worker of an earlier version permanently.
 const FLOCK_MS: u64 = 2_000;
 
+/// The kind of a worker that has not written its record yet.
+pub const UNKNOWN: &str = "unknown";
+
 /// The command that the worker is. A `run` yields to a `work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -104,9 +107,9 @@ impl Holder {
     pub fn unknown() -> Self {
         Self {
             pid: 0,
-            instance: "unknown".into(),
+            instance: UNKNOWN.into(),
             since_ms: 0,
-            kind: "unknown".into(),
+            kind: UNKNOWN.into(),
             slots: 0,
             version: String::new(),
             pid_ns: 0,

@@ -17,7 +17,8 @@
 //! * [`shell_line`]: whether a command was meant for a shell,
 //! * [`workspace`]: the names of a workspace and its directories,
 //! * [`nearest`]: suggestions for mistyped names,
-//! * [`verdict`]: what recovery must do with a run that has lost its worker.
+//! * [`verdict`]: what recovery must do with a run that has lost its worker,
+//! * [`worker_limits`]: the ranges of a worker's settings.
 //!
 //! Deliberately absent: reading a clock, drawing a random number, logging.
 
@@ -42,6 +43,7 @@ pub mod spec;
 pub mod state;
 pub mod template;
 pub mod verdict;
+pub mod worker_limits;
 pub mod workspace;
 
 pub use advice::Advice;

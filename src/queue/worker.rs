@@ -35,7 +35,7 @@ impl Queue {
 }
 
 impl WorkerBuilder {
-    /// Runs up to `n` jobs at once.
+    /// Runs up to `n` jobs at once, 1 to 10,000.
     pub fn slots(mut self, n: usize) -> Self {
         self.options.slots = n;
         self
@@ -102,8 +102,8 @@ impl WorkerBuilder {
     /// Starts the worker. It adopts what an earlier one has left before this returns.
     ///
     /// # Errors
-    /// [`Error::Held`] if the file has a worker already; [`Error::Invalid`] if
-    /// [`init`](crate::init) was not called and no helper is set; [`Error::Unfit`] if the machine
+    /// [`Error::Held`] if the file has a worker already; [`Error::Invalid`] for a setting out of
+    /// range, or if [`init`](crate::init) was not called and no helper is set; [`Error::Unfit`] if the machine
     /// or the helper cannot keep the guarantees; [`Error::File`].
     pub fn start(self) -> Result<Worker> {
         if self.options.spawner.is_none() && !start::is_initialized() {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::error::{Error, Result};
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
+use crate::job::{placement, worker_limits};
 use crate::store::job::claim::Scope;
 
 /// Below the ten seconds of container runtimes, in milliseconds.
@@ -65,6 +67,22 @@ pub struct Options {
 }
 
 impl Options {
+    /// Checks the settings: each worker does before it starts, in whichever way it was configured.
+    ///
+    /// # Errors
+    /// A value out of range.
+    pub fn check(&self) -> Result<()> {
+        let Floors { memory_bytes, disk_bytes, load_max } = self.floors;
+        worker_limits::check_slots(self.slots)
+            .and_then(|()| load_max.map_or(Ok(()), worker_limits::check_load))
+            .and_then(|()| memory_bytes.map_or(Ok(()), |bytes| worker_limits::check_floor("memory", bytes)))
+            .and_then(|()| disk_bytes.map_or(Ok(()), |bytes| worker_limits::check_floor("disk", bytes)))
+            .and_then(|()| worker_limits::check_log_limit(self.log_limit_bytes))
+            .and_then(|()| self.keep_ms.map_or(Ok(()), worker_limits::check_keep))
+            .and_then(|()| self.scope.queues.iter().try_for_each(|queue| placement::check_queue(queue)))
+            .map_err(Error::Invalid)
+    }
+
     /// A worker for everything in the file, with as many slots as there are CPUs.
     pub fn work() -> Self {
         Self {

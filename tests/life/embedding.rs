@@ -2,9 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use tenure::{Filter, JobId, Queue, State};
+use tenure::{Error, Filter, JobId, Queue, State};
 
-use crate::life::embedded::example;
+use crate::life::embedded::{example, helped, queue};
 use crate::support::{Nest, Signal, kill, kill_child, until};
 
 #[test]
@@ -34,4 +34,30 @@ fn the_example_scales_no_image_twice_at_once_after_a_kill() {
     assert_eq!(copies.iter().map(|job| job.id).collect::<Vec<_>>(), [JobId(1)], "{copies:?}");
     assert_eq!(queue.job(JobId(1)).unwrap().state, State::Done);
     assert!(nest.file("grey.thumbnail").exists());
+}
+
+#[test]
+fn a_worker_with_a_setting_out_of_range_is_refused() {
+    let nest = Nest::new();
+    let queue = queue(&nest);
+    let worker = || helped(&queue);
+    let wrong = [
+        ("slots", worker().slots(0)),
+        ("slots", worker().slots(10_001)),
+        ("load", worker().max_load(f64::NAN)),
+        ("load", worker().max_load(f64::INFINITY)),
+        ("load", worker().max_load(-1.0)),
+        ("load", worker().max_load(0.0)),
+        ("log limit", worker().log_limit(1)),
+        ("memory", worker().min_memory(u64::MAX)),
+        ("disk", worker().min_disk(u64::MAX)),
+        ("queue", worker().queues([""])),
+    ];
+    for (word, worker) in wrong {
+        match worker.start() {
+            Err(Error::Invalid(text)) => assert!(text.contains(word), "{word}: {text}"),
+            Err(other) => panic!("{word}: {other:?}"),
+            Ok(_) => panic!("{word}: a worker that starts nothing has started"),
+        }
+    }
 }

@@ -64,6 +64,15 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
 }
 
 #[test]
+fn a_worker_without_slots_is_a_reason_and_an_unknown_one_is_not() {
+    let told = of_queued(&sight(0), &job(), 0, 10_000);
+    assert_eq!((told.len(), &*told[0].code), (1, "slots"));
+    assert!(told[0].text.contains("has no slots") && told[0].remedy.as_deref().unwrap().contains("--slots 1"), "{told:?}");
+    let unknown = with(|sight| sight.holder = crate::host::lock::Holder::unknown());
+    assert!(of_queued(&unknown, &job(), 0, 10_000).iter().all(|one| &*one.code != "slots"));
+}
+
+#[test]
 fn every_code_of_a_condition_is_told_as_it_is() {
     for code in CODES {
         for holds in [false, true] {

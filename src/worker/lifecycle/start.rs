@@ -49,6 +49,7 @@ impl Worker {
         options: Options,
         opened: impl FnOnce(&Store),
     ) -> Result<Self> {
+        options.check()?;
         fitness::check()?;
         limits::check_for_worker(client.place())?;
         let surroundings = Surroundings::detect();
