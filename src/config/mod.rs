@@ -300,8 +300,7 @@ impl Layers<'_> {
     }
 
     fn load(&self, file: Option<f64>) -> Result<Setting<Option<f64>>> {
-        file.map_or(Ok(()), check_load)
-            .map_err(|e| Error::Invalid(format!("{}: floor.load: {e}", self.path.display())))?;
+        file.map_or(Ok(()), check_load).map_err(|e| Error::Invalid(format!("{}: floor.load: {e}", self.path.display())))?;
         Ok(self.of("floor_load", None, file, parse_load)?.map(Some).or(None))
     }
 

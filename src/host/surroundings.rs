@@ -24,6 +24,8 @@ pub struct Surroundings {
     namespace_end: NamespaceEnd,
     pid_namespace: u64,
     manager: Manager,
+    /// The service manager decides what survives. A program that embeds a worker decides itself.
+    heeds_manager: bool,
 }
 
 /// The service manager that has started the worker.
@@ -38,6 +40,7 @@ enum Manager {
 }
 
 impl Surroundings {
+    /// Detects the surroundings of a worker that is its whole process.
     pub fn detect() -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let manager = match (is_set("INVOCATION_ID"), is_set("MANAGERPID")) {
@@ -45,7 +48,12 @@ impl Surroundings {
             (true, false) => Manager::System,
             (true, true) => Manager::User { lingers: lingers() },
         };
-        Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager }
+        Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager, heeds_manager: true }
+    }
+
+    /// Detects those of a worker inside another program, without asking a service manager.
+    pub fn detect_embedded() -> Self {
+        Self { heeds_manager: false, ..Self::detect() }
     }
 
     /// Explains why nothing survives the worker, as text after "because"; `None` if runs continue
@@ -59,6 +67,7 @@ impl Surroundings {
             return Some(why);
         }
         match self.manager {
+            _ if !self.heeds_manager => None,
             Manager::None => None,
             Manager::User { lingers: false } => Some("its user does not linger (loginctl enable-linger)"),
             Manager::System | Manager::User { lingers: true } => {
@@ -129,7 +138,7 @@ mod tests {
     use super::*;
 
     fn at(namespace_end: NamespaceEnd, pid_namespace: u64, manager: Manager) -> Surroundings {
-        Surroundings { namespace_end, pid_namespace, manager }
+        Surroundings { namespace_end, pid_namespace, manager, heeds_manager: true }
     }
 
     #[test]
@@ -164,6 +173,9 @@ mod tests {
         ];
         for (around, is_stopping, survives) in cases {
             assert_eq!(around.why_by(|| is_stopping).is_none(), survives, "{around:?} {is_stopping}");
+            let embedded = Surroundings { heeds_manager: false, ..around.clone() };
+            let why = embedded.why_by(|| panic!("{embedded:?}: the service manager was asked"));
+            assert_eq!(why, around.why_namespace_ends(), "{embedded:?}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It holds the worker lock of the file, so there is one for each file on the machine; several
 //! files may each have one in the same process. It installs no signal handler, reaps no foreign
-//! children, and does not talk to a service manager: that is left to the program. A crash of the
+//! children, and does not talk to a service manager: that is left to the program, which says with
+//! [`WorkerBuilder::end_jobs_on_stop`] that its jobs would not survive it. A crash of the
 //! program is a crash of the worker: running jobs continue under their shims, and the next worker
 //! of the file adopts them.
 
@@ -17,7 +18,7 @@ use super::{Queue, start};
 use crate::error::{Error, Result};
 use crate::store::{Options as StoreOptions, Role};
 use crate::worker::signals::Order;
-use crate::worker::{self, Options, Until};
+use crate::worker::{self, OnTerm, Options, Until};
 
 /// Settings of a worker, see [`Queue::worker`].
 #[must_use = "no worker runs until it is started"]
@@ -99,12 +100,26 @@ impl WorkerBuilder {
         self
     }
 
+    /// Ends the running jobs in order at [`Worker::stop`], instead of leaving them to their shims:
+    /// for a program whose service manager or container ends everything together with it.
+    ///
+    /// Each gets TERM and its own grace, and KILL after `within` at the latest. Those that may be
+    /// retried are queued again.
+    pub fn end_jobs_on_stop(mut self, within: Duration) -> Self {
+        self.options.on_term = Some(OnTerm::End);
+        self.options.stop_timeout_ms = ms_of(within);
+        self
+    }
+
     /// Starts the worker. It adopts what an earlier one has left before this returns.
+    ///
+    /// It raises the soft limit of open files of this program to the hard limit; jobs get the
+    /// original one.
     ///
     /// # Errors
     /// [`Error::Held`] if the file has a worker already; [`Error::Invalid`] for a setting out of
-    /// range, or if [`init`](crate::init) was not called and no helper is set; [`Error::Unfit`] if the machine
-    /// or the helper cannot keep the guarantees; [`Error::File`].
+    /// range, or if [`init`](crate::init) was not called and no helper is set; [`Error::Unfit`] if
+    /// the machine or the helper cannot keep the guarantees; [`Error::File`].
     pub fn start(self) -> Result<Worker> {
         if self.options.spawner.is_none() && !start::is_initialized() {
             let remedy = "call tenure::init() first in main, or name a program that does with helper()";
@@ -154,11 +169,13 @@ pub enum Ended {
 
 impl Worker {
     /// Stops the worker. Running jobs continue under their shims, and the next worker of the file
-    /// adopts them; if no process survives the end of this program, as in a container whose first
-    /// process it is, they are ended in order.
+    /// adopts them. They are ended in order if the program says so
+    /// ([`WorkerBuilder::end_jobs_on_stop`]), or if no process survives its end, as in a container
+    /// whose first process it is.
     ///
     /// # Errors
-    /// A commit could not be made durable, or the file cannot be trusted any more.
+    /// A commit could not be made durable, or the file cannot be trusted any more. [`Error::Stuck`]
+    /// if a thread of the worker does not end: the file is free for the next worker when it has.
     pub fn stop(self) -> Result<()> {
         self.end(&[Order::Leave]).map(drop)
     }

@@ -1,10 +1,12 @@
 //! What the library promises to the program around it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use tenure::{Error, Filter, JobId, Queue, State};
+use tenure::{Error, Filter, Job, JobId, Queue, State};
 
-use crate::life::embedded::{example, helped, queue};
+use crate::life::embedded::{example, helped, program, queue};
 use crate::support::{Nest, Signal, kill, kill_child, until};
 
 #[test]
@@ -59,5 +61,25 @@ fn a_worker_with_a_setting_out_of_range_is_refused() {
             Err(other) => panic!("{word}: {other:?}"),
             Ok(_) => panic!("{word}: a worker that starts nothing has started"),
         }
+    }
+}
+
+#[test]
+fn a_stop_leaves_to_the_program_what_survives_it() {
+    for (how, expected) in [("stop", State::Running), ("end", State::Queued)] {
+        let nest = Nest::new();
+        let queue = queue(&nest);
+        let id = queue.add(Job::shell("exec sleep 600").grace(Duration::ZERO).retries(1)).unwrap();
+        std::fs::create_dir(nest.file("bin")).unwrap();
+        let asked = nest.file("asked");
+        let script = format!("#!/bin/sh\necho asked >{}\necho stopping\n", asked.display());
+        std::fs::write(nest.file("bin/systemctl"), script).unwrap();
+        std::fs::set_permissions(nest.file("bin/systemctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", nest.file("bin").display(), std::env::var("PATH").unwrap());
+        let mut program = Command::new(program());
+        program.arg(nest.db()).arg(how).env("PATH", path).env("INVOCATION_ID", "1").stderr(Stdio::null());
+        assert!(program.status().unwrap().success());
+        assert!(!asked.exists(), "{how}: the service manager was asked");
+        assert_eq!(queue.job(id).unwrap().state, expected, "{how}");
     }
 }

@@ -1,10 +1,10 @@
 //! A program with a worker inside, for the tests of it: `embedded FILE work` ends when nothing is left to do, `embedded FILE serve` works
-//! until it is killed.
+//! until it is killed, `embedded FILE stop` until a job runs, and `embedded FILE end` ends that job.
 
 use std::process::Command;
 use std::time::Duration;
 
-use tenure::{Call, Failure, Queue};
+use tenure::{Call, Failure, Filter, Queue};
 
 /// Between two looks for a file, in milliseconds.
 const LOOK_MS: u64 = 5;
@@ -22,9 +22,18 @@ fn main() -> tenure::Result<()> {
         ("grow", grow),
     ]);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let worker = Queue::open(&arguments[0])?.worker().slots(2);
+    let queue = Queue::open(&arguments[0])?;
+    let worker = queue.worker().slots(2);
     let worker = if arguments[1] == "work" { worker.until_idle() } else { worker };
-    worker.start()?.wait()?;
+    let worker = if arguments[1] == "end" { worker.end_jobs_on_stop(Duration::from_secs(8)) } else { worker };
+    let worker = worker.start()?;
+    if ["stop", "end"].contains(&arguments[1].as_str()) {
+        while queue.list(&Filter::all())?.iter().all(|job| job.pid.is_none()) {
+            std::thread::sleep(Duration::from_millis(LOOK_MS)); // No event tells another thread.
+        }
+        return worker.stop();
+    }
+    worker.wait()?;
     Ok(())
 }
 

@@ -52,7 +52,7 @@ impl Worker {
         options.check()?;
         fitness::check()?;
         limits::check_for_worker(client.place())?;
-        let surroundings = Surroundings::detect();
+        let surroundings = if options.owns_process { Surroundings::detect() } else { Surroundings::detect_embedded() };
         let starting = options.owns_process.then(|| service_manager::Starting::begin(client.place()));
         // Recovery must complete a round before each sign of life.
         let tick_ms = service_manager::watchdog_ms()

@@ -10,17 +10,17 @@ use crossbeam_channel::{Receiver, select};
 use super::shutdown;
 use super::signals::Order;
 use super::start::Worker;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::host::lock::WorkerLock;
 use crate::host::waker;
 use crate::job::{Cause, RunId};
 use crate::store::pipeline::task;
-use crate::worker::context::Context;
 use crate::worker::loops::service_manager;
 use crate::worker::options::OnTerm;
 use crate::worker::stop_flag::Ended;
 
-/// How long to wait for the end of the threads, in milliseconds; then the process ends, which is
-/// equivalent to a crash.
+/// How long to wait for the end of the threads, in milliseconds. Then the process ends, which is
+/// equivalent to a crash; or, inside another program, the lock stays.
 const JOIN_MS: u64 = 5_000;
 /// How long the monitors may take to close the file, in milliseconds.
 const CLOSE_MS: u64 = 1_000;
@@ -147,7 +147,8 @@ impl Worker {
     /// Ends the worker; its runs continue under their shims.
     ///
     /// # Errors
-    /// Commits could not be flushed.
+    /// Commits could not be flushed; or, inside another program, a thread has not ended, and the
+    /// lock is held until it has.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
         let Self { ctx, lock, threads, surroundings } = self;
         if ctx.options.owns_process {
@@ -168,8 +169,15 @@ impl Worker {
         let closed = ctx.store.flush_now();
         ctx.pool.close();
         ctx.report.remove();
-        lock.release();
-        wait_for_monitors(ctx);
+        if ctx.options.owns_process {
+            lock.release();
+            // The last process to close the file empties its log into it, so that the file alone is
+            // complete. Monitors hold it for a moment longer.
+            let _the_process_ends = is_last(&ctx, Duration::from_millis(CLOSE_MS));
+        } else {
+            release_as_last(&lock, &ctx, Duration::from_millis(JOIN_MS))?;
+        }
+        drop(ctx);
         if !matches!(ended, Ended::Fatal(_)) {
             closed?;
         }
@@ -191,12 +199,56 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// The last process to close the file empties its log into it, so that the file alone is complete.
-/// Monitors hold it for a moment longer.
-fn wait_for_monitors(ctx: Arc<Context>) {
-    let until = Instant::now() + Duration::from_millis(CLOSE_MS);
-    while Arc::strong_count(&ctx) > 1 && Instant::now() < until {
+/// Releases the lock once no other thread has what is shared, and so none writes any more. If one
+/// has it for longer, the lock is released with the last of them: the lock is a part of it.
+///
+/// # Errors
+/// A thread has it for longer.
+fn release_as_last<T>(lock: &WorkerLock, shared: &Arc<T>, at_most: Duration) -> Result<()> {
+    if is_last(shared, at_most) {
+        lock.release();
+        return Ok(());
+    }
+    Err(Error::Stuck(
+        "a thread of the worker has not ended, and may still write; no worker of the file can start until it has".into(),
+    ))
+}
+
+/// Waits until no other thread has it.
+fn is_last<T>(shared: &Arc<T>, at_most: Duration) -> bool {
+    let until = Instant::now() + at_most;
+    while Arc::strong_count(shared) > 1 && Instant::now() < until {
         // There is no event for a count.
         std::thread::sleep(Duration::from_millis(1));
+    }
+    Arc::strong_count(shared) == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::lock::Kind;
+    use crate::place::Place;
+
+    fn take(place: &Place) -> Option<Arc<WorkerLock>> {
+        WorkerLock::take(place, Kind::Work, 1, "a worker", 0).unwrap().ok().map(Arc::new)
+    }
+
+    #[test]
+    fn the_lock_is_held_until_no_thread_can_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        std::fs::create_dir(place.dir()).unwrap();
+        std::fs::write(place.db(), "").unwrap();
+        let lock = take(&place).unwrap();
+        let shared = Arc::new(Arc::clone(&lock));
+        let of_a_thread = Arc::clone(&shared);
+        assert!(matches!(release_as_last(&lock, &shared, Duration::ZERO), Err(Error::Stuck(_))));
+        drop((lock, shared));
+        assert!(take(&place).is_none(), "a thread may still write");
+        drop(of_a_thread);
+        let lock = take(&place).expect("the last thread has released it");
+        assert!(release_as_last(&lock, &Arc::new(()), Duration::ZERO).is_ok());
+        assert!(take(&place).is_some());
     }
 }
