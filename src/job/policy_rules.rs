@@ -1,7 +1,7 @@
 //! The rules for the JSON of a policy: one for each key, the same as in the guard
 //! `job_insert_guard` of `schema.sql`, with the same texts.
 //!
-//! A broken rule is a value, [`Broken`]; what it says to a client of the file follows from it, and
+//! A broken rule is a value, `Broken`; what it says to a client of the file follows from it, and
 //! [`super::policy`] says it in terms of the options.
 //!
 //! A key with the value `null` counts as omitted, so that a client can pass a column of its own

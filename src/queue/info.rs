@@ -101,7 +101,7 @@ pub struct Event {
     /// Its position in the history of the job.
     pub seq: i64,
     pub at: SystemTime,
-    /// A word such as `added`, `claimed`, `done`; the page `docs/sql.md` lists them.
+    /// A word such as `added`, `claimed`, `done`.
     pub kind: String,
     pub job: Option<JobId>,
     pub run: Option<RunId>,
