@@ -7,7 +7,7 @@
 use std::process::{Command, Stdio};
 
 use crate::life::left::{after_a_tick, claimed, settle, until_no_run_file, whole};
-use crate::support::strace::{Call, bytes, calls, has_strace, unescape};
+use crate::support::strace::{Call, bytes, calls, has_strace, strace, unescape};
 use crate::support::{Nest, Signal, kill, said, until};
 
 const JOBS: usize = 8;
@@ -15,8 +15,8 @@ const JOBS: usize = 8;
 /// A command of the program under strace, with this filter.
 fn recorded(nest: &Nest, args: &[&str], log: &str, filter: &str) -> Command {
     let program = nest.tenure(args);
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-xx", "-y", "-s", "5000", "-e", "signal=none", "-e", filter, "-o"]).arg(nest.file(log));
+    let mut strace = strace();
+    strace.args(["-xx", "-y", "-s", "5000", "-e", "signal=none", "-e", filter, "-o"]).arg(nest.file(log));
     strace.arg(program.get_program()).args(program.get_args()).current_dir(nest.path()).env_clear();
     for (name, value) in program.get_envs() {
         if let Some(value) = value {

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::support::strace::has_strace;
+use crate::support::strace::{has_strace, strace};
 use crate::support::{Nest, Signal, each, kill, lives, until};
 
 /// Where a fault is injected.
@@ -68,9 +68,9 @@ fn inject(fault: &Fault, errno: &str) {
         _ => format!("echo res {n} > $TENURE_RESULT"),
     };
     let jobs: Vec<i64> = (0..6).map(|n| nest.sh(&[], &format!("echo out {n}; {}", result(n)))).collect();
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     let trace = nest.file("strace");
-    strace.args(["-f", "-q", "-o"]).arg(&trace).args(["-e", &format!("trace={}", fault.call)]);
+    strace.args(["-q", "-o"]).arg(&trace).args(["-e", &format!("trace={}", fault.call)]);
     strace.args(["-e", &format!("inject={}:error={errno}:when={}", fault.call, fault.when)]);
     for path in fault.paths {
         strace.arg("-P").arg(nest.beside().join(path));

@@ -2,7 +2,7 @@
 //! workspace only after its use of it is.
 
 use crate::support::Nest;
-use crate::support::strace::{Call, calls, has_strace};
+use crate::support::strace::{Call, calls, has_strace, strace};
 
 /// Each flush takes so long, in microseconds, that a shim which did not wait for it would be there first.
 const FLUSH_US: u32 = 150_000;
@@ -11,9 +11,9 @@ const FLUSH_US: u32 = 150_000;
 fn recorded(nest: &Nest) -> String {
     let trace = nest.file("trace");
     let work = nest.tenure(&["work", "--until-idle"]);
-    let mut traced = std::process::Command::new("strace");
+    let mut traced = strace();
     traced
-        .args(["-f", "-qq", "-y", "-e", "trace=fdatasync,pwrite64,sendmsg,write", "-e"])
+        .args(["-qq", "-y", "-e", "trace=fdatasync,pwrite64,sendmsg,write", "-e"])
         .arg(format!("inject=fdatasync:delay_enter={FLUSH_US}"))
         .arg("-o")
         .arg(&trace)

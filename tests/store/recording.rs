@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::store::helper;
 pub use crate::support::strace::has_strace;
-use crate::support::strace::{Call, bytes, calls, quoted, unescape};
+use crate::support::strace::{Call, bytes, calls, quoted, strace, unescape};
 
 /// A file, by any of its names.
 pub type Inode = usize;
@@ -44,12 +44,12 @@ pub fn record(workload: &str, scheme: &str, dir: &Path) -> Recording {
     let place = dir.join("db");
     std::fs::create_dir(&place).unwrap();
     let program = helper::command(workload, &place.join("t.db"), scheme);
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     if workload == "worker" {
         // Commits then come while a flush is under way, which does not count for them.
         strace.args(["-e", "inject=fdatasync:delay_enter=20000"]);
     }
-    strace.args(["-f", "-xx", "-y", "-s", "400000", "-e", CALLS, "-e", "signal=none", "-o"]).arg(&log).arg(program.get_program());
+    strace.args(["-xx", "-y", "-s", "400000", "-e", CALLS, "-e", "signal=none", "-o"]).arg(&log).arg(program.get_program());
     strace.args(program.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
     helper::with_program(&mut strace, workload, &place.join("t.db"), scheme);
     let status = strace.status().expect("this test needs strace: apt-get install strace");

@@ -9,6 +9,7 @@ use tenure::store::{Role, Store, engine::locks, restore};
 
 use crate::store::harness::{Home, add, count, insert};
 use crate::store::helper;
+use crate::support::strace::strace;
 
 /// What a program said, each `WORD true`, run by another command.
 fn all_true(mut wrapper: Command, program: &str, file: &Path, words: &[&str]) {
@@ -43,10 +44,10 @@ fn a_flush_that_fails_ends_all_acknowledgements() {
     }
     let home = Home::new();
     add(&home.open(Role::Client), "a");
-    let mut wrapper = Command::new("strace");
+    let mut wrapper = strace();
     // The flusher's second flush; no other thread flushes twice.
     wrapper
-        .args(["-f", "-q", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=2", "-o"])
+        .args(["-q", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=2", "-o"])
         .arg(home.dir.path().join("strace"));
     all_true(wrapper, "flush", &home.db(), &["FIRST", "UNGRANTED", "FATAL"]);
     let trace = fs::read_to_string(home.dir.path().join("strace")).unwrap();
@@ -78,9 +79,9 @@ fn fails_to_sync(call: &str, n: u32) -> bool {
     }
     let copy = path("copy");
     let inner = helper::command("restore", &home.db(), copy.to_str().unwrap());
-    let mut wrapper = Command::new("strace");
+    let mut wrapper = strace();
     helper::with_program(&mut wrapper, "restore", &home.db(), copy.to_str().unwrap());
-    wrapper.args(["-f", "-q", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when={n}"), "-o"]);
+    wrapper.args(["-q", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when={n}"), "-o"]);
     wrapper.arg(path("strace")).arg(inner.get_program()).args(inner.get_args());
     let output = wrapper.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

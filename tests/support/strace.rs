@@ -19,6 +19,13 @@ pub fn has_strace() -> bool {
     here
 }
 
+/// strace of a program and its children. Only the calls that are traced stop them, not every call.
+pub fn strace() -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "--seccomp-bpf"]);
+    strace
+}
+
 /// A system call. `entered` and `returned` are line numbers of the log.
 pub struct Call<'a> {
     pub entered: usize,

@@ -4,12 +4,12 @@ mod kept;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use crate::life::left::{lines, outcomes};
-use crate::support::strace::has_strace;
+use crate::support::strace::{has_strace, strace};
 use crate::support::{Nest, until};
 
 /// A prepare command that notes that it was run.
@@ -82,8 +82,8 @@ fn a_warm_hit_is_one_look_at_the_directory() {
     job(&nest, "repo", &counting("true"), "true");
     let dir = path_of(&nest, "repo").file_name().unwrap().to_str().unwrap().to_owned();
     let trace = nest.file("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-e", "trace=lstat,stat,newfstatat,statx", "-o"]).arg(&trace);
+    let mut command = strace();
+    command.args(["-qq", "-e", "trace=lstat,stat,newfstatat,statx", "-o"]).arg(&trace);
     let tenure = nest.tenure(&["work", "--until-idle"]);
     command.arg(tenure.get_program()).args(tenure.get_args()).env_clear().current_dir(nest.path());
     command.envs(tenure.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
