@@ -215,7 +215,7 @@ fn what_has_ended_says_why_and_whether_it_was_tried_again() {
     let worker = nest.work(&[]);
     let running = nest.sh(&["--grace", "30s"], "trap '' TERM; echo ready; while :; do sleep 0.05; done");
     let pid = nest.until_pid(running);
-    until("its trap", || nest.log(running).contains("ready").then_some(()));
+    nest.until_log(running, "ready");
     assert!(obstacle(&nest, running, "running").unwrap()["text"].as_str().unwrap().contains(&pid.to_string()));
     nest.ok(&["cancel", &running.to_string()]);
     assert!(obstacle(&nest, running, "cancelling").unwrap()["text"].as_str().unwrap().contains("30s"));

@@ -168,7 +168,7 @@ fn a_secret_is_seen_by_its_job_alone_and_is_gone_after_the_end() {
     let id: i64 = added.out.trim().parse().expect("an id");
     let worker = nest.work(&[]);
     nest.until_pid(id);
-    until("it to have read its secret", || nest.log(id).contains("16").then_some(()));
+    nest.until_log(id, "16");
     nest.ok(&["backup", "copy.db"]);
     for args in
         [&["show", "1"][..], &["show", "1", "--json"], &["ls", "-a"], &["why", "1"], &["history", "1"], &["status", "--json"]]

@@ -56,7 +56,7 @@ fn begin(nest: &Nest) -> [i64; 4] {
     let jobs = [&long[..], &long[..], &short[..], &long[..]].map(|options| nest.sh(options, STUBBORN));
     for job in jobs {
         nest.until_pid(job);
-        until("it to begin", || nest.log(job).contains("begin").then_some(()));
+        nest.until_log(job, "begin");
     }
     jobs
 }
@@ -142,7 +142,7 @@ fn a_stop_request_that_cannot_be_carried_out_is_told_at_once() {
     let first = Container::start(&nest, "$TENURE work --slots 9 --on-term detach & sleep 900");
     let job = nest.sh(&["--grace", "1s"], STUBBORN);
     nest.until_pid(job);
-    until("it to begin", || nest.log(job).contains("begin").then_some(()));
+    nest.until_log(job, "begin");
     let worker = first.processes().into_iter().find(|pid| name(*pid) == "tenure").unwrap();
     kill(worker, Signal::KILL);
     until("the worker to be gone", || nest.status()["worker"].is_null().then_some(()));
@@ -184,7 +184,7 @@ fn processes_that_may_not_be_signalled_are_told_at_once() {
     let _worker = Below::start(&nest, "setpriv", &without_kill);
     let job = nest.sh(&["--user", "nobody", "-w", "/", "--grace", "200ms"], "echo begin; exec sleep 600.91");
     let pid = nest.until_pid(job);
-    until("it to begin", || nest.log(job).contains("begin").then_some(()));
+    nest.until_log(job, "begin");
     nest.ok(&["cancel", &job.to_string()]);
     let why = until("it to be told", || {
         let why = nest.ok(&["why", &job.to_string()]);

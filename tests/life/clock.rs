@@ -91,7 +91,7 @@ fn walk(hours: i64) {
     let in_short_grace = nest.sh(&["--grace", "2s"], stubborn);
     for job in limited.iter().map(|(_, job)| *job).chain([in_grace, in_short_grace]) {
         nest.until_pid(job);
-        until("it to begin", || nest.log(job).contains("begin").then_some(()));
+        nest.until_log(job, "begin");
     }
     nest.ok(&["cancel", &in_grace.to_string()]);
     let retried = nest.sh(&["--retries", "1", "--backoff", "1h..1h"], "exit 3");

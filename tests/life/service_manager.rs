@@ -98,7 +98,7 @@ fn the_end_of_the_runs_gets_its_time() {
     let mut worker = manager.start(&nest, &["work", "--on-term", "end", "--stop-timeout", "300ms"], None);
     manager.until_told("READY=1");
     let job = nest.sh(&["--grace", "1h"], "trap '' TERM; echo on; while :; do sleep 0.02; done");
-    until("the trap", || nest.say(&["logs", &job.to_string()]).out.contains("on").then_some(()));
+    nest.until_log(job, "on");
     kill(worker.id().cast_signed(), Signal::TERM);
     manager.until_told("STATUS=ending 1 run");
     manager.until_told("EXTEND_TIMEOUT_USEC=");

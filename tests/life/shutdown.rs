@@ -77,10 +77,6 @@ fn log_of(nest: &Nest) -> String {
     std::fs::read_to_string(nest.file("worker.log")).unwrap_or_default()
 }
 
-fn until_said(nest: &Nest, id: i64, what: &str) {
-    until(&format!("job {id} to say {what}"), || nest.say(&["logs", &id.to_string()]).out.contains(what).then_some(()));
-}
-
 fn reason(nest: &Nest, id: i64) -> String {
     nest.show(id)["reason"].as_str().unwrap_or_default().to_owned()
 }
@@ -101,7 +97,7 @@ fn where_nothing_survives_term_ends_the_runs_in_order() {
         let forks = nest.sh(&[], "(setsid sleep 600 &) ; echo on; sleep 600");
         let waits = nest.sh(&["--delay", "1h"], "true");
         for id in [saves, plain, deaf, retried, forks] {
-            until_said(&nest, id, "on");
+            nest.until_log(id, "on");
         }
         assert_eq!(contained.stop(), 0, "{container:?}: {}", log_of(&nest));
         for id in [saves, plain, deaf, forks] {
@@ -127,7 +123,7 @@ fn a_container_that_is_killed_loses_its_runs_and_says_so() {
     let nest = Nest::new();
     let Some(contained) = Contained::start(&nest, Container::Bare, &[]) else { return };
     let once = nest.sh(&[], "echo on; sleep 600");
-    until_said(&nest, once, "on");
+    nest.until_log(once, "on");
     drop(contained);
     nest.work_until_idle(&[]);
     assert_eq!((nest.state(once).as_str(), reason(&nest, once).as_str()), ("failed", "lost"));
@@ -137,7 +133,7 @@ fn a_container_that_is_killed_loses_its_runs_and_says_so() {
 fn term_to_a_container_with_tenure_run_ends_its_job() {
     let nest = Nest::new();
     let Some(contained) = Contained::start_verb(&nest, Container::Bare, &["run", "--", "sh", "-c", HANDLER]) else { return };
-    until_said(&nest, 1, "on");
+    nest.until_log(1, "on");
     assert_eq!(contained.stop(), 128 + 15);
     assert_eq!((nest.state(1).as_str(), reason(&nest, 1).as_str()), ("failed", "shutdown"));
     assert!(nest.file("saved").exists());
@@ -150,7 +146,7 @@ fn a_container_with_tenure_run_ends_what_it_serves_for_others() {
     let Some(mut contained) = Contained::start_verb(&nest, Container::Bare, &own) else { return };
     let other = nest.tenure(&["run", "--", "sh", "-c", HANDLER]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut other = other.expect("another tenure run");
-    until("the job of the other to be served", || nest.say(&["logs", "2"]).out.contains("on").then_some(()));
+    nest.until_log(2, "on");
     std::fs::write(nest.file("go"), "").unwrap();
     assert_eq!(contained.unshare.wait().expect("it ends").code(), Some(0), "{}", log_of(&nest));
     assert!(!other.wait().expect("it ends").success());
@@ -163,7 +159,7 @@ fn a_container_may_leave_its_runs_if_it_is_told_to() {
     let nest = Nest::new();
     let Some(contained) = Contained::start(&nest, Container::Bare, &["--on-term", "detach"]) else { return };
     let id = nest.sh(&[], "echo on; sleep 600");
-    until_said(&nest, id, "on");
+    nest.until_log(id, "on");
     assert_eq!(contained.stop(), 0);
     let said = log_of(&nest);
     assert!(said.contains("1 job ends with the worker, because the worker is process 1"), "{said}");
@@ -186,7 +182,7 @@ fn what_term_means_can_be_chosen() {
             let chosen = on_term.map_or(vec![], |on| vec!["--on-term", on]);
             let worker = nest.work(&chosen);
             let id = nest.sh(&[], "echo on; sleep 600");
-            until_said(&nest, id, "on");
+            nest.until_log(id, "on");
             kill(worker.pid(), *signal);
             assert_eq!(worker.wait(), 0, "{on_term:?} {name}");
             assert_eq!(nest.state(id), expected, "{on_term:?} {name}");
@@ -205,7 +201,7 @@ fn on_term_drain_waits_for_the_jobs() {
         let nest = Nest::new();
         let worker = nest.work(&args);
         let id = nest.sh(&[], "echo on; until [ -e go ]; do sleep 0.02; done");
-        until_said(&nest, id, "on");
+        nest.until_log(id, "on");
         kill(worker.pid(), Signal::TERM);
         until("the worker to drain", || log_of(&nest).contains("waiting for 1 job").then_some(()));
         std::fs::write(nest.file("go"), "").expect("a file");
@@ -219,7 +215,7 @@ fn a_second_term_ends_the_grace() {
     let nest = Nest::new();
     let worker = nest.work(&["--on-term", "end", "--stop-timeout", "1h"]);
     let id = nest.sh(&["--grace", "1h"], DEAF);
-    until_said(&nest, id, "on");
+    nest.until_log(id, "on");
     kill(worker.pid(), Signal::TERM);
     until("the worker to end its runs", || log_of(&nest).contains("ending 1 job").then_some(()));
     kill(worker.pid(), Signal::TERM);
@@ -256,7 +252,7 @@ fn runs_can_be_ended_without_a_worker() {
     let saves = nest.sh(&[], HANDLER);
     let deaf = nest.sh(&["--grace", "1h"], DEAF);
     let stands = nest.sh(&[], "echo on; sleep 600");
-    [saves, deaf, stands].iter().for_each(|id| until_said(&nest, *id, "on"));
+    [saves, deaf, stands].iter().for_each(|id| nest.until_log(*id, "on"));
     let shim = nest.shim(nest.show(stands)["run_id"].as_i64().expect("a run"));
     worker.kill();
     kill(shim, Signal::STOP);
@@ -274,7 +270,7 @@ fn a_shim_that_does_not_answer_is_killed_at_the_end_of_the_runs() {
     let nest = Nest::new();
     let worker = nest.work(&[]);
     let id = nest.sh(&[], "setsid sleep 600 & echo on; sleep 600");
-    until_said(&nest, id, "on");
+    nest.until_log(id, "on");
     let shim = nest.shim(nest.show(id)["run_id"].as_i64().expect("a run"));
     worker.kill();
     let stopper = keep_stopped(shim);
@@ -289,7 +285,7 @@ fn runs_can_be_ended_beside_a_worker() {
     let nest = Nest::new();
     let worker = nest.work(&[]);
     let id = nest.sh(&[], "echo on; sleep 600");
-    until_said(&nest, id, "on");
+    nest.until_log(id, "on");
     assert_eq!(nest.say(&["work", "--end-runs"]).code, 0);
     assert_eq!(nest.until_ended(id)["reason"], "shutdown");
     assert_eq!(worker.stop(), 0);
@@ -306,7 +302,7 @@ fn term_to_all_processes_is_a_shutdown_and_is_retried() {
         let retry = ["--retries", "1", "--retry-on", "lost,shutdown", "--backoff", "1ms"];
         let retried: Vec<i64> =
             (0..3).map(|_| nest.sh(&retry, "[ $TENURE_ATTEMPT = 2 ] && exit 0; echo on; while :; do sleep 600; done")).collect();
-        plain.iter().chain(&retried).for_each(|id| until_said(&nest, *id, "on"));
+        plain.iter().chain(&retried).for_each(|id| nest.until_log(*id, "on"));
         let mut all = nest.processes();
         for at in (1..all.len()).rev() {
             all.swap(at, dice.index(at + 1));

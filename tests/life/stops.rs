@@ -47,7 +47,7 @@ fn begin(nest: &Nest) -> Vec<Running> {
     });
     let running = WAYS.into_iter().zip(jobs).map(|(way, job)| {
         let pid = nest.until_pid(job);
-        until("it to begin", || nest.log(job).contains("begin").then_some(()));
+        nest.until_log(job, "begin");
         let run = nest.show(job)["run_id"].as_i64().unwrap();
         Running { way, job, run, pid, shim: nest.shim(run) }
     });
@@ -138,7 +138,7 @@ fn limits_of_queues_are_kept_while_cancels_cannot_be_read() {
     let worker = nest.work(&["--slots", "2", "--tick", "1h"]);
     let job = nest.sh(&["--queue", "later"], OBEDIENT);
     let pid = nest.until_pid(job);
-    until("it to begin", || nest.log(job).contains("begin").then_some(()));
+    nest.until_log(job, "begin");
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     nest.owner().execute_batch("ALTER TABLE cancel RENAME TO hidden").unwrap();
     until("cancels not to be read", || worker.said().contains("looking for stop requests").then_some(()));

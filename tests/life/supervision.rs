@@ -102,7 +102,7 @@ fn begin(nest: &Nest, ways: &[Way]) -> Vec<Running> {
     });
     let jobs: Vec<i64> = jobs.collect();
     let running = ways.iter().zip(jobs).map(|(way, job)| {
-        until("it to begin", || nest.log(job).contains("begin").then_some(()));
+        nest.until_log(job, "begin");
         let shim = until("its shim, or its end", || match &nest.show(job) {
             running if running["state"] == "running" => {
                 Some(Some(nest.record(running["run_id"].as_i64()?, "STARTED", "shim")?.parse().ok()?))

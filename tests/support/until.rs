@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at what is waited for: so many times what a look costs, within these.
-const LOOK_SHARE: u32 = 3;
-const LOOK_MIN: Duration = Duration::from_millis(2);
+const LOOK_SHARE: u32 = 6;
+const LOOK_MIN: Duration = Duration::from_millis(4);
 const LOOK_MAX: Duration = Duration::from_millis(200);
 
 /// Waits for an event that must come. A look that costs much is taken less often, so that the looks do not take the machine from what
