@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::support::{Nest, Worker, until};
 
-use super::values::{Place, places};
+use super::values::{Place, VALUES, Value, places};
 
 /// Worker, file and a plain connection.
 pub(super) struct Siege {
@@ -14,6 +14,9 @@ pub(super) struct Siege {
     pub(super) worker: Worker,
     pub(super) conn: Connection,
     pub(super) places: Vec<Place>,
+    pub(super) values: Vec<Value>,
+    /// Whether the connection ignores CHECK constraints, once it was told.
+    checks_off: Option<bool>,
     /// Longest time from the adding of a job of another client to its end.
     pub(super) worst: Duration,
     pub(super) accepted: usize,
@@ -32,8 +35,11 @@ impl Siege {
         nest.ok(&["schedule", "add", "often", "* * * * *", "--catch-up", "all", "--", "true"]);
         let worker = nest.work(&["--slots", "3", "--tick", TICK]);
         let conn = nest.sql();
+        // No power is cut here.
+        conn.execute_batch("PRAGMA synchronous = OFF").expect("a pragma");
         let places = places(&conn);
-        Self { nest, worker, conn, places, worst: Duration::ZERO, accepted: 0, refused: 0 }
+        let values = VALUES.iter().map(|sql| Value::of(&conn, sql)).collect();
+        Self { nest, worker, conn, places, values, checks_off: None, worst: Duration::ZERO, accepted: 0, refused: 0 }
     }
 
     pub(super) fn held_job(&self) -> i64 {
@@ -52,13 +58,16 @@ impl Siege {
         })
     }
 
-    pub(super) fn write(&mut self, place: usize, value: &str, id: i64, checks_off: bool) {
-        let (column, sql) = &self.places[place];
-        let sql = sql.replace("{id}", &id.to_string()).replace("{}", value);
-        let checks = if checks_off { "ON" } else { "OFF" };
-        self.conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).expect("a pragma");
-        let done = self.conn.execute(&sql, []);
-        match done {
+    /// Writes a value as SQL that a client has prepared: once for a place, as each costs a compilation with all triggers.
+    pub(super) fn write(&mut self, place: usize, value: usize, id: i64, checks_off: bool) {
+        if self.checks_off != Some(checks_off) {
+            let checks = if checks_off { "ON" } else { "OFF" };
+            self.conn.execute_batch(&format!("PRAGMA ignore_check_constraints = {checks}")).expect("a pragma");
+            self.checks_off = Some(checks_off);
+        }
+        let ((column, sql), value) = (&self.places[place], &self.values[value]);
+        let sql = sql.replace("{id}", ":id").replace("{}", value.sql());
+        match value.execute(&self.conn, &sql, id) {
             Ok(_) => self.accepted += 1,
             Err(error) => {
                 self.refused += 1;

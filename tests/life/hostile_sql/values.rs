@@ -1,6 +1,7 @@
 //! Each place that a client can write to, and the values that it writes.
 
 use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
 /// A statement with one place for a value. `{id}` is a job that is queued and held.
 pub(super) type Place = (String, String);
@@ -179,6 +180,61 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     place("schedule.resumed_at", "UPDATE schedule SET resumed_at = {}"),
     place("sqlite_sequence.seq", "UPDATE sqlite_sequence SET seq = {} WHERE name IN ('job', 'event', 'cancel', 'resource')"),
 ];
+
+/// A value that is written: computed once, or SQL where its kind would be lost.
+pub(super) enum Value {
+    Bound(Kept),
+    /// JSON that is more than text inside of other JSON.
+    Sql(&'static str),
+}
+
+/// A value, with text that need not be UTF-8.
+pub(super) enum Kept {
+    Text(Vec<u8>),
+    Other(rusqlite::types::Value),
+}
+
+impl Value {
+    pub(super) fn of(conn: &Connection, sql: &'static str) -> Self {
+        if sql.starts_with("json_") {
+            return Self::Sql(sql);
+        }
+        let keep = |value: ValueRef<'_>| match value {
+            ValueRef::Text(text) => Kept::Text(text.to_owned()),
+            other => Kept::Other(other.try_into().expect("no text")),
+        };
+        Self::Bound(conn.query_row(&format!("SELECT {sql}"), [], |row| Ok(keep(row.get_ref(0)?))).expect("a value"))
+    }
+
+    /// What is written in its place.
+    pub(super) fn sql(&self) -> &'static str {
+        match self {
+            Self::Bound(_) => ":value",
+            Self::Sql(sql) => sql,
+        }
+    }
+
+    /// Executes a statement with it.
+    pub(super) fn execute(&self, conn: &Connection, sql: &str, id: i64) -> rusqlite::Result<usize> {
+        let mut statement = conn.prepare_cached(sql)?;
+        if let Some(at) = statement.parameter_index(":id")? {
+            statement.raw_bind_parameter(at, id)?;
+        }
+        if let (Self::Bound(kept), Some(at)) = (self, statement.parameter_index(":value")?) {
+            statement.raw_bind_parameter(at, kept)?;
+        }
+        statement.raw_execute()
+    }
+}
+
+impl rusqlite::ToSql for Kept {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => Ok(ToSqlOutput::Borrowed(ValueRef::Text(text))),
+            Self::Other(value) => value.to_sql(),
+        }
+    }
+}
 
 /// Values, as SQL. Text that is not UTF-8 in each of its ways, odd JSON, sizes around the limits, and integers at their ends.
 pub(super) const VALUES: &[&str] = &[
