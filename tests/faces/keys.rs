@@ -11,7 +11,7 @@ const ENDING: &[&str] =
 const ASKED: &[&str] = &["add", "add --replace", "add --from", "run", "plain SQL", "INSERT OR REPLACE", "schedule", "retry"];
 
 /// It ignores TERM, and its grace is longer than the test.
-const STUBBORN: &str = "trap '' TERM; : > begun; while :; do sleep 0.05; done";
+const STUBBORN: &str = "trap '' TERM; : > begun; while :; do sleep 0.1; done";
 
 struct Case {
     nest: Nest,
@@ -157,7 +157,7 @@ fn no_client_takes_the_key_of_a_job_that_goes_on() {
     assert_eq!(nest.sh(&["--unique", "k"], "true"), old);
 }
 
-const PIPELINE: &str = "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; : > begun; while ! test -e go; do sleep 0.05; done\"]\ngrace = \"10m\"\n";
+const PIPELINE: &str = "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; : > begun; while ! test -e go; do sleep 0.1; done\"]\ngrace = \"10m\"\n";
 
 #[test]
 fn a_task_that_is_being_stopped_does_not_have_its_key() {

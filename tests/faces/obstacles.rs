@@ -213,7 +213,7 @@ fn what_has_ended_says_why_and_whether_it_was_tried_again() {
     assert_eq!(nest.state(id), "queued");
     nest.work_until_idle(&[]);
     let worker = nest.work(&[]);
-    let running = nest.sh(&["--grace", "30s"], "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    let running = nest.sh(&["--grace", "30s"], "trap '' TERM; echo ready; while :; do sleep 0.1; done");
     let pid = nest.until_pid(running);
     nest.until_log(running, "ready");
     assert!(obstacle(&nest, running, "running").unwrap()["text"].as_str().unwrap().contains(&pid.to_string()));

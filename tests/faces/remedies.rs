@@ -231,7 +231,7 @@ const CASES: &[(&str, Begin)] = &[
     ("runs, and is being cancelled", || {
         let nest = Nest::new();
         let worker = nest.work(&["--slots", "1"]);
-        let id = nest.sh(&["--grace", "10m"], "trap '' TERM; : > begun; while :; do sleep 0.05; done");
+        let id = nest.sh(&["--grace", "10m"], "trap '' TERM; : > begun; while :; do sleep 0.1; done");
         until("the job to begin", || nest.file("begun").exists().then_some(()));
         nest.ok(&["cancel", &id.to_string()]);
         Case { nest, id, worker: Some(worker) }
@@ -239,7 +239,7 @@ const CASES: &[(&str, Begin)] = &[
     ("all slots are busy", || {
         let nest = Nest::new();
         let worker = nest.work(&["--slots", "1"]);
-        nest.sh(&[], ": > begun; while ! test -e go; do sleep 0.02; done");
+        nest.sh(&[], ": > begun; while ! test -e go; do sleep 0.1; done");
         until("the job to begin", || nest.file("begun").exists().then_some(()));
         let id = nest.sh(&[], "true");
         Case { nest, id, worker: Some(worker) }

@@ -124,7 +124,7 @@ fn wait_means_every_job_that_a_selector_matches_ended_ones_too() {
         // One that no selector means, and that fails.
         nest.sh(&[], "exit 9");
         let add = |what: char, waits: bool| {
-            let wait = if waits { "while ! test -e go; do sleep 0.02; done; " } else { "" };
+            let wait = if waits { "while ! test -e go; do sleep 0.1; done; " } else { "" };
             let end = if what == 'y' { "exit 0" } else { "exit 3" };
             nest.sh(&["-l", "b", "-q", "b"], &format!("{wait}{end}"))
         };

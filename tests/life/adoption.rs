@@ -3,7 +3,7 @@
 use crate::support::{Nest, Signal, kill, lives, until};
 
 /// Runs until the file `go` is there, then writes and ends with 7.
-const PATIENT: &str = "echo begin; while [ ! -e go ]; do sleep 0.02; done; echo end; exit 7";
+const PATIENT: &str = "echo begin; while [ ! -e go ]; do sleep 0.1; done; echo end; exit 7";
 
 #[test]
 fn a_job_outlives_its_worker_and_the_next_one_takes_it_over() {
@@ -30,7 +30,7 @@ fn a_job_outlives_its_worker_and_the_next_one_takes_it_over() {
 fn a_job_that_ends_without_a_worker_is_settled_from_its_record() {
     let nest = Nest::new();
     let first = nest.work(&[]);
-    let id = nest.sh(&["--retries", "3"], "echo once >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 0");
+    let id = nest.sh(&["--retries", "3"], "echo once >>ledger; while [ ! -e go ]; do sleep 0.1; done; exit 0");
     let pid = nest.until_pid(id);
     let run = nest.show(id)["run_id"].as_i64().unwrap();
     first.kill();
@@ -160,7 +160,7 @@ fn an_adopted_shim_outlives_the_end_of_another() {
 fn no_slot_claims_on_while_more_runs_were_adopted_than_slots() {
     let nest = Nest::new();
     let first = nest.work(&["--slots", "3"]);
-    let adopted = [0, 1, 2].map(|n| nest.sh(&[], &format!("while [ ! -e go{n} ]; do sleep 0.02; done")));
+    let adopted = [0, 1, 2].map(|n| nest.sh(&[], &format!("while [ ! -e go{n} ]; do sleep 0.1; done")));
     for job in adopted {
         nest.until_pid(job);
     }
@@ -169,7 +169,7 @@ fn no_slot_claims_on_while_more_runs_were_adopted_than_slots() {
     first.kill();
     let _second = nest.work(&["--slots", "1"]);
     until("the runs to be adopted", || (nest.counter("adopted_total") == 3).then_some(()));
-    let waiting = [0; 2].map(|_| nest.sh(&[], "while [ ! -e go ]; do sleep 0.02; done"));
+    let waiting = [0; 2].map(|_| nest.sh(&[], "while [ ! -e go ]; do sleep 0.1; done"));
     for (n, job) in adopted.into_iter().enumerate().take(2) {
         std::fs::write(nest.file(&format!("go{n}")), "").unwrap();
         nest.until_ended(job);

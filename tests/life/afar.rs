@@ -9,7 +9,7 @@ use crate::support::{Nest, Signal, kill, until};
 
 /// Records TERM, and continues until KILL.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
-                        while :; do sleep 0.02; done";
+                        while :; do sleep 0.1; done";
 
 /// A worker below another program, which ends with the test.
 struct Below(Child);

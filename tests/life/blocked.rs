@@ -48,7 +48,7 @@ fn an_idle_transaction_is_named_and_deadlines_hold() {
 fn a_worker_that_cannot_write_ends_on_a_signal() {
     let nest = Nest::new();
     let first = nest.work(&TICK);
-    let job = nest.sh(&[], "echo ran >>ledger; while [ ! -e go ]; do sleep 0.02; done; exit 4");
+    let job = nest.sh(&[], "echo ran >>ledger; while [ ! -e go ]; do sleep 0.1; done; exit 4");
     nest.until_pid(job);
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     let blocker = nest.sql();

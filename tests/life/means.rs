@@ -166,7 +166,7 @@ fn a_want_is_over_when_its_trial_has_started() {
         prlimit(Pid::from_raw(worker.pid()), Resource::Nofile, limit).expect("the limit of our own process");
     };
     set(Some(10));
-    let jobs: Vec<i64> = (0..2).map(|_| nest.sh(&[], "until [ -e go ]; do sleep 0.02; done")).collect();
+    let jobs: Vec<i64> = (0..2).map(|_| nest.sh(&[], "until [ -e go ]; do sleep 0.1; done")).collect();
     until("the want to be told", || {
         let status = nest.status();
         status["problems"].as_array().unwrap().iter().any(|one| one["code"] == "no_descriptors").then_some(())

@@ -136,7 +136,7 @@ fn a_run_file_removed_without_a_worker_starts_no_second_copy() {
 fn a_run_file_removed_under_a_worker_changes_no_end_or_cancel() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
-    let ends = nest.sh(&[], "while [ ! -e go ]; do sleep 0.02; done; exit 5");
+    let ends = nest.sh(&[], "while [ ! -e go ]; do sleep 0.1; done; exit 5");
     let stays = nest.sh(&["--grace", "1s"], "setsid sleep 600 & echo $! >first; sleep 600");
     for job in [ends, stays] {
         nest.until_pid(job);
@@ -267,7 +267,7 @@ fn a_shim_killed_before_drained_costs_neither_end_nor_cleanup() {
     let nest = Nest::new();
     let _worker = nest.work(&TICK);
     // The first process obeys the timeout, the second does not: the shim waits out the grace with EXITED written.
-    let line = "sh -c 'trap \"\" TERM; echo $$ >inner; while :; do sleep 1; done' & while [ ! -e inner ]; do sleep 0.02; done; trap 'exit 6' TERM; wait";
+    let line = "sh -c 'trap \"\" TERM; echo $$ >inner; while :; do sleep 1; done' & while [ ! -e inner ]; do sleep 0.1; done; trap 'exit 6' TERM; wait";
     let job = nest.sh(&["--timeout", "500ms", "--grace", "10m"], line);
     let run = until("a run", || nest.show(job)["run_id"].as_i64());
     until("EXITED", || nest.run_file(run).contains("EXITED").then_some(()));

@@ -81,8 +81,8 @@ fn reason(nest: &Nest, id: i64) -> String {
     nest.show(id)["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-const HANDLER: &str = "trap 'sleep 0.2; echo saved > saved; exit 0' TERM; echo on; while :; do sleep 0.02; done";
-const DEAF: &str = "trap '' TERM; echo on; while :; do sleep 0.02; done";
+const HANDLER: &str = "trap 'sleep 0.2; echo saved > saved; exit 0' TERM; echo on; while :; do sleep 0.1; done";
+const DEAF: &str = "trap '' TERM; echo on; while :; do sleep 0.1; done";
 
 #[test]
 fn where_nothing_survives_term_ends_the_runs_in_order() {
@@ -93,7 +93,8 @@ fn where_nothing_survives_term_ends_the_runs_in_order() {
         let saves = nest.sh(&[], HANDLER);
         let plain = nest.sh(&[], "echo on; sleep 600");
         let deaf = nest.sh(&["--grace", "1h"], DEAF);
-        let retried = nest.sh(&["--retries", "1", "--retry-on", "lost,shutdown"], "echo on; sleep 600");
+        let again = ["--retries", "1", "--retry-on", "lost,shutdown", "--backoff", "1ms"];
+        let retried = nest.sh(&again, "echo on; sleep 600");
         let forks = nest.sh(&[], "(setsid sleep 600 &) ; echo on; sleep 600");
         let waits = nest.sh(&["--delay", "1h"], "true");
         for id in [saves, plain, deaf, retried, forks] {
@@ -142,7 +143,7 @@ fn term_to_a_container_with_tenure_run_ends_its_job() {
 #[test]
 fn a_container_with_tenure_run_ends_what_it_serves_for_others() {
     let nest = Nest::new();
-    let own = ["run", "--", "sh", "-c", "while ! test -e go; do sleep 0.02; done"];
+    let own = ["run", "--", "sh", "-c", "while ! test -e go; do sleep 0.1; done"];
     let Some(mut contained) = Contained::start_verb(&nest, Container::Bare, &own) else { return };
     let other = nest.tenure(&["run", "--", "sh", "-c", HANDLER]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut other = other.expect("another tenure run");
@@ -200,7 +201,7 @@ fn on_term_drain_waits_for_the_jobs() {
     for args in [vec!["--on-term", "drain"], vec!["--drain"]] {
         let nest = Nest::new();
         let worker = nest.work(&args);
-        let id = nest.sh(&[], "echo on; until [ -e go ]; do sleep 0.02; done");
+        let id = nest.sh(&[], "echo on; until [ -e go ]; do sleep 0.1; done");
         nest.until_log(id, "on");
         kill(worker.pid(), Signal::TERM);
         until("the worker to drain", || log_of(&nest).contains("waiting for 1 job").then_some(()));

@@ -7,7 +7,7 @@ use crate::support::{Nest, Signal, kill, lives, until};
 
 /// Notes TERM and ends by it.
 const OBEDIENT: &str = "trap 'echo term >>term.$TENURE_JOB; exit 9' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
-                        while :; do sleep 0.02; done";
+                        while :; do sleep 0.1; done";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {

@@ -8,7 +8,7 @@ use crate::support::{Nest, Signal, Worker, kill, lives, until};
 
 /// Records each TERM, continues, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \
-                        while [ ! -e go ]; do sleep 0.02; done; exit 0";
+                        while [ ! -e go ]; do sleep 0.1; done; exit 0";
 
 /// Makes the enum, and the list of all its names.
 macro_rules! ways {
