@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Nest, Signal, kill, kill_child, said, until};
+use crate::support::{Nest, Signal, children, kill, kill_child, said, until};
 
 /// How a run ends while no worker lives: what ends it, and what is said of it.
 const ENDS: &[(&str, &str)] =
@@ -94,9 +94,7 @@ fn a_run_of_which_a_process_lives_is_not_said_to_be_over() {
         let pid = nest.until_pid(job);
         let shim = nest.shim(nest.show(job)["run_id"].as_i64().unwrap());
         let spawner = nest.parent_of(shim);
-        let child = until("the child", || {
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?.split(' ').next()?.parse::<i32>().ok()
-        });
+        let child = until("the child", || children(pid).first().copied());
         until("it to be a sleep", || {
             std::fs::read_to_string(format!("/proc/{child}/comm")).ok().filter(|comm| comm == "sleep\n").map(drop)
         });

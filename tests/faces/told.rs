@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::stopped::Stopped;
-use crate::support::{Nest, Signal, Worker, kill, kill_child, lives, said, until};
+use crate::support::{Nest, Signal, Worker, children, kill, kill_child, lives, said, until};
 
 /// The codes that `why` and `status` tell now.
 fn codes(nest: &Nest, id: i64) -> [Vec<String>; 2] {
@@ -63,9 +63,7 @@ fn end(mut child: std::process::Child) {
 }
 
 fn spawner_of(worker: &Worker) -> i32 {
-    let path = format!("/proc/{0}/task/{0}/children", worker.pid());
-    let children = std::fs::read_to_string(path).unwrap();
-    children.split_ascii_whitespace().next().unwrap().parse().unwrap()
+    children(worker.pid())[0]
 }
 
 #[test]
@@ -209,8 +207,8 @@ fn ready_is_said_only_by_a_worker_that_serves() {
 fn a_report_of_a_dead_worker_counts_for_nothing() {
     let nest = Nest::new();
     let worker = nest.work(&["--queue", "a"]);
+    until("its report", || nest.beside().join("worker.json").exists().then_some(()));
     worker.kill();
-    assert!(nest.beside().join("worker.json").exists());
     let id = nest.sh(&["-q", "b"], "true");
     assert_eq!(codes(&nest, id)[0], ["no_worker"]);
     let status = nest.status();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::faces::said::{end, run_sh};
-use crate::support::{Nest, lives, until};
+use crate::support::{Nest, lives, pid_in, until};
 
 /// Ignores TERM, leaves its session, clears its environment, twice over. Writes the pids of what is hardest to find.
 const STUBBORN: &str = "trap '' TERM; \
@@ -87,7 +87,7 @@ fn an_interrupt_cancels_the_job_and_a_second_one_leaves_it() {
     let stubborn = start("trap '' TERM; echo $$ >pid; while :; do sleep 0.05; done");
     until("another job", || (nest.say(&["show", "2"]).code == 0).then_some(()));
     nest.until_pid(2);
-    let pid: i32 = until("its pid", || std::fs::read_to_string(nest.file("pid")).ok()?.trim().parse().ok());
+    let pid = pid_in(&nest.file("pid"));
     crate::support::kill(stubborn.id() as i32, crate::support::Signal::INT);
     until("the cancel to be written", || nest.ok(&["show", "2"]).contains("cancelling").then_some(()));
     crate::support::kill(stubborn.id() as i32, crate::support::Signal::INT);

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use crate::faces::said::is_root;
 use crate::faces::unprivileged::{PlainUser, open};
-use crate::support::zoo::{self, lives, pid_in};
-use crate::support::{Nest, Signal, Started, kill, until};
+use crate::support::zoo::{self, lives};
+use crate::support::{Nest, Signal, Started, kill, pid_in, until};
 
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 

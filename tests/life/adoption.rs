@@ -1,6 +1,6 @@
 //! The worker may die at any instruction: running jobs continue, and the next worker adopts them.
 
-use crate::support::{Nest, Signal, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, pid_in, until};
 
 /// Runs until the file `go` is there, then writes and ends with 7.
 const PATIENT: &str = "echo begin; while [ ! -e go ]; do sleep 0.1; done; echo end; exit 7";
@@ -54,7 +54,7 @@ fn a_killed_shim_is_a_lost_run_and_an_empty_tree() {
     let _worker = nest.work(&[]);
     let id = nest.sh(&[], "setsid sleep 600 & env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; sleep 600");
     nest.until_pid(id);
-    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let inner = pid_in(&nest.file("inner"));
     let run = nest.show(id)["run_id"].as_i64().unwrap();
     kill(nest.shim(run), Signal::KILL);
     let job = nest.until_ended(id);
@@ -73,8 +73,7 @@ fn without_worker_and_shim_a_living_job_has_no_second_copy() {
         "echo start >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then setsid sleep 600 & echo $! >first; wait; fi; case $(cut -d' ' -f3 /proc/$(cat first)/stat 2>/dev/null) in ''|Z) ;; *) echo both >>ledger;; esac; exit 0",
     );
     nest.until_pid(id);
-    let survivor: i32 =
-        until("the first attempt's process", || std::fs::read_to_string(nest.file("first")).ok()?.trim().parse().ok());
+    let survivor = pid_in(&nest.file("first"));
     let run = nest.show(id)["run_id"].as_i64().unwrap();
     let shim = nest.shim(run);
     let spawner = nest.parent_of(shim);
@@ -102,7 +101,7 @@ fn a_process_without_marks_is_found_by_its_log() {
     let first = nest.work(&[]);
     let id = nest.sh(&[], "env -i setsid sleep 600 & echo $! >inner; sleep 600");
     nest.until_pid(id);
-    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let inner = pid_in(&nest.file("inner"));
     let run = nest.show(id)["run_id"].as_i64().unwrap();
     let shim = nest.shim(run);
     let spawner = nest.parent_of(shim);

@@ -3,9 +3,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::life::containers::{Container, children, name};
+use crate::life::containers::{Container, name};
 use crate::life::zoo::is_root;
-use crate::support::{Nest, Signal, kill, until};
+use crate::support::{Nest, Signal, children, kill, until};
 
 /// Records TERM, and continues until KILL.
 const STUBBORN: &str = "trap 'echo term >>term.$TENURE_JOB' TERM; setsid sleep 600 </dev/null >/dev/null 2>&1 & echo begin; \

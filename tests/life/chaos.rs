@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::life::left::{children, number, outcomes};
+use crate::life::left::{number, outcomes};
 use crate::life::storm::{add_all, assert_nothing_is_left, starts};
-use crate::support::{Dice, Nest, Signal, kill, seed};
+use crate::support::{Dice, Nest, Signal, children, kill, seed};
 
 const JOBS: i64 = 150;
 /// How long, unless SOAK_SECONDS says otherwise.

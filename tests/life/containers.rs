@@ -6,7 +6,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::life::zoo::is_root;
 use crate::support::zoo::lives;
-use crate::support::{Nest, Signal, kill, until};
+use crate::support::{Nest, Signal, children, kill, until};
 
 /// A container: `unshare` with a pid namespace of its own, which ends with it.
 pub struct Container(Child);
@@ -49,12 +49,6 @@ impl Drop for Container {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-pub fn children(pid: i32) -> Vec<i32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()).collect()
 }
 
 fn below(pid: i32) -> Vec<i32> {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use crate::life::left::{
     after_a_tick, claimed, lines, number, outcomes, ownership, prepare, row, sleeper, until_killed, until_no_run_file,
 };
-use crate::support::{Nest, Signal, kill, kill_child, lives, until, without_guards};
+use crate::support::{Nest, Signal, kill, kill_child, lives, pid_in, until, without_guards};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "1"];
 
@@ -128,7 +128,7 @@ fn a_queued_row_with_a_living_run_is_held_and_its_tree_ended() {
     let first = nest.work(&TICK);
     let job = nest.sh(&[], "echo ran >>ledger; env -i setsid sleep 600 >/dev/null 2>&1 & echo $! >inner; exec sleep 600");
     let pid = nest.until_pid(job);
-    let inner: i32 = until("the inner process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let inner = pid_in(&nest.file("inner"));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     first.kill();
     // The worst of all: it looks as if it could be claimed.

@@ -14,7 +14,7 @@ use tenure::store::job::ids::Prepared;
 use tenure::store::job::settle::{self, RunRecord, Settle, Settled};
 use tenure::store::{Options, Role, Store, job::ids, job::read};
 
-use crate::support::{Nest, until};
+use crate::support::{Nest, children, until};
 
 pub const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -174,15 +174,6 @@ pub fn spawner_of(nest: &Nest, worker: i32) -> i32 {
 /// Waits until a process that this test has started is gone.
 pub fn until_killed(mut child: Child) {
     until("a process to be ended", || child.try_wait().unwrap());
-}
-
-pub fn children(parent: i32) -> Vec<i32> {
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&parent.to_string()))
-    })
-    .collect()
 }
 
 /// The outcomes of a job's runs, oldest first, checks included: `kind outcome`.

@@ -10,7 +10,7 @@ use crate::life::left::{
     until_killed, until_no_run_file, whole,
 };
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, Signal, kill, lives, until};
+use crate::support::{Nest, Signal, kill, lives, pid_in, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 /// A command without a cookie, and something that has left its session, also without one.
@@ -25,7 +25,7 @@ fn hidden(nest: &Nest) -> (i64, i64, i32, i32) {
     let first = nest.work(&TICK);
     let job = nest.sh(&["--grace", "1s"], HIDES);
     let pid = nest.until_pid(job);
-    let inner = until("the hidden process", || std::fs::read_to_string(nest.file("inner")).ok()?.trim().parse().ok());
+    let inner = pid_in(&nest.file("inner"));
     until("the job to have no cookie", || std::fs::read(format!("/proc/{pid}/environ")).ok()?.is_empty().then_some(()));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     first.kill();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::support::strace::{has_strace, strace};
-use crate::support::{Nest, Signal, each, kill, lives, until};
+use crate::support::{Nest, Signal, children, each, kill, lives, until};
 
 /// Where a fault is injected.
 struct Fault {
@@ -115,8 +115,7 @@ fn a_descriptor_limit_holds_claims_back_and_clears_by_itself() {
         let nest = Nest::new();
         let worker = nest.work(&["--slots", "2", "--tick", "1s"]);
         nest.until_state(nest.sh(&[], "true"), "done");
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.pid())).unwrap();
-        let spawner: i32 = children.split_ascii_whitespace().next().unwrap().parse().unwrap();
+        let spawner = children(worker.pid())[0];
         let (pid, low) = if of_spawner { (spawner, 5) } else { (worker.pid(), 10) };
         let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
         let set = |soft| {
@@ -215,8 +214,7 @@ fn a_stopped_spawner_costs_no_cpu() {
     let nest = Nest::new();
     let worker = nest.work(&["--slots", "4", "--tick", "1s"]);
     nest.until_state(nest.sh(&[], "true"), "done");
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.pid())).unwrap();
-    let spawner: i32 = children.split_ascii_whitespace().next().unwrap().parse().unwrap();
+    let spawner = children(worker.pid())[0];
     kill(spawner, Signal::STOP);
     let jobs: Vec<i64> = (0..4).map(|_| nest.sh(&[], "true")).collect();
     for id in &jobs {

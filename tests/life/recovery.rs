@@ -10,17 +10,13 @@ use crate::life::left::{
     until_killed, until_no_run_file, whole,
 };
 use crate::support::frozen::Frozen;
-use crate::support::{Nest, Signal, kill, kill_child, lives, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, pid_in, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
 const EARLIER_BOOT: &str = "00000000-1111-2222-3333-444444444444";
 /// Notes its attempt, and whether the process of the first attempt is still alive; the first attempt stays.
 const NO_SECOND_COPY: &str = "echo $TENURE_ATTEMPT >>ledger; if [ $TENURE_ATTEMPT = 1 ]; then sleep 600 & echo $! >first; wait; fi; \
     case $(cut -d' ' -f3 /proc/$(cat first)/stat 2>/dev/null) in ''|Z) ;; *) echo both >>ledger;; esac";
-
-fn pid_in(nest: &Nest, name: &str) -> i32 {
-    until(name, || std::fs::read_to_string(nest.file(name)).ok()?.trim().parse().ok())
-}
 
 #[test]
 fn a_run_of_an_earlier_boot_without_a_record_is_lost() {
@@ -120,7 +116,7 @@ fn a_run_file_removed_without_a_worker_starts_no_second_copy() {
     let first = nest.work(&TICK);
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);
     nest.until_pid(job);
-    let survivor = pid_in(&nest, "first");
+    let survivor = pid_in(&nest.file("first"));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     first.kill();
     std::fs::remove_file(nest.beside().join("runs").join(run.to_string())).unwrap();
@@ -148,7 +144,7 @@ fn a_run_file_removed_under_a_worker_changes_no_end_or_cancel() {
     std::fs::write(nest.file("go"), "").unwrap();
     nest.until_ended(ends);
     assert_eq!(row(&nest, ends), "failed exit 5 1");
-    let survivor = pid_in(&nest, "first");
+    let survivor = pid_in(&nest.file("first"));
     nest.ok(&["cancel", &stays.to_string()]);
     let job = nest.until_ended(stays);
     assert_eq!((job["state"].as_str(), job["reason"].as_str()), (Some("cancelled"), Some("cancelled")), "{job}");
@@ -161,7 +157,7 @@ fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
     let first = nest.work(&TICK);
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], NO_SECOND_COPY);
     nest.until_pid(job);
-    let survivor = pid_in(&nest, "first");
+    let survivor = pid_in(&nest.file("first"));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     first.kill();
     let foreign = Nonce([7; 16]);
@@ -271,7 +267,7 @@ fn a_shim_killed_before_drained_costs_neither_end_nor_cleanup() {
     let job = nest.sh(&["--timeout", "500ms", "--grace", "10m"], line);
     let run = until("a run", || nest.show(job)["run_id"].as_i64());
     until("EXITED", || nest.run_file(run).contains("EXITED").then_some(()));
-    let inner = pid_in(&nest, "inner");
+    let inner = pid_in(&nest.file("inner"));
     assert!(lives(inner) && !nest.run_file(run).contains("DRAINED"));
     kill(nest.shim(run), Signal::KILL);
     nest.until_ended(job);

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::life::supervision::keep_stopped;
-use crate::support::{Dice, Nest, Signal, kill, lives, seed, until};
+use crate::support::{Dice, Nest, Signal, children, kill, lives, seed, until};
 
 /// How the worker of a container is started. All need root, or a kernel that lets every user create namespaces.
 #[derive(Debug, Clone, Copy)]
@@ -48,11 +48,7 @@ impl Contained {
             let status: serde_json::Value = serde_json::from_str(&said.out).ok()?;
             status["worker"]["pid"].as_u64()
         });
-        let child = |pid: i32| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            until("a child", || text.split_whitespace().next().and_then(|pid| pid.parse::<i32>().ok()))
-        };
-        let first = child(unshare.id() as i32);
+        let first = until("a child", || children(unshare.id() as i32).first().copied());
         Some(Self { unshare, worker: first })
     }
 

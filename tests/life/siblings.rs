@@ -2,8 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::zoo::{lives, pid_in};
-use crate::support::{Nest, Said, Signal, kill, said, until};
+use crate::support::zoo::lives;
+use crate::support::{Nest, Said, Signal, kill, pid_in, said, until};
 
 /// A shell with a background process, and one that this will leave behind as an orphan; then it becomes `tenure` with these words.
 fn becoming(nest: &Nest, words: &str) -> Command {

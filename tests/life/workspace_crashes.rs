@@ -8,8 +8,8 @@ use tenure::store::job::auxiliary::{self, Opening};
 use tenure::store::job::ids::Prepared;
 use tenure::store::workspace::{self, Made};
 
-use crate::life::left::{self, NOW_MS, children, claimed, claimed_in, lines, number, outcomes, run_file, store};
-use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, seed, until};
+use crate::life::left::{self, NOW_MS, claimed, claimed_in, lines, number, outcomes, run_file, store};
+use crate::support::{Dice, Nest, Signal, children, kill, kill_child, lives, seed, until};
 
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "4"];
 const RAN: &str = "test -e half && test -e whole && echo ran >>\"$HOME/ran\"";

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use crate::support::zoo::{self, KINDS, lives, pid_in};
-use crate::support::{Nest, Signal, kill, until};
+use crate::support::zoo::{self, KINDS, lives};
+use crate::support::{Nest, Signal, children, kill, pid_in, until};
 
 /// A worker, and for each kind a running job that has left a process of it.
 struct Zoo {
@@ -152,12 +152,6 @@ fn every_kind_of_process_ends_after_worker_spawner_and_shim() {
     }
     zoo.worker = Some(zoo.nest.work(&["--slots", "24", "--tick", "200ms"]));
     zoo.is_empty_when("failed", "exit", Some(8));
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()).collect()
 }
 
 #[test]

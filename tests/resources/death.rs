@@ -1,7 +1,7 @@
 //! The worker that tears down may die at any moment: the next worker continues, never two at once, and the row is closed once.
 
-use crate::resources::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, pid_in, resource, steps, until_gone};
-use crate::support::{Dice, Nest, Signal, kill, lives, seed, until, without_guards};
+use crate::resources::thing::{TICK, ended_job, hurry, lines, nothing_is_left, of_job, resource, steps, until_gone};
+use crate::support::{Dice, Nest, Signal, kill, lives, pid_in, seed, until, without_guards};
 
 /// A teardown of which there is never a second at once: it makes a file that must not be there, and waits until it may end.
 const EXCLUSIVE: &str = "set -C; : >marker || { echo TWO AT ONCE >>ledger; exit 1; }; set +C; \
@@ -17,7 +17,7 @@ fn a_teardown_outlives_the_worker_and_its_answer_is_used() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&TICK);
-    let pid = pid_in(&nest, "pid");
+    let pid = pid_in(&nest.file("pid"));
     worker.kill();
     assert!(lives(pid));
     let worker = nest.work(&TICK);
@@ -38,7 +38,7 @@ fn a_teardown_that_ended_without_a_worker_is_not_repeated() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&TICK);
-    pid_in(&nest, "pid");
+    pid_in(&nest.file("pid"));
     worker.kill();
     std::fs::write(nest.file("go"), "").unwrap();
     until("the shim to be gone", || nest.of_runs().is_empty().then_some(()));
@@ -55,7 +55,7 @@ fn a_teardown_whose_shim_is_killed_is_repeated() {
         let nest = Nest::new();
         let id = begun(&nest);
         let mut worker = Some(nest.work(&TICK));
-        let pid = pid_in(&nest, "pid");
+        let pid = pid_in(&nest.file("pid"));
         let run = resource(&nest, id)["auxiliary_run_id"].as_i64().unwrap();
         let shim = nest.shim(run);
         if with_worker {
@@ -85,7 +85,7 @@ fn a_shutdown_leaves_a_teardown_to_its_shim() {
         let nest = Nest::new();
         let id = begun(&nest);
         let worker = nest.work(&TICK);
-        let pid = pid_in(&nest, "pid");
+        let pid = pid_in(&nest.file("pid"));
         kill(worker.pid(), signal);
         assert_eq!(worker.wait(), 0);
         assert!(lives(pid), "{signal:?}");
@@ -103,7 +103,7 @@ fn a_worker_that_ends_its_runs_does_not_end_a_teardown() {
     let nest = Nest::new();
     let id = begun(&nest);
     let worker = nest.work(&[&TICK[..], &["--drain"]].concat());
-    let pid = pid_in(&nest, "pid");
+    let pid = pid_in(&nest.file("pid"));
     let job = nest.sh(&[], "exec sleep 600");
     nest.until_pid(job);
     kill(worker.pid(), Signal::TERM);

@@ -1,10 +1,9 @@
 //! Each end of the owner tears its resources down: of a run before the next attempt starts, of a job when it has ended for good.
 
 use crate::resources::thing::{
-    REMOVE, TICK, ended_job, fail_first, hurry, lines, listed, make, nothing_is_left, of_job, pid_in, resource, steps, tenure,
-    until_gone,
+    REMOVE, TICK, ended_job, fail_first, hurry, lines, listed, make, nothing_is_left, of_job, resource, steps, tenure, until_gone,
 };
-use crate::support::{Nest, Signal, kill, until};
+use crate::support::{Nest, Signal, kill, pid_in, until};
 
 /// What a row of `resource` says in the end.
 fn all_gone(nest: &Nest) {
@@ -77,7 +76,7 @@ fn a_lost_run_has_its_resources_torn_down() {
         let nest = Nest::new();
         let job = nest.sh(&[], &format!("{}; echo $$ >pid; exec sleep 600", make(REMOVE, "")));
         let worker = nest.work(&TICK);
-        pid_in(&nest, "pid");
+        pid_in(&nest.file("pid"));
         let run = nest.show(job)["run_id"].as_i64().unwrap();
         let shim = nest.shim(run);
         let mut worker = Some(worker);
@@ -237,7 +236,7 @@ fn a_restored_copy_tears_down_what_its_lost_runs_had_made() {
     let nest = Nest::new();
     let job = nest.sh(&[], &format!("{}; echo $$ >pid; exec sleep 600", make(REMOVE, "")));
     let worker = nest.work(&TICK);
-    pid_in(&nest, "pid");
+    pid_in(&nest.file("pid"));
     nest.ok(&["backup", "copy"]);
     nest.ok(&["cancel", &job.to_string()]);
     until_gone(&nest, 1);

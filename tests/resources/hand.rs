@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::resources::thing::{TICK, ended_job, hurry, listed, make, of_job, pid_in, resource, until_gone};
-use crate::support::{Nest, Said, until};
+use crate::resources::thing::{TICK, ended_job, hurry, listed, make, of_job, resource, until_gone};
+use crate::support::{Nest, Said, pid_in, until};
 
 fn obey(nest: &Nest, command: &str) -> Said {
     let mut shell = std::process::Command::new("bash");
@@ -96,7 +96,7 @@ fn release_tears_down_now_and_refuses_what_is_gone() {
     let nest = Nest::new();
     let job = nest.sh(&[], &format!("{}; echo $$ >pid; exec sleep 600", make("rm -f thing", "")));
     let _worker = nest.work(&TICK);
-    pid_in(&nest, "pid");
+    pid_in(&nest.file("pid"));
     nest.ok(&["resource", "release", "1"]);
     until_gone(&nest, 1);
     assert_eq!(nest.state(job), "running");

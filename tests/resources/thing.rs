@@ -67,10 +67,6 @@ pub fn ended_job(nest: &Nest) -> i64 {
     job
 }
 
-pub fn pid_in(nest: &Nest, name: &str) -> i32 {
-    until(name, || std::fs::read_to_string(nest.file(name)).ok()?.trim().parse().ok())
-}
-
 /// No process of a run and no run file is left.
 pub fn nothing_is_left(nest: &Nest) {
     until("no process of a run", || nest.of_runs().is_empty().then_some(()));

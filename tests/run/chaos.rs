@@ -7,7 +7,7 @@ use tenure::job::verdict::Progress;
 use tenure::run::stop;
 
 use crate::run::harness::{Bench, Running};
-use crate::support::{Dice, seed, until};
+use crate::support::{Dice, children, lives, seed, until};
 
 const RUNS: usize = 60;
 
@@ -63,8 +63,6 @@ fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
         .filter_map(Result::ok)
         .filter(|entry| fs::read(entry.path().join("environ")).is_ok_and(|environ| mine(&String::from_utf8_lossy(&environ))));
     assert_eq!(left.count(), 0, "processes with a cookie of these runs");
-    let spawner = bench.spawner().pid();
-    until("the spawner to have no child", || {
-        fs::read_to_string(format!("/proc/{spawner}/task/{spawner}/children")).unwrap().is_empty().then_some(())
-    });
+    let spawner = bench.spawner().pid() as i32;
+    until("the spawner to have no child", || (lives(spawner) && children(spawner).is_empty()).then_some(()));
 }

@@ -15,7 +15,7 @@ use tenure::run::{Header, Launch, Record, Started, machine, tree};
 
 use crate::run::crashes::{PLACE, kill_spawner_and_shim};
 use crate::run::harness::{Bench, adopt_orphans, header, reap};
-use crate::support::{kill, kill_child, lives, untested, until};
+use crate::support::{children, kill, kill_child, lives, untested, until};
 
 #[test]
 fn what_escaped_from_everybody_is_found_by_its_cookie() {
@@ -166,15 +166,13 @@ impl Elsewhere {
         let path = format!("/proc/{}/ns/pid_for_children", unshare.id());
         let namespace = until("the namespace", || {
             let number = fs::metadata(&path).ok()?.ino();
-            let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", unshare.id())).ok()?;
-            (number != own && !children.trim().is_empty()).then_some(number)
+            (number != own && !children(unshare.id() as i32).is_empty()).then_some(number)
         });
         Self { unshare, namespace }
     }
 
     fn first(&self) -> i32 {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.unshare.id())).unwrap();
-        children.trim().parse().unwrap()
+        children(self.unshare.id() as i32)[0]
     }
 }
 

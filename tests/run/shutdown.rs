@@ -7,7 +7,7 @@ use tenure::job::{Cause, Exit};
 use tenure::run::stop::{self, Asked};
 
 use crate::run::harness::Bench;
-use crate::support::{kill, lives, until};
+use crate::support::{children, kill, lives, until};
 
 /// Kills each of these processes that is still there, with this pause in between.
 fn kill_all(pids: &[i32], signal: Signal, pause: Duration) {
@@ -130,11 +130,6 @@ fn a_grace_can_be_ended_after_the_first_process_has_ended() {
     until("the first process to end", || bench.inspect(launch.run).0.exited);
     assert_eq!(stop::hasten(&bench.place, running.key()).unwrap(), Asked::Sent);
     assert!(running.finish().drained.is_some());
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 fn catches_term(pid: i32) -> bool {

@@ -134,6 +134,10 @@ impl Nest {
 
 impl Drop for Nest {
     fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("TENURE_TEST_KEEP").is_some() {
+            self.dir.disable_cleanup(true);
+            println!("kept: {}", self.path().display());
+        }
         for _ in 0..200 {
             let left = self.processes();
             if left.is_empty() {

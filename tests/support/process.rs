@@ -1,10 +1,14 @@
 //! Signals, kills and looks at processes. A test signals only what it has started.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::LazyLock;
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
+
+use crate::support::until;
 
 /// Sends a signal to a process that this test found by what it started. Returns whether it was there.
 pub fn kill(pid: i32, signal: Signal) -> bool {
@@ -37,6 +41,30 @@ pub fn lives(pid: i32) -> bool {
         .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with(['Z', 'X'])))
 }
 
+/// The children of a process, of all its threads, also those that only wait to be reaped.
+pub fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = threads.flatten().map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()
+}
+
+/// The number of the process that has written it there.
+pub fn pid_in(path: &Path) -> i32 {
+    until(&format!("a pid in {}", path.display()), || std::fs::read_to_string(path).ok()?.trim().parse().ok())
+}
+
+/// Whether a process is a child of a test that is still to execute its program: it has this process's descriptors, and its command line.
+pub fn is_fork_of_this(pid: i32) -> bool {
+    static MINE: LazyLock<Vec<u8>> = LazyLock::new(|| std::fs::read("/proc/self/cmdline").unwrap_or_default());
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == *MINE)
+}
+
+/// Whether a process has this file open, as far as this one may know.
+pub fn has_open(pid: i32, file: &Path) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    descriptors.is_ok_and(|all| all.flatten().any(|one| std::fs::read_link(one.path()).is_ok_and(|path| path == file)))
+}
+
 pub fn pids() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
@@ -63,4 +91,11 @@ pub fn heed_the_keyboard() {
 pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
     let status = Command::new("cp").arg("--preserve=mode").args([from.as_ref(), to.as_ref()]).status().unwrap();
     assert!(status.success(), "cp: {status}");
+}
+
+/// Writes an executable file, with another process as well.
+pub fn write_program(to: impl AsRef<OsStr>, text: &str) {
+    let line = "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    let status = Command::new("sh").args(["-c", line]).arg(to).arg(text).status().unwrap();
+    assert!(status.success(), "sh: {status}");
 }

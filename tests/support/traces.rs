@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::process::pids;
+use crate::support::process::{is_fork_of_this, pids};
 use crate::support::{Nest, until};
 
 impl Nest {
@@ -46,11 +46,8 @@ impl Nest {
         let me = std::process::id() as i32;
         let root = self.path().as_os_str().as_bytes().to_vec();
         let ours = [b"TENURE_DB=", self.db().as_os_str().as_bytes()].concat();
-        // A child of another test that is still to execute its program has this process's descriptors, and its command line.
-        let mine = std::fs::read("/proc/self/cmdline").unwrap_or_default();
-        let is_forked = |pid: i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == mine);
         pids()
-            .filter(|pid| *pid != me && !is_forked(*pid))
+            .filter(|pid| *pid != me && !is_fork_of_this(*pid))
             .filter(|pid| environ(*pid).is_some_and(|env| has(&env, &ours)) || holds_below(*pid, &root))
             .collect()
     }

@@ -12,14 +12,21 @@ const LOOK_MAX: Duration = Duration::from_millis(200);
 
 /// Waits for an event that must come. A look that costs much is taken less often, so that the looks do not take the machine from what
 /// they look at.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, look).unwrap_or_else(|| panic!("waited without success for {what}"))
+}
+
+/// Waits for an event that may not come within this time.
+pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
         let looked = Instant::now();
         if let Some(seen) = look() {
-            return seen;
+            return Some(seen);
         }
-        assert!(begun.elapsed() < PATIENCE, "waited without success for {what}");
+        if begun.elapsed() >= limit {
+            return None;
+        }
         std::thread::sleep((looked.elapsed() * LOOK_SHARE).clamp(LOOK_MIN, LOOK_MAX));
     }
 }

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::until;
-
 /// What root can make of a process.
 pub const KINDS: [&str; 14] = [
     "plain",
@@ -43,11 +41,6 @@ pub fn clear(dir: &Path) {
     for pid in pids.filter(runs_it) {
         crate::support::kill(pid, crate::support::Signal::KILL);
     }
-}
-
-/// The process that has written its number there.
-pub fn pid_in(path: &Path) -> i32 {
-    until(&format!("a pid in {}", path.display()), || std::fs::read_to_string(path).ok()?.trim().parse().ok())
 }
 
 /// Whether any thread of a process lives: the state of its main thread says too little.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tenure::run::machine;
 
 use crate::life::left::lines;
-use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, seed, until};
+use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, pid_in, seed, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -21,11 +21,6 @@ fn start(nest: &Nest, options: &[&str], line: &str) -> Child {
     let mut command = nest.tenure(&[&["lease", "run", "gpu"], options, &["--", "bash", "-c", line]].concat());
     command.stdout(Stdio::null()).stderr(std::fs::File::create(nest.file("said")).unwrap());
     command.spawn().unwrap()
-}
-
-/// The pid that a command has written to a file.
-fn pid_in(nest: &Nest, name: &str) -> i32 {
-    until(&format!("a pid in {name}"), || std::fs::read_to_string(nest.file(name)).ok()?.strip_suffix('\n')?.parse().ok())
 }
 
 fn leases(nest: &Nest) -> Vec<Value> {
@@ -62,7 +57,7 @@ const TREES: &[(&str, &str)] = &[
 fn orphaned(nest: &Nest, line: &str) -> i32 {
     let _the_last_one_is_of_another_tree = std::fs::remove_file(nest.file("longest"));
     let wrapper = start(nest, &["--why", "an experiment"], line);
-    let longest = pid_in(nest, "longest");
+    let longest = pid_in(&nest.file("longest"));
     until("it to be what lives longest", || {
         std::fs::read_to_string(format!("/proc/{longest}/comm")).is_ok_and(|name| name == "sleep\n").then_some(())
     });
@@ -221,7 +216,7 @@ fn a_row_whose_pid_is_another_process_now_holds_nothing() {
 fn a_forced_release_is_told_to_all_and_ends_no_process() {
     let nest = Nest::new();
     let mut holder = start(&nest, &["--why", "mine"], "echo $$ > longest; exec sleep 600");
-    let inside = pid_in(&nest, "longest");
+    let inside = pid_in(&nest.file("longest"));
     let refused = nest.say(&["lease", "release", "gpu"]);
     assert!(refused.code == 6 && refused.err.contains("mine") && refused.err.contains("--force"), "{refused:?}");
     let mut waiter = start(&nest, &["--wait", "1h"], "exit 9");
@@ -244,7 +239,7 @@ fn a_signal_to_the_wrapper_reaches_the_command() {
     let line =
         "trap 'exit 5' TERM; setsid bash -c 'echo $$ > longest; exec sleep 600' & echo $$ > first; while :; do sleep 0.01; done";
     let mut wrapper = start(&nest, &[], line);
-    let (left, _first) = (pid_in(&nest, "longest"), pid_in(&nest, "first"));
+    let (left, _first) = (pid_in(&nest.file("longest")), pid_in(&nest.file("first")));
     kill(wrapper.id() as i32, Signal::TERM);
     assert_eq!(wrapper.wait().unwrap().code(), Some(5));
     assert!(!lives(left), "what it left behind ends with it");
@@ -268,7 +263,7 @@ fn an_interrupt_at_a_terminal_reaches_the_command_once() {
     let mut terminal = std::process::Command::new("script");
     terminal.args(["-qec", &typed, "/dev/null"]).current_dir(nest.path());
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let wrapper = pid_in(&nest, "wrapper");
+    let wrapper = pid_in(&nest.file("wrapper"));
     kill(wrapper, Signal::STOP);
     let mut keyboard = terminal.stdin.take().unwrap();
     std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();

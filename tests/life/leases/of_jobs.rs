@@ -7,9 +7,9 @@ use tenure::job::RunId;
 use tenure::store::lease::{self, Taken};
 
 use crate::life::left::{lines, spawner_of, store, until_killed};
-use crate::support::{Nest, Signal, kill, lives, said, until};
+use crate::support::{Nest, Signal, kill, lives, pid_in, said, until};
 
-use super::{TENURE, TICK, leases, pid_in, start, until_it_waits};
+use super::{TENURE, TICK, leases, start, until_it_waits};
 
 #[test]
 fn a_cancelled_job_has_no_lease_any_more() {
@@ -19,7 +19,7 @@ fn a_cancelled_job_has_no_lease_any_more() {
         let held = format!("exec {TENURE} lease run gpu -- bash -c \"echo \\$\\$ > inner; {line}\"");
         let _the_last_one_is_of_another_job = std::fs::remove_file(nest.file("inner"));
         let job = nest.sh(&["--grace", "100ms"], &held);
-        pid_in(&nest, "inner");
+        pid_in(&nest.file("inner"));
         assert_eq!((&leases(&nest)[0]["job"], &leases(&nest)[0]["state"]), (&job.into(), &"held".into()));
         nest.ok(&["cancel", &job.to_string()]);
         nest.until_state(job, "cancelled");
@@ -63,13 +63,13 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
         let line = format!("echo $$ > {name}.pid; exec sleep 600");
         let mut command = nest.tenure(&["lease", "run", name, "--", "bash", "-c", &line]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        pid_in(&nest, &format!("{name}.pid"));
+        pid_in(&nest.file(&format!("{name}.pid")));
         child
     };
     let old = held("old");
     let copy = nest.file("copy").to_string_lossy().into_owned();
     nest.ok(&["backup", &copy]);
-    let old_pid = pid_in(&nest, "old.pid");
+    let old_pid = pid_in(&nest.file("old.pid"));
     kill(old_pid, Signal::KILL);
     until_killed(old);
     let new = held("new");
@@ -78,7 +78,7 @@ fn a_copy_that_comes_back_has_the_leases_of_now() {
     assert_eq!((all.len(), &all[0]["name"], &all[0]["state"]), (1, &"new".into(), &"held".into()), "{all:?}");
     assert_eq!(nest.say(&["lease", "run", "new", "--", "true"]).code, 6, "its owner lives");
     assert_eq!(nest.say(&["lease", "run", "old", "--", "true"]).code, 0);
-    kill(pid_in(&nest, "new.pid"), Signal::KILL);
+    kill(pid_in(&nest.file("new.pid")), Signal::KILL);
     until_killed(new);
     assert_eq!(leases(&nest), [Value::Null; 0]);
 }
@@ -125,7 +125,7 @@ fn a_run_is_not_over_before_what_its_fence_let_through_is_gone() {
          {TENURE} fence -- bash -c '{hides}' & wait"
     );
     let job = nest.sh(&["--retries", "1", "--backoff", "0s..0s"], &line);
-    let fenced = pid_in(&nest, "fenced");
+    let fenced = pid_in(&nest.file("fenced"));
     until("it to hide", || std::fs::read_to_string(format!("/proc/{fenced}/comm")).is_ok_and(|n| n == "sleep\n").then_some(()));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     let (shim, spawner) = (nest.shim(run), spawner_of(&nest, worker.pid()));
