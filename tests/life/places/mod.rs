@@ -66,7 +66,7 @@ fn walk(alive: bool, of: impl Fn(usize) -> bool) {
         }
         scene.check(what);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "worker, readers, add, work and doctor --fix:\n{}", wrong.join("\n"));
 }
 
 #[test]

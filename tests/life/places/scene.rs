@@ -6,10 +6,13 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::life::left::lines;
+use crate::support::stopped::Stopped;
 use crate::support::{Nest, Said, Signal, Started, Worker, kill, said, until};
 
 /// A running job, a queued one behind it, and the worker of both.
 pub(super) struct Scene {
+    /// The first worker stands still.
+    stopped: Option<Stopped>,
     pub(super) nest: Nest,
     pub(super) worker: Option<Worker>,
     /// The process of the job that runs.
@@ -31,7 +34,7 @@ impl Scene {
         let pid = nest.until_pid(running);
         let queued = nest.sh(&[], "echo queued >>ledger");
         let db = nest.db();
-        Self { nest, worker: Some(worker), pid, queued, db, through: Vec::new() }
+        Self { stopped: None, nest, worker: Some(worker), pid, queued, db, through: Vec::new() }
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
@@ -43,22 +46,13 @@ impl Scene {
         if !alive {
             return self.worker.take().expect("a worker").kill();
         }
-        let (pid, place) = (self.worker.as_ref().expect("a worker").pid(), tenure::place::Place::new(self.nest.db()));
-        until("the worker to stand still outside of a transaction", || {
-            kill(pid, Signal::STOP);
-            let is_inside = tenure::store::engine::locks::writer(&place).is_some();
-            if is_inside {
-                kill(pid, Signal::CONT);
-            }
-            (!is_inside).then_some(())
-        });
+        let pid = self.worker.as_ref().expect("a worker").pid();
+        self.stopped = Some(Stopped::between_writes(&self.nest, pid));
     }
 
     /// The worker does what it does.
-    pub(super) fn let_go_on(&self) {
-        if let Some(worker) = &self.worker {
-            kill(worker.pid(), Signal::CONT);
-        }
+    pub(super) fn let_go_on(&mut self) {
+        self.stopped = None;
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Command {
@@ -86,11 +80,15 @@ impl Scene {
         let told = self.say(args);
         match told.code {
             4 | 6 => {
-                assert!(told.err.contains("tenure: "), "{args:?}: {told:?}");
+                assert!(
+                    told.err.contains("tenure: "),
+                    "{args:?}: expected a refusal with its reason, found {told:?}{}",
+                    self.place()
+                );
                 "refused".into()
             }
             0 | 1 => done.into(),
-            _ => panic!("{args:?}: {told:?}"),
+            _ => panic!("{args:?}: expected code 0, 1, 4 or 6, found {told:?}{}", self.place()),
         }
     }
 
@@ -98,10 +96,14 @@ impl Scene {
     pub(super) fn work(&self) -> String {
         let log = std::fs::File::create(self.file("second.log")).expect("a log");
         let mut child = Started(self.command(&WORK).stdout(Stdio::null()).stderr(log).spawn().expect("it starts"));
-        until("an answer", || {
+        until(&format!("the second worker to serve, hold or refuse{}", self.place()), || {
             if let Some(status) = child.0.try_wait().expect("a child") {
                 let told = std::fs::read_to_string(self.file("second.log")).unwrap_or_default();
-                assert!(matches!(status.code(), Some(4 | 6)), "{status}: {told}");
+                let place = self.place();
+                assert!(
+                    matches!(status.code(), Some(4 | 6)),
+                    "expected a refusal with code 4 or 6, found {status}: {told}{place}"
+                );
                 return Some("refused".to_owned());
             }
             let job = self.json(&["show", &self.queued.to_string(), "--json"])?;
@@ -121,11 +123,12 @@ impl Scene {
 
     /// The running job ends: the worker continues with the queued one, or ends itself.
     pub(super) fn fate(&mut self) -> String {
+        let place = self.place();
         let Some(worker) = &mut self.worker else { return "-".into() };
         kill(self.pid, Signal::KILL);
         let queued = self.queued;
         let nest = &self.nest;
-        until("an answer", || {
+        until(&format!("the first worker to end, or job {queued} to be done{place}"), || {
             if worker.has_ended() {
                 return Some("ends".to_owned());
             }
@@ -139,16 +142,28 @@ impl Scene {
     pub(super) fn check(&self, what: &str) {
         for job in ["running", "queued"] {
             let times = lines(&self.nest, "ledger").iter().filter(|line| *line == job).count();
-            assert!(times <= 1, "{what}: {job} has run {times} times");
+            assert!(times <= 1, "{what}: {job} was expected to run once at most, and has run {times} times{}", self.place());
         }
+    }
+
+    /// For the message of a failure: where the files are, and what the workers say.
+    fn place(&self) -> String {
+        let said = |log: &str| std::fs::read_to_string(self.file(log)).unwrap_or_default();
+        let (first, second) = (said("worker.log"), said("second.log"));
+        format!(
+            "\n{}, in {}; the worker says:\n{first}\nthe second worker:\n{second}",
+            self.db.display(),
+            self.nest.path().display()
+        )
     }
 }
 
 impl Scene {
     /// Without anything of ours: the worker finds out at its next look.
     pub(super) fn fate_by_itself(&mut self) -> String {
+        let what = format!("the worker to notice by itself{}", self.place());
         let worker = self.worker.as_mut().expect("a worker");
-        until("the worker to notice", || worker.has_ended().then_some(()));
+        until(&what, || worker.has_ended().then_some(()));
         self.worker = None;
         "ends".into()
     }
