@@ -201,6 +201,14 @@ mod tests {
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
     }
 
+    /// Waits until the other end is closed: a child that another test has forked has a copy of it
+    /// until it executes its program.
+    fn until_the_other_end_is_closed(end: &OwnedFd) {
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        let heard = poll(&mut [PollFd::new(end, PollFlags::empty())], Some(&limit)).unwrap();
+        assert_eq!(heard, 1, "the other end is still open");
+    }
+
     #[test]
     fn specs_of_any_length_arrive_whole() {
         let (ours, theirs) = pair();
@@ -215,6 +223,7 @@ mod tests {
         }
         assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::NothingYet));
         drop(ours);
+        until_the_other_end_is_closed(&theirs);
         assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Ended));
     }
 
@@ -244,6 +253,7 @@ mod tests {
     fn without_a_receiver_nothing_is_sent() {
         let (ours, theirs) = pair();
         drop(theirs);
+        until_the_other_end_is_closed(&ours);
         let error = send_launch(ours.as_fd(), b"x", ours.as_fd(), ours.as_fd()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
