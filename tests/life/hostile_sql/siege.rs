@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::support::{Nest, Worker, until};
+use crate::support::{Nest, PATIENCE, Worker, within};
 
 use super::values::{Place, VALUES, Value, places};
 
@@ -53,9 +53,12 @@ impl Siege {
     /// Does what any client may do. A sequence that was set to its end refuses it until the next tick.
     pub(super) fn accepted(&self, sql: &str, after: &str) -> Option<i64> {
         use rusqlite::OptionalExtension;
-        until(&format!("an ordinary statement to be accepted after {after}\n{}", self.worker.said()), || {
-            self.conn.query_row(sql, [], |row| row.get(0)).optional().ok()
-        })
+        let mut refused = String::new();
+        let answer = within(PATIENCE, || {
+            let answer = self.conn.query_row(sql, [], |row| row.get(0)).optional();
+            answer.inspect_err(|error| refused = error.to_string()).ok()
+        });
+        answer.unwrap_or_else(|| panic!("after {after}: expected to be accepted, was refused ({refused}): {sql}{}", self.place()))
     }
 
     /// Writes a value as SQL that a client has prepared: once for a place, as each costs a compilation with all triggers.
@@ -83,11 +86,13 @@ impl Siege {
         let sql = "INSERT INTO job (command, queue, priority) VALUES (json_array('true'), 'innocent', 9223372036854775807) RETURNING id";
         // A sequence that a client has set to its end refuses each insert until the next tick.
         let id = self.accepted(sql, after).expect("an id");
-        until(&format!("job {id} of another client to be done after {after}"), || {
-            let state: String =
-                self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0)).expect("it is there");
+        let mut state = String::new();
+        let done = within(PATIENCE, || {
+            let read = self.conn.query_row("SELECT state FROM job WHERE id = ?1", [id], |row| row.get(0));
+            state = read.unwrap_or_else(|error| panic!("job {id} of another client after {after}: {error}{}", self.place()));
             (state == "done").then_some(())
         });
+        assert!(done.is_some(), "job {id} of another client after {after}: expected done, found {state}{}", self.place());
         self.worst = self.worst.max(begun.elapsed());
     }
 
@@ -135,16 +140,27 @@ impl Siege {
                         .iter()
                         .any(|word| said.err.contains(word) || said.out.contains(&format!("error: {word}")))
                     && !said.out.contains("this check could not be run");
-                assert!(is_well, "tenure {args:?} after {after}: code {}\n{:.2000}\n{:.2000}", said.code, said.err, said.out);
+                assert!(
+                    is_well,
+                    "tenure {args:?} after {after}: expected an answer with a code from 0 to 6 and no internal word, found code {}\n{:.2000}\n{:.2000}{}",
+                    said.code,
+                    said.err,
+                    said.out,
+                    self.place()
+                );
             }
         }
     }
 
     pub(super) fn is_whole(&self) {
         let answer: String = self.conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("an answer");
-        assert_eq!(answer, "ok");
-        let said = self.worker.said();
-        assert!(!said.contains("panicked"), "{said}");
+        assert_eq!(answer, "ok", "the file is damaged{}", self.place());
+        assert!(!self.worker.said().contains("panicked"), "expected a worker without a panic{}", self.place());
+    }
+
+    /// For the message of a failure: where the files are, and what the worker says.
+    fn place(&self) -> String {
+        format!("\nin {}; the worker says:\n{}", self.nest.path().display(), self.worker.said())
     }
 
     pub(super) fn newest(&self, n: i64) -> Vec<i64> {
