@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::support::untested::left_out;
 use crate::support::{Nest, kill_child, until};
 
 /// A group of version one of the memory controller, below that of this test. Version two is tried under systemd
@@ -17,7 +18,7 @@ impl Group {
         let made =
             own.map(|own| Path::new("/sys/fs/cgroup/memory").join(own).join(name)).filter(|dir| std::fs::create_dir(dir).is_ok());
         let Some(dir) = made else {
-            println!("NOT TESTED: a limit around the worker (it needs a memory group of version one)");
+            left_out("a limit around the worker", "a memory group of version one: /sys/fs/cgroup/memory, and root");
             return None;
         };
         std::fs::write(dir.join("memory.limit_in_bytes"), bytes.to_string()).expect("the limit");
