@@ -9,7 +9,7 @@ mod clients;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::Nest;
+use crate::support::{Nest, within};
 
 /// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
 const NOT_RUN: &[&str] = &["operating.md"];
@@ -103,13 +103,8 @@ fn run_in(nest: &Nest, page: &Path, script: &str) -> Option<String> {
         return Some(format!("{}: {status}\n{}{}", page.display(), text(&out), text(&err)));
     }
     // The last jobs of a page may be ending just now.
-    let until = std::time::Instant::now() + LEAVING;
-    let mut left = nest.processes();
-    while !left.is_empty() && std::time::Instant::now() < until {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        left = nest.processes();
-    }
-    (!left.is_empty()).then(|| format!("{}: left processes behind: {left:?}", page.display()))
+    let none_is_left = within(LEAVING, || nest.processes().is_empty().then_some(()));
+    none_is_left.is_none().then(|| format!("{}: left processes behind: {:?}", page.display(), nest.processes()))
 }
 
 /// Whether the clients that a page uses are there.
