@@ -1,7 +1,7 @@
 //! `run`, `wait` and `show` tell how a job ended, each in its own way, and never call good what was not.
 
 use crate::faces::said::{end, run, run_sh};
-use crate::support::{Nest, until};
+use crate::support::{Nest, until, write_program};
 
 #[test]
 fn run_ends_as_its_job_ended_and_show_says_the_same() {
@@ -33,8 +33,7 @@ fn an_unexecutable_command_is_126_or_127_with_its_reason() {
     let nest = Nest::new();
     std::fs::write(nest.file("plain"), "no program\n").unwrap();
     std::fs::create_dir(nest.file("dir")).unwrap();
-    std::fs::write(nest.file("script"), "#!/no/such/interpreter\n").unwrap();
-    std::process::Command::new("chmod").args(["+x"]).arg(nest.file("script")).status().unwrap();
+    write_program(nest.file("script"), "#!/no/such/interpreter\n");
     let cases: &[(&[&str], i32, &str)] = &[
         (&["--", "no-such-program-anywhere"], 127, "no-such-program-anywhere"),
         (&["--", "/no/such/program"], 127, "No such file"),

@@ -8,6 +8,7 @@ use tenure::job::{Cause, Exit};
 use tenure::run::stop;
 
 use crate::run::harness::Bench;
+use crate::support::{said, write_program};
 
 #[test]
 fn exit_codes_and_signals_are_recorded_as_they_were() {
@@ -40,8 +41,7 @@ fn what_cannot_be_executed_says_why() {
     let bench = Bench::new();
     let text = |name: &str| bench.path(name).display().to_string();
     fs::write(bench.path("plain"), "no program\n").unwrap();
-    fs::write(bench.path("garbage"), "no program\n").unwrap();
-    fs::set_permissions(bench.path("garbage"), fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(bench.path("garbage"), "no program\n");
 
     let begins = |argv: &[&str], errno: i32, text: &str| {
         let failed = failure(&bench, argv);
@@ -100,10 +100,9 @@ fn the_path_of_the_job_decides_what_is_found() {
     let bench = Bench::new();
     for dir in ["denied", "first", "second"] {
         fs::create_dir(bench.path(dir)).unwrap();
-        fs::write(bench.path(dir).join("thing"), format!("#!/bin/sh\necho {dir}\n")).unwrap();
-        let mode = if dir == "denied" { 0o644 } else { 0o755 };
-        fs::set_permissions(bench.path(dir).join("thing"), fs::Permissions::from_mode(mode)).unwrap();
+        write_program(bench.path(dir).join("thing"), &format!("#!/bin/sh\necho {dir}\n"));
     }
+    fs::set_permissions(bench.path("denied/thing"), fs::Permissions::from_mode(0o644)).unwrap();
     let path =
         |dirs: &[&str]| dirs.iter().map(|d| bench.path(d).display().to_string()).collect::<Vec<_>>().join(":").into_bytes();
     let mut launch = bench.command(&["thing"]);
@@ -116,12 +115,28 @@ fn the_path_of_the_job_decides_what_is_found() {
     assert_eq!(bench.run(&launch).failed.unwrap().errno, libc::EACCES);
 }
 
-/// The limit of open files of the parent: another test may have raised that of this process.
-fn limit_that_this_program_was_given() -> String {
-    let parent = rustix::process::getppid().unwrap().as_raw_nonzero();
-    let limits = fs::read_to_string(format!("/proc/{parent}/limits")).unwrap();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
-    line.split_whitespace().next().unwrap().to_owned()
+/// What the limit of open files of a program is before it raises it, where it can: the hard one is higher.
+const FILES_GIVEN: &str = "256";
+
+#[test]
+fn a_job_has_the_limit_of_files_that_its_worker_was_given() {
+    const IS_INSIDE: &str = "TENURE_TEST_IS_LIMITED";
+    if std::env::var_os(IS_INSIDE).is_none() {
+        // This program again, below such a limit.
+        let name = "run::starting::a_job_has_the_limit_of_files_that_its_worker_was_given";
+        let line = format!("ulimit -S -n {FILES_GIVEN} && exec \"$0\" --exact {name} --nocapture");
+        let mut shell = std::process::Command::new("sh");
+        let inside = said(shell.args(["-c", &line]).arg(std::env::current_exe().unwrap()).env(IS_INSIDE, "1").output().unwrap());
+        assert!(inside.code == 0 && inside.out.contains("1 passed"), "{inside:?}");
+        return;
+    }
+    let raised = tenure::run::open_files::raise();
+    assert_ne!(raised.map(|files| files.to_string()), Some(FILES_GIVEN.to_owned()), "it was raised, or this shows nothing");
+    let bench = Bench::new();
+    let launch = bench.shell("ulimit -S -n");
+    let run = launch.run;
+    assert_eq!(bench.run(&launch).exited.unwrap().exit, Exit::Code(0));
+    assert_eq!(bench.log(run).trim(), FILES_GIVEN, "the worker's limit, not the spawner's");
 }
 
 #[test]
@@ -129,7 +144,7 @@ fn a_job_has_three_descriptors_default_signals_and_a_group() {
     let bench = Bench::new();
     let launch = bench.shell(
         "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Blk|Ign)' /proc/self/status; \
-         cut -d' ' -f1,5 /proc/self/stat; readlink /proc/self/fd/0; ulimit -n; env | sort",
+         cut -d' ' -f1,5 /proc/self/stat; readlink /proc/self/fd/0; env | sort",
     );
     let (run, nonce) = (launch.run, launch.nonce);
     let records = bench.run(&launch);
@@ -144,8 +159,7 @@ fn a_job_has_three_descriptors_default_signals_and_a_group() {
     // cut is a child of the shell, in its group.
     assert_eq!(lines[3].split(' ').nth(1), Some(records.started.unwrap().pid.to_string().as_str()));
     assert_eq!(lines[4], "/dev/null");
-    assert_eq!(lines[5], limit_that_this_program_was_given(), "the worker's limit, not the spawner's");
-    let env: Vec<&str> = lines[6..].iter().copied().filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=")).collect();
+    let env: Vec<&str> = lines[5..].iter().copied().filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=")).collect();
     assert!(env.contains(&format!("TENURE_COOKIE={nonce}").as_str()));
     assert!(env.contains(&"PATH=/usr/local/bin:/usr/bin:/bin"));
     assert!(env.iter().all(|line| ["TENURE_COOKIE=", "PATH=", "SHLVL=", "OLDPWD="].iter().any(|known| line.starts_with(known))));
