@@ -23,6 +23,8 @@ pub struct Argv(Vec<Vec<u8>>);
 pub enum ArgvError {
     #[error("the command is empty; give at least the name of a program")]
     Empty,
+    #[error("the command is empty; give it something to do, or omit it")]
+    Blank,
     #[error("argument {0} contains a NUL byte, which no program can be given; remove it or put the data in a file")]
     Nul(usize),
     #[error(
@@ -75,9 +77,13 @@ impl Argv {
     /// `/bin/sh -c LINE`.
     ///
     /// # Errors
-    /// As [`Argv::new`].
-    pub fn shell(line: &str) -> Result<Self, ArgvError> {
-        Self::from_strs(&["/bin/sh", "-c", line])
+    /// As [`Argv::new`], and a line that does nothing.
+    pub fn shell(line: impl AsRef<[u8]>) -> Result<Self, ArgvError> {
+        let line = line.as_ref();
+        if line.trim_ascii().is_empty() {
+            return Err(ArgvError::Blank);
+        }
+        Self::new(vec![b"/bin/sh".to_vec(), b"-c".to_vec(), line.to_vec()])
     }
 
     /// Parses the JSON of the file.

@@ -16,6 +16,8 @@ pub const CWD_BYTES_MAX: usize = 4_096;
 pub const STDIN_BYTES_MAX: u64 = 1 << 30;
 /// Longest line of `add --from`, in bytes: the JSON of a command fits.
 pub const JOB_LINE_BYTES_MAX: usize = 4 << 20;
+/// Smallest memory limit of a job, in bytes: no program starts in less.
+pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
 /// Most elements of an argv.
 pub const ARGV_LEN_MAX: usize = 65_536;
 /// Most attempts of a job; the CHECK on `max_attempts` has the same number.

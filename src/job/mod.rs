@@ -7,6 +7,7 @@
 //! * [`state`]: the five states and the legal moves between them,
 //! * [`hold`]: why a queued job does not start,
 //! * [`ending`]: consequences of a run's end for its job ([`ending::decide`]),
+//! * [`check`]: whether a job may be added,
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`template`]: the description of later jobs,
 //! * [`resource`]: how an external resource is torn down, and when that counts as done,
@@ -25,6 +26,7 @@
 pub mod advice;
 pub mod argv;
 pub mod calendar;
+pub mod check;
 pub mod ending;
 pub mod hold;
 pub mod id;

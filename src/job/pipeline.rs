@@ -20,7 +20,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::argv::Argv;
-use super::limits::{ARGUMENT_BYTES_MAX, NAME_CHARS_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, SPEC_BYTES_MAX, STAGES_MAX};
+use super::check::fits;
+use super::limits::{ARGUMENT_BYTES_MAX, NAME_CHARS_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, STAGES_MAX};
 use super::spec::NewJob;
 use super::state::State;
 use super::template::{PARAM_PREFIX, Template, is_param_name};
@@ -282,11 +283,7 @@ impl Pipeline {
         let stage = self.stages.get(name).ok_or_else(|| format!("there is no stage {:?}", shown(name)))?;
         let mut job = stage.job.fill(params, now_ms)?;
         job.placement.env.extend(variables(name, task));
-        let bytes = job.command.arguments().iter().map(|a| a.len() + 1).sum::<usize>()
-            + job.placement.env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
-        if bytes > SPEC_BYTES_MAX {
-            return Err(format!("command and environment have {bytes} bytes, {SPEC_BYTES_MAX} at most; put data in a file"));
-        }
+        fits(&job.command, &job.placement.env)?;
         job.task = Some(task);
         Ok(job)
     }

@@ -96,6 +96,9 @@ impl Template {
         if matches!(job.policy.stdin, Some(Stdin::Kept(_))) {
             return Err("stdin: a copy of this value is removed at the end of its job; name a file instead".into());
         }
+        if expires_in_ms == Some(0) {
+            return Err("expires: each job would expire before it starts; give a longer time, or omit it".into());
+        }
         Ok(Self {
             command: job.command,
             has_places: false,
@@ -271,6 +274,7 @@ mod tests {
         ] {
             assert!(Template::of(wrong, None, None).is_err());
         }
+        assert!(Template::of(job.clone(), None, Some(0)).is_err());
         assert!(Template::of(job, None, None).is_ok());
     }
 }

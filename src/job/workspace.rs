@@ -85,6 +85,17 @@ fn mark(maker: Nonce) -> String {
     maker.to_string()[..MARK_CHARS].to_owned()
 }
 
+/// Like [`inside`], for a directory that a person names: `/` is meant as it is.
+///
+/// # Errors
+/// As [`inside`].
+pub fn inside_as_named(cwd: &str) -> Result<&str, String> {
+    match cwd {
+        "/" => Err("cwd \"/\" is absolute, and the job has a workspace; omit it".into()),
+        other => inside(other),
+    }
+}
+
 /// Returns the directory of a job inside its workspace: '' is the workspace itself. A row by plain
 /// SQL has `/` by default, which means the same.
 ///

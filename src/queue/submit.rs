@@ -11,7 +11,7 @@ use super::secrets::{self, Kept};
 use crate::error::{Error, Result};
 use crate::host::stop;
 use crate::job::policy::Stdin;
-use crate::job::{JobId, NewJob, workspace};
+use crate::job::{JobId, NewJob, check, workspace};
 use crate::store::job::enqueue::{self, Added};
 
 impl Queue {
@@ -71,6 +71,11 @@ impl Adding<'_> {
             Start::At(at) => ms_after_epoch(at),
         };
         spec.expires_at = job.expires_in.map(|time| now_ms.saturating_add_unsigned(ms_of(time)));
+        let refused = |refusal: check::Refusal| Error::Invalid(refusal.to_string());
+        check::of_description(&spec, job.secrets.keys().map(String::as_str), now_ms).map_err(refused)?;
+        for (name, value) in &job.secrets {
+            check::variable(name, value).map_err(|why| Error::Invalid(format!("secret: {why}")))?;
+        }
         for (name, value) in &job.secrets {
             let token = self.keep(&mut value.as_slice())?;
             spec.policy.secrets.insert(name.clone(), token);
@@ -138,7 +143,7 @@ fn directory(job: &Job) -> Result<String> {
     let named = job.cwd.clone();
     if job.spec.policy.workspace.is_some() {
         let inside = named.map_or(Ok(String::new()), text)?;
-        return workspace::inside(&inside).map(str::to_owned).map_err(Error::Invalid);
+        return workspace::inside_as_named(&inside).map(str::to_owned).map_err(Error::Invalid);
     }
     let here = || std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one for the job", e));
     match named {

@@ -22,6 +22,7 @@ mod nested;
 mod obstacles;
 mod output;
 mod reasons;
+mod refused;
 mod remedies;
 mod retries;
 mod root_client;

@@ -15,9 +15,9 @@ pub use crate::cli::parse::job_options::{Endings, JobOptions};
 use crate::cli::parse::select::Part;
 use crate::cli::parse::{time, values};
 use crate::cli::view::escape;
-use crate::job::limits::{self, AFTER_MAX};
+use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
-use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
+use crate::job::{Argv, check, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
 use crate::units;
 
 /// The command: an argv, or a shell line.
@@ -42,8 +42,7 @@ impl Command {
         let arguments = match (&self.shell, self.command.is_empty()) {
             (Some(_), false) => return Err("give a command after -- or a line with -c, not both".into()),
             (None, true) => return Err("a command is missing; write it after --, or a line for the shell with -c".into()),
-            (Some(line), true) if line.is_empty() => return Err("the line of -c is empty; give it something to do".into()),
-            (Some(line), true) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), bytes(line)],
+            (Some(line), true) => return Argv::shell(bytes(line)).map_err(|e| format!("-c: {e}")),
             (None, false) => self.command.iter().map(bytes).collect(),
         };
         Argv::new(arguments).map_err(|e| e.to_string())
@@ -119,11 +118,10 @@ impl JobOptions {
 
     fn new_job(&self, command: Argv, around: &Surroundings) -> Result<NewJob, String> {
         let env = self.environment(around)?;
-        fits(&command, &env)?;
         if self.replace && self.unique.is_none() {
             return Err("--replace needs --unique KEY: it replaces the live job that has the key".into());
         }
-        Ok(NewJob {
+        let job = NewJob {
             placement: Placement {
                 queue: self.queue.clone().unwrap_or_else(|| "default".into()),
                 lane: self.lane.clone(),
@@ -141,7 +139,13 @@ impl JobOptions {
             expires_at: self.expires_at(&around.now)?,
             after: self.waits_for(around.last)?,
             ..NewJob::new(command)
-        })
+        };
+        let secrets = self.secret.iter().map(String::as_str);
+        check::of_description(&job, secrets, around.now.timestamp().as_millisecond()).map_err(|refusal| match refusal.option {
+            Some(option) => format!("--{option}: {}", refusal.why),
+            None => refusal.why,
+        })?;
+        Ok(job)
     }
 
     /// Returns the description from which later jobs like this are added, by a schedule or as a
@@ -178,19 +182,13 @@ impl JobOptions {
             env.insert(name.clone(), around.variable(name).map_err(|e| format!("--pass-env: {e}"))?);
         }
         env.extend(self.env.iter().cloned());
-        match self.secret.iter().find(|name| env.contains_key(*name)) {
-            Some(name) => Err(format!("{name:?} is given both openly and as a secret; omit one of them")),
-            None => Ok(env),
-        }
+        Ok(env)
     }
 
     fn directory(&self, here: &Path) -> Result<String, String> {
         if self.workspace.is_some() {
             let inside = self.cwd.as_deref().map_or(Ok(String::new()), text_of).map_err(|e| format!("--cwd: {e}"))?;
-            if inside == "/" {
-                return Err("--cwd: \"/\" is absolute, and the job has a workspace; omit it".into());
-            }
-            return workspace::inside(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
+            return workspace::inside_as_named(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
         }
         let path = self.cwd.as_deref().map_or_else(|| here.to_owned(), |cwd| here.join(cwd));
         text_of(&path).map_err(|e| format!("--cwd: {e}"))
@@ -209,11 +207,7 @@ impl JobOptions {
         let Some(text) = &self.expires else {
             return Ok(None);
         };
-        let at = time::parse_deadline(text, now).map_err(|e| format!("--expires: {e}"))?;
-        if at <= now.timestamp().as_millisecond() {
-            return Err(format!("--expires: {:?} is in the past; give a time in the future", values::shorten(text)));
-        }
-        Ok(Some(at))
+        time::parse_deadline(text, now).map(Some).map_err(|e| format!("--expires: {e}"))
     }
 
     fn policy(&self, here: &Path) -> Result<Policy, String> {
@@ -222,7 +216,7 @@ impl JobOptions {
             Some(dash) if dash == "-" => None,
             Some(file) => Some(Stdin::File(text_of(&here.join(file)).map_err(|e| format!("--stdin: {e}"))?)),
         };
-        let policy = Policy {
+        Ok(Policy {
             timeout_ms: self.timeout,
             grace_ms: self.grace,
             warn: self.warn,
@@ -239,9 +233,7 @@ impl JobOptions {
             check: self.check.clone(),
             workspace: self.wanted_workspace()?,
             secrets: BTreeMap::new(),
-        };
-        policy.check_ranges()?;
-        Ok(policy)
+        })
     }
 
     fn wanted_workspace(&self) -> Result<Option<Workspace>, String> {
@@ -253,20 +245,19 @@ impl JobOptions {
     }
 
     fn waits_for(&self, last: Option<JobId>) -> Result<Vec<(JobId, Need)>, String> {
-        let mut needs = BTreeMap::new();
+        let mut needs = Vec::new();
         for (selectors, need) in [(&self.after, Need::Done), (&self.after_any, Need::Any), (&self.after_failed, Need::Failed)] {
             for part in selectors.iter().flat_map(|selector| &selector.0) {
-                for id in ids_of(*part, last)? {
-                    if needs.insert(id, need).is_some_and(|other| other != need) {
-                        return Err(format!("job {id} is named twice, with different conditions; omit one of them"));
-                    }
-                    if needs.len() > AFTER_MAX {
-                        return Err(format!("a job waits for at most {AFTER_MAX} others"));
-                    }
+                needs.extend(ids_of(*part, last)?.into_iter().map(|id| (id, need)));
+                needs.sort_unstable_by_key(|(id, need)| (*id, need.as_str()));
+                needs.dedup();
+                if needs.len() > AFTER_MAX {
+                    // Too many already; the rest is not read.
+                    return Ok(needs);
                 }
             }
         }
-        Ok(needs.into_iter().collect())
+        Ok(needs)
     }
 }
 
@@ -279,20 +270,6 @@ fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
         }
         Part::Range(first, last) => Ok((first.0..=last.0).map(JobId).collect()),
     }
-}
-
-/// The kernel limits the size of argv and environment together; checked now rather than at the
-/// start.
-fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
-    let argv: usize = command.arguments().iter().map(|a| a.len() + 1).sum();
-    let bytes = argv + env.iter().map(|(k, v)| k.len() + v.len() + 2).sum::<usize>();
-    if bytes > limits::SPEC_BYTES_MAX {
-        return Err(format!(
-            "command and environment have {bytes} bytes, at most {}; put data in a file or use --stdin",
-            limits::SPEC_BYTES_MAX
-        ));
-    }
-    Ok(())
 }
 
 /// A path as it is recorded in the file.

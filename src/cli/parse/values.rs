@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use crate::job::policy::{RetryOn, Warn};
 use crate::job::reason::Reason;
-use crate::job::{Argv, limits};
+use crate::job::{Argv, check, limits};
 use crate::units;
 
 /// Names of signals on Linux, by number.
@@ -145,19 +145,7 @@ pub fn parse_env(raw: OsString) -> Result<(String, String), String> {
 /// # Errors
 /// Why not.
 pub fn check_env(name: &str, value: &str) -> Result<(), String> {
-    parse_env_name(name)?;
-    if value.contains('\0') {
-        return Err(format!("the value of {:?} contains a NUL byte, which no program can be given", shorten(name)));
-    }
-    if name.len() + 1 + value.len() > limits::ARGUMENT_BYTES_MAX {
-        return Err(format!(
-            "{:?} has {} bytes, {} at most; put the value in a file",
-            shorten(name),
-            value.len(),
-            limits::ARGUMENT_BYTES_MAX
-        ));
-    }
-    Ok(())
+    check::variable(name, value.as_bytes())
 }
 
 /// Parses the name of an environment variable.
@@ -165,13 +153,7 @@ pub fn check_env(name: &str, value: &str) -> Result<(), String> {
 /// # Errors
 /// Why it is invalid.
 pub fn parse_env_name(name: &str) -> Result<String, String> {
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("{:?} is not the name of a variable; a name is not empty and has no =", shorten(name)));
-    }
-    if name.starts_with("TENURE_") {
-        return Err(format!("{:?}: names that begin with TENURE_ are given to a job by tenure; choose another", shorten(name)));
-    }
-    Ok(name.to_owned())
+    check::variable_name(name).map(|()| name.to_owned())
 }
 
 /// Parses the name of a variable whose value is taken from this process.
@@ -201,9 +183,8 @@ pub fn parse_memory(text: &str) -> Result<u64, String> {
 /// # Errors
 /// It cannot.
 pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
-    const MIN: u64 = 1 << 20;
     let text = text.trim();
-    if bytes >= MIN {
+    if bytes >= limits::MEMORY_BYTES_MIN {
         return Ok(bytes);
     }
     let is_bare = bytes > 0 && text.bytes().all(|b| b.is_ascii_digit());
@@ -251,9 +232,6 @@ fn no_nul(text: &str) -> Result<String, String> {
 /// # Errors
 /// When it is empty, or could never be executed.
 pub fn parse_shell(line: &str) -> Result<Argv, String> {
-    if line.trim().is_empty() {
-        return Err("the command is empty; give it something to do, or leave the option out".into());
-    }
     Argv::shell(line).map_err(|e| e.to_string())
 }
 

@@ -285,8 +285,9 @@ fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms
 
 fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
     let waits_for = ids_of(&line.after, refs).map_err(Error::Invalid)?;
-    let jobs: Result<Vec<NewJob>, String> = line.jobs.iter().map(|job| waiting_for(job, &waits_for)).collect();
-    enqueue::add(conn, &jobs.map_err(Error::Invalid)?, now_ms)
+    let with_refs = |job: &NewJob| NewJob { after: [job.after.as_slice(), &waits_for].concat(), ..job.clone() };
+    let jobs: Vec<NewJob> = line.jobs.iter().map(with_refs).collect();
+    enqueue::add(conn, &jobs, now_ms)
 }
 
 fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
@@ -296,22 +297,6 @@ fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need
         ids.extend(jobs.iter().map(|id| (*id, *need)));
     }
     Ok(ids)
-}
-
-fn waiting_for(job: &NewJob, more: &[(JobId, Need)]) -> Result<NewJob, String> {
-    let mut job = job.clone();
-    if more.is_empty() {
-        return Ok(job);
-    }
-    let mut needs: HashMap<JobId, Need> = job.after.iter().copied().collect();
-    for (id, need) in more {
-        match needs.insert(*id, *need) {
-            Some(known) if known == *need => {}
-            Some(_) => return Err(format!("job {id} is named twice, with different conditions; omit one of them")),
-            None => job.after.push((*id, *need)),
-        }
-    }
-    Ok(job)
 }
 
 /// Returns the same error about invalid arguments, in other words.

@@ -7,10 +7,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{
-    ADDED_AT_ONCE_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, NAME_CHARS_MAX,
-};
-use crate::job::{JobId, NewJob, Reason, State};
+use crate::job::limits::{ADDED_AT_ONCE_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX};
+use crate::job::{JobId, NewJob, Reason, State, check};
 use crate::store::engine::text::text;
 use crate::store::job::cancel;
 use crate::store::job::ended;
@@ -42,7 +40,7 @@ pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, tas
 }
 
 fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) -> Result<Added> {
-    check(job)?;
+    check::of_row(job).map_err(|refusal| Error::Invalid(refusal.to_string()))?;
     let mut out = Aftermath::new(task_step);
     let live = job.placement.unique_key.as_deref().map(|key| live_with_key(conn, key)).transpose()?.flatten();
     let replaced = match live {
@@ -63,41 +61,6 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
     }
     end_if_hopeless(conn, id, now_ms, &mut out)?;
     Ok(Added { id, existing: false, replaced, freed: out.freed })
-}
-
-/// Refuses what the file would refuse, with a message that names the option.
-fn check(job: &NewJob) -> Result<()> {
-    let is_name = |text: &str| !text.is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.contains('\0');
-    let wrong = if !is_name(&job.placement.queue) {
-        format!("a queue's name has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.placement.lane.as_deref().is_some_and(|lane| !is_name(lane)) {
-        format!("a lane's key has 1 to {NAME_CHARS_MAX} characters")
-    } else if job.placement.label.as_deref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX || label.contains('\0'))
-    {
-        format!("a label has {LABEL_CHARS_MAX} characters at most")
-    } else if job
-        .placement
-        .unique_key
-        .as_deref()
-        .is_some_and(|k| k.is_empty() || k.chars().count() > LABEL_CHARS_MAX || k.contains('\0'))
-    {
-        format!("a unique key has 1 to {LABEL_CHARS_MAX} characters")
-    } else if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
-        format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")
-    } else if !(1..=ATTEMPTS_MAX).contains(&job.placement.max_attempts) {
-        format!("retries go up to {}", ATTEMPTS_MAX - 1)
-    } else if job.available_at < 0 || job.expires_at.is_some_and(|at| at < 0) {
-        "a time before 1970 is not allowed".to_owned()
-    } else if let Some(name) = job.placement.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
-        format!("{name:?} is not a name of an environment variable")
-    } else if let Some((name, _)) = job.placement.env.iter().find(|(_, value)| value.contains('\0')) {
-        format!("the value of {name} contains a NUL byte, which no program can be given")
-    } else if let Err(error) = job.policy.check_ranges() {
-        error
-    } else {
-        return Ok(());
-    };
-    Err(Error::Invalid(wrong))
 }
 
 /// Returns the job that has a key. A job that is being cancelled no longer has it: a trigger gives

@@ -1,0 +1,193 @@
+//! Whether a job may be added: the rules of acceptance, once for every way in.
+//!
+//! [`of_description`] is for what a person or a program describes: the command line, a line of
+//! `add --from`, a schedule, a stage of a pipeline, the library. [`of_row`] is the part of it that
+//! holds for every job that is inserted, also one that tenure itself adds, whose environment has
+//! names of tenure. The guards of the schema repeat what SQL can check, for every other client.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::limits::{
+    AFTER_MAX, ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, MEMORY_BYTES_MIN, SPEC_BYTES_MAX,
+};
+use super::placement::{check_lane, check_queue};
+use super::{Argv, NewJob};
+
+/// Prefix of the variables that tenure gives to a job.
+const RESERVED_PREFIX: &str = "TENURE_";
+
+/// Why a job cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The option of `tenure add` that is wrong, without its dashes; `None` if the text names it,
+    /// or if it is not a single one.
+    pub option: Option<&'static str>,
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.option {
+            Some(option) => write!(f, "{option}: {}", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+/// Most characters of a wrong value that are shown.
+const SHOWN_CHARS_MAX: usize = 60;
+
+fn shorten(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+fn of(option: &'static str) -> impl Fn(String) -> Refusal {
+    move |why| Refusal { option: Some(option), why }
+}
+
+/// Checks a description at `now_ms` (milliseconds UTC). `secrets` are the names of its secrets,
+/// whose values are not in it.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn of_description<'a>(job: &NewJob, secrets: impl IntoIterator<Item = &'a str>, now_ms: i64) -> Result<(), Refusal> {
+    let env = &job.placement.env;
+    env.iter().try_for_each(|(name, value)| variable(name, value.as_bytes())).map_err(of("env"))?;
+    for name in secrets {
+        variable_name(name).map_err(of("secret"))?;
+        if env.contains_key(name) {
+            let why = format!("{name:?} is given both openly and as a secret; omit one of them");
+            return Err(Refusal { option: None, why });
+        }
+    }
+    text(job.placement.label.as_deref()).map_err(of("label"))?;
+    text(job.policy.user.as_deref()).map_err(of("user"))?;
+    if job.expires_at.is_some_and(|at| at <= now_ms) {
+        return Err(of("expires")("it is not in the future; give a later time, or omit it".into()));
+    }
+    if let Some(bytes) = job.policy.memory_bytes.filter(|bytes| *bytes < MEMORY_BYTES_MIN) {
+        let why = format!("no program starts in {bytes} bytes; give 1M or more, or omit it");
+        return Err(of("memory")(why));
+    }
+    of_row(job)
+}
+
+/// Checks what holds for every job that is inserted.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
+    let placement = &job.placement;
+    check_queue(&placement.queue).map_err(of("queue"))?;
+    placement.lane.as_deref().map_or(Ok(()), check_lane).map_err(of("lane"))?;
+    placement.label.as_deref().map_or(Ok(()), |label| at_most(label, LABEL_CHARS_MAX)).map_err(of("label"))?;
+    text(placement.unique_key.as_deref()).map_err(of("unique"))?;
+    if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
+        return Err(of("array")(format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")));
+    }
+    if !(1..=ATTEMPTS_MAX).contains(&placement.max_attempts) {
+        return Err(of("retries")(format!("the limit is {}", ATTEMPTS_MAX - 1)));
+    }
+    for (option, at) in [("at", Some(job.available_at)), ("expires", job.expires_at)] {
+        if at.is_some_and(|at| at < 0) {
+            return Err(of(option)("a time before 1970 is not allowed".into()));
+        }
+    }
+    at_most(&placement.cwd, CWD_BYTES_MAX).map_err(of("cwd"))?;
+    for (name, value) in &placement.env {
+        is_name(name).and_then(|()| no_nul(name, value.as_bytes())).map_err(of("env"))?;
+    }
+    job.policy.check_ranges().map_err(|why| Refusal { option: None, why })?;
+    dependencies(job).map_err(of("after"))?;
+    fits(&job.command, &placement.env).map_err(|why| Refusal { option: None, why })
+}
+
+/// Checks a variable that a person gives to a job.
+///
+/// # Errors
+/// It has a name of tenure, or no program can be given it.
+pub fn variable(name: &str, value: &[u8]) -> Result<(), String> {
+    variable_name(name)?;
+    no_nul(name, value)?;
+    if name.len() + 1 + value.len() > ARGUMENT_BYTES_MAX {
+        let shown = shorten(name);
+        return Err(format!("{shown:?} has {} bytes, {ARGUMENT_BYTES_MAX} at most; put the value in a file", value.len()));
+    }
+    Ok(())
+}
+
+/// Checks the name of such a variable.
+///
+/// # Errors
+/// It is not a name, or one of tenure.
+pub fn variable_name(name: &str) -> Result<(), String> {
+    is_name(name)?;
+    match name.starts_with(RESERVED_PREFIX) {
+        true => Err(format!(
+            "{:?}: names that begin with {RESERVED_PREFIX} are given to a job by tenure; choose another",
+            shorten(name)
+        )),
+        false => Ok(()),
+    }
+}
+
+fn is_name(name: &str) -> Result<(), String> {
+    match name.is_empty() || name.contains(['=', '\0']) {
+        true => Err(format!("{:?} is not the name of a variable; a name is not empty and has no =", shorten(name))),
+        false => Ok(()),
+    }
+}
+
+fn no_nul(name: &str, value: &[u8]) -> Result<(), String> {
+    match value.contains(&0) {
+        true => Err(format!("the value of {:?} contains a NUL byte, which no program can be given", shorten(name))),
+        false => Ok(()),
+    }
+}
+
+/// Checks a label, a key or another text that a person gives.
+fn text(text: Option<&str>) -> Result<(), String> {
+    match text {
+        Some("") => Err("it is empty; leave it out instead".into()),
+        Some(text) => at_most(text, LABEL_CHARS_MAX),
+        None => Ok(()),
+    }
+}
+
+fn at_most(text: &str, most: usize) -> Result<(), String> {
+    match text.chars().count() {
+        n if n > most => Err(format!("{:?} has {n} characters; the limit is {most}", shorten(text))),
+        _ if text.contains('\0') => Err("it contains a NUL byte; remove it".into()),
+        _ => Ok(()),
+    }
+}
+
+fn dependencies(job: &NewJob) -> Result<(), String> {
+    let mut needs = BTreeMap::new();
+    for (id, need) in &job.after {
+        if needs.insert(id, need).is_some_and(|other| other != need) {
+            return Err(format!("job {id} is named twice, with different conditions; omit one of them"));
+        }
+    }
+    match needs.len() {
+        n if n > AFTER_MAX => Err(format!("a job waits for at most {AFTER_MAX} others; it names {n}")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the size of argv and environment together, which the kernel limits: now rather than at
+/// the start.
+///
+/// # Errors
+/// The size, the limit, and the remedy.
+pub fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
+    let argv: usize = command.arguments().iter().map(|argument| argument.len() + 1).sum();
+    let bytes = argv + env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    match bytes > SPEC_BYTES_MAX {
+        true => Err(format!(
+            "command and environment have {bytes} bytes, at most {SPEC_BYTES_MAX}; put data in a file or use --stdin"
+        )),
+        false => Ok(()),
+    }
+}
