@@ -3,6 +3,7 @@
 mod bad_files;
 mod bad_input;
 mod batches;
+mod builder;
 mod cascades;
 mod completion;
 mod documents;

@@ -17,7 +17,7 @@ use crate::cli::parse::{time, values};
 use crate::cli::view::escape;
 use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
-use crate::job::{Argv, check, JobId, Need, NewJob, Placement, Template, Workspace, workspace};
+use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, check, workspace};
 use crate::units;
 
 /// The command: an argv, or a shell line.
@@ -141,9 +141,11 @@ impl JobOptions {
             ..NewJob::new(command)
         };
         let secrets = self.secret.iter().map(String::as_str);
-        check::of_description(&job, secrets, around.now.timestamp().as_millisecond()).map_err(|refusal| match refusal.option {
-            Some(option) => format!("--{option}: {}", refusal.why),
-            None => refusal.why,
+        check::of_description(&job, secrets, around.now.timestamp().as_millisecond()).map_err(|refusal| {
+            match refusal.option {
+                Some(option) => format!("--{option}: {}", refusal.why),
+                None => refusal.why,
+            }
         })?;
         Ok(job)
     }
