@@ -52,7 +52,7 @@ words! {
         Memory = "memory",
         /// A client cancelled it.
         Cancelled = "cancelled",
-        /// It was stopped from outside tenure: a shutdown of the machine, a kill of its shim.
+        /// A shutdown of the machine, `work --end-runs`, or a signal to its shim ended it.
         Shutdown = "shutdown",
         /// It could not be started.
         Spawn = "spawn",

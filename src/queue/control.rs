@@ -190,22 +190,22 @@ impl Queue {
     fn hold_one(&self, id: JobId, held: bool) -> Result<()> {
         let mut came_to = Ok(());
         self.hold_each(&[id], held, |_, result| {
-            came_to = result;
+            came_to = result.map(drop);
             Ok(())
         })?;
         came_to
     }
 
-    /// Holds or releases jobs and passes the result of each to `tell`.
+    /// Holds or releases jobs and passes the result of each to `tell`: whether it has changed.
     ///
     /// # Errors
     /// An error of `tell`, or the file cannot be written.
-    pub(crate) fn hold_each(&self, ids: &[JobId], held: bool, tell: impl FnMut(JobId, Result<()>) -> Result<()>) -> Result<()> {
+    pub(crate) fn hold_each(&self, ids: &[JobId], held: bool, tell: impl FnMut(JobId, Result<bool>) -> Result<()>) -> Result<()> {
         let verb = move |conn: &rusqlite::Connection, id| match held {
             true => control::hold(conn, id),
             false => control::release(conn, id),
         };
-        each_with(&self.store, ids, verb, |()| 1, tell)?;
+        each_with(&self.store, ids, verb, |_| 1, tell)?;
         self.wake();
         Ok(())
     }

@@ -43,11 +43,17 @@ fn running(nest: &Nest, options: &[&str]) -> i64 {
     id
 }
 
-fn behind_a_job_that_runs(nest: &Nest) -> i64 {
+/// A job that runs until a `tenure wait` waits for it.
+fn waited_for(nest: &Nest, options: &[&str]) -> i64 {
     // It ends when a `tenure wait` on this very file waits for it; other tests wait on files of their own.
     let asked = "for p in /proc/[0-9]*; do grep -qsz '^wait$' $p/cmdline && grep -qszFx \"TENURE_DB=$TENURE_DB\" $p/environ && break; done";
-    let parent = nest.sh(&[], &format!("until {asked}; do sleep 0.02; done"));
-    nest.until_pid(parent);
+    let id = nest.sh(options, &format!("until {asked}; do sleep 0.02; done"));
+    nest.until_pid(id);
+    id
+}
+
+fn behind_a_job_that_runs(nest: &Nest) -> i64 {
+    let parent = waited_for(nest, &[]);
     nest.sh(&["--after", &parent.to_string()], "true")
 }
 
@@ -70,7 +76,7 @@ fn behind_a_teardown_that_fails(nest: &Nest) -> i64 {
 }
 
 fn in_a_full_lane(nest: &Nest) -> i64 {
-    running(nest, &["--lane", "l"]);
+    waited_for(nest, &["--lane", "l"]);
     nest.sh(&["--lane", "l"], "true")
 }
 

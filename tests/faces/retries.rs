@@ -54,6 +54,8 @@ fn not_now_uses_no_attempt_and_is_counted_up_to_its_limit() {
     assert_eq!(of_runs(&job, "outcome"), ["deferred", "deferred", "deferred", "done"]);
     let ran = run_sh(&nest, &[AT_ONCE, &["--max-deferrals", "2", "--retries", "7"]].concat(), "echo x; exit 75");
     assert_eq!((ran.code(), ran.end().as_str()), (75, "failed/exit"), "{}", ran.job);
+    let why = nest.ok(&["why", "last"]);
+    assert!(why.contains("\"not now\" too often (--max-deferrals); it was deferred 2 of 2 times"), "{why}");
     assert_eq!(of_runs(&ran.job, "outcome")[..2], ["deferred", "deferred"], "{}", ran.job);
     assert_eq!(ran.said.out, "x\nx\nx\n", "two deferrals, and the third is its end: {}", ran.job);
     let why = nest.ok(&["why", "last"]);

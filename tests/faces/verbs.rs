@@ -124,6 +124,30 @@ fn a_paused_queue_starts_nothing_and_others_go_on() {
 }
 
 #[test]
+fn a_mistyped_queue_or_a_needless_release_is_said() {
+    let nest = Nest::new();
+    let id = nest.add(&["--delay", "1h", "--", "true"]).to_string();
+    for verb in [&["queue", "pause", "defautl"][..], &["queue", "set", "defulat", "--slots", "2"]] {
+        let said = nest.say(verb);
+        assert_eq!(said.code, 0, "a queue may be set up before its first job: {said:?}");
+        assert!(said.err.contains("is new, and no job is in it; did you mean \"default\"?"), "{said:?}");
+    }
+    assert_eq!(nest.say(&["queue", "pause", "default"]).err, "");
+    let unknown = nest.say(&["queue", "resume", "nightly"]);
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+    assert!(unknown.err.contains("there is no queue \"nightly\""), "{unknown:?}");
+    for (verb, told) in [
+        ("release", "was not held (tenure why says what it waits for)"),
+        ("hold", "is held; tenure release ends that"),
+        ("hold", "was held already"),
+        ("release", "is released"),
+    ] {
+        let said = nest.say(&[verb, &id]);
+        assert!((said.out.clone() + &said.err).contains(&format!("job {id} {told}")), "{verb}: {said:?}");
+    }
+}
+
+#[test]
 fn a_lane_is_one_at_a_time_over_all_queues() {
     let nest = Nest::new();
     let line = "mkdir busy || echo two >>overlap; sleep 0.05; rmdir busy; echo x >>done";

@@ -106,7 +106,7 @@ const CASES: &[Case] = &[
     },
     Case {
         about: "its lane is full",
-        words: &["its lane \"l\" is full", "by job 1", "tenure lane set l --limit 2"],
+        words: &["its lane \"l\" is full", "by job 1", "tenure wait 1"],
         options: &["--lane", "l"],
         before: || Around::busy("2", &["--lane", "l"]),
         clear: go,

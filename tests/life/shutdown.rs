@@ -278,14 +278,18 @@ fn a_shim_that_does_not_answer_is_killed_at_the_end_of_the_runs() {
 }
 
 #[test]
-fn runs_can_be_ended_beside_a_worker() {
+fn runs_are_not_ended_under_a_worker_that_starts_the_next() {
     let nest = Nest::new();
-    let worker = nest.work(&[]);
-    let id = nest.sh(&[], "echo on; sleep 600");
-    nest.until_log(id, "on");
-    assert_eq!(nest.say(&["work", "--end-runs"]).code, 0);
-    assert_eq!(nest.until_ended(id)["reason"], "shutdown");
+    let worker = nest.work(&["--slots", "1"]);
+    let ids: Vec<i64> = (0..4).map(|_| nest.sh(&[], "echo on; sleep 600")).collect();
+    nest.until_log(ids[0], "on");
+    let refused = nest.say(&["work", "--end-runs"]);
+    assert_eq!(refused.code, 6, "{refused:?}");
+    assert!(refused.err.contains(&format!("kill {}", worker.pid())), "{refused:?}");
     assert_eq!(worker.stop(), 0);
+    assert_eq!(nest.say(&["work", "--end-runs"]).err, "tenure: 1 run was ended\n");
+    let states: Vec<_> = ids[1..].iter().map(|id| nest.show(*id)["state"].clone()).collect();
+    assert_eq!(states, ["queued"; 3], "what has not started waits for the next worker");
 }
 
 /// Poweroff, `KillMode=control-group` and `systemctl kill` send TERM to all at once, in the order of some list.

@@ -168,18 +168,31 @@ fn unknown_option(root: &Command, path: &[String], typed: &str) -> String {
         _ = write!(text, "; an option comes after its verb: tenure {} {typed}", of.get_name());
     } else if path.is_empty() && root.get_subcommands().any(|verb| options(root, verb).iter().any(|one| one == typed)) {
         text += "; an option comes after its verb";
-    } else if let Some(meant) = nearest::nearest(typed, there.iter().map(String::as_str).filter(|one| one.starts_with("--"))) {
-        _ = write!(text, "; did you mean {meant}?");
+    } else if let Some(meant) = near_option(typed, &there) {
+        _ = write!(text, "; did you mean --{meant}?");
     } else if there.iter().any(|one| one == "--") {
         text += "; options of the command come after --, as in: tenure add -- ls -l";
     }
     text + &format!(" ({whole} --help lists them)")
 }
 
+/// Returns the long option, without its dashes, that a mistyped one is near to. A person who types
+/// `--all` means everything, and never the beginning of a longer word.
+fn near_option<'a>(typed: &str, there: &'a [String]) -> Option<&'a str> {
+    let word = typed.strip_prefix("--").filter(|word| *word != "all")?;
+    nearest::nearest(word, there.iter().filter_map(|one| one.strip_prefix("--")).filter(|name| !name.is_empty()))
+}
+
 /// Describes a word after the last accepted one: usually a command without its dashes.
 fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
     let (verb, shown) = (path.join(" "), values::shorten(typed));
     let command = find(root, path);
+    if verb == "schedule add" && typed.contains(' ') {
+        return format!(
+            "the command comes after --, as in: tenure schedule add NAME '30 2 * * *' -- sh -c {}",
+            quote_text(&shown)
+        );
+    }
     if verb == "schedule add" {
         return format!(
             "the line for the calendar is one argument, and {shown:?} is one too many; write it in quotes, as in: \
@@ -192,7 +205,9 @@ fn one_too_many(root: &Command, path: &[String], typed: &str) -> String {
             .filter(|one| !one.is_last_set() && one.is_required_set())
             .map(|one| format!(" {}", one.get_id().as_str().to_uppercase()))
             .collect();
-        return format!("the command comes after --, as in: tenure {verb}{before} -- {} ...", quote_text(&shown));
+        let has_line = command.get_arguments().any(|one| one.get_short() == Some('c'));
+        let line = if has_line { "; a shell line is one argument: -c 'LINE'" } else { "" };
+        return format!("the command comes after --, as in: tenure {verb}{before} -- {} ...{line}", quote_text(&shown));
     }
     format!("tenure {verb} has no place for {shown:?} (tenure {verb} --help shows what it takes)")
 }

@@ -77,6 +77,8 @@ fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
         ("ls --status failed", "that is --state STATE here"),
         ("--slots 4 work", "tenure work --slots"),
         ("7", "tenure show 7"),
+        ("add -p 5 -- x", "options of the command come after --, as in: tenure add -- ls -l"),
+        ("cancel --all", "tenure cancel has no option \"--all\" (tenure cancel --help lists them)"),
         ("make", "tenure add -- make"),
     ] {
         let text = told(line);
@@ -131,6 +133,7 @@ fn a_negative_number_is_refused_as_the_intended_value() {
 fn each_mistake_has_value_reason_and_remedy_on_one_line() {
     for (line, words) in [
         ("add make all", ["the command comes after --", "tenure add -- make"]),
+        ("add -c echo hi", ["a shell line is one argument: -c 'LINE'", "tenure add -- hi"]),
         ("schedule add n 30 2 * * * -- x", ["in quotes", "tenure schedule add NAME '30 2 * * *'"]),
         ("-v", ["has no option \"-v\"", "comes after its verb ("]),
         ("run make", ["the command comes after --", "tenure run -- make"]),

@@ -18,19 +18,36 @@ pub struct Args {
 }
 
 pub fn hold(face: &Face, args: &Args) -> Result<u8> {
-    run(face, args, true, ("held", "is held; tenure release lets it go"))
+    run(face, args, true, Words { change: "held", done: "is held; tenure release ends that", before: "was held already" })
 }
 
 pub fn release(face: &Face, args: &Args) -> Result<u8> {
-    run(face, args, false, ("released", "is released"))
+    run(
+        face,
+        args,
+        false,
+        Words { change: "released", done: "is released", before: "was not held (tenure why says what it waits for)" },
+    )
 }
 
-fn run(face: &Face, args: &Args, held: bool, (word, what): (&'static str, &str)) -> Result<u8> {
+/// What is printed about a job.
+struct Words {
+    change: &'static str,
+    done: &'static str,
+    before: &'static str,
+}
+
+fn run(face: &Face, args: &Args, held: bool, words: Words) -> Result<u8> {
+    let Words { change: word, done, before } = words;
     let queue = Queue::of(&face.editor()?);
     let ids: Vec<JobId> = args.which.jobs(&queue, &[State::Queued])?.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
     queue.hold_each(&ids, held, |id, result| match result {
-        Ok(()) => report.tell(word, || format!("job {id} {what}"), || versioned(json!({"id": id, "changed": word})).to_string()),
+        Ok(changed) => report.tell(
+            word,
+            || format!("job {id} {}", if changed { done } else { before }),
+            || versioned(json!({"id": id, "changed": word})).to_string(),
+        ),
         Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
             report.refuse(&error);
             Ok(())

@@ -8,6 +8,7 @@ use crate::cli::parse::values;
 use crate::cli::view::{json, table};
 use crate::error::{Error, Result, exit};
 use crate::host::waker;
+use crate::job::nearest;
 use crate::store::job::rows::QueueRow;
 use crate::store::{job::control, job::read};
 use crate::units;
@@ -35,7 +36,7 @@ pub enum Verb {
         #[arg(long, value_name = "DURATION|none", value_parser = parse_runtime)]
         max_runtime: Option<Limit<u64>>,
     },
-    /// Keep the jobs of a queue from starting
+    /// Keep the jobs of a queue from starting; it is created if it does not exist
     Pause {
         /// The queue
         #[arg(value_parser = values::parse_name)]
@@ -84,9 +85,13 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         }
         Verb::Set { queue, slots, max_runtime } => {
             let (slots, runtime) = (slots.map(|l| l.0), max_runtime.map(|l| l.0));
+            warn_if_new(face, &queue)?;
             change(face, move |conn| control::queue_set(conn, &queue, slots, runtime))?;
         }
-        Verb::Pause { queue } => change(face, move |conn| control::queue_pause(conn, &queue, true))?,
+        Verb::Pause { queue } => {
+            warn_if_new(face, &queue)?;
+            change(face, move |conn| control::queue_pause(conn, &queue, true))?;
+        }
         Verb::Rm { queue } => change(face, move |conn| control::queue_remove(conn, &queue))?,
         Verb::Resume { queue } => change(face, move |conn| control::queue_pause(conn, &queue, false))?,
     }
@@ -97,6 +102,16 @@ fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + S
     let store = face.client()?;
     store.write(verb)?;
     waker::send(store.place());
+    Ok(())
+}
+
+/// A queue may be set up before its first job, and a mistyped name looks the same.
+fn warn_if_new(face: &Face, queue: &str) -> Result<()> {
+    let names = face.client()?.read(|conn| read::queue_names(conn, nearest::NAMES_MAX))?;
+    if !names.iter().any(|name| name == queue) {
+        let meant = nearest::question(queue, names.iter().map(String::as_str));
+        face::say(&format!("the queue {queue:?} is new, and no job is in it{meant}"));
+    }
     Ok(())
 }
 

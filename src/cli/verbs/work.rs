@@ -19,8 +19,10 @@ use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::cli::worker_options;
 use crate::config::OnTerm;
-use crate::error::{Result, exit};
+use crate::error::{Error, Result, exit};
+use crate::host::lock::Holder;
 use crate::host::surroundings;
+use crate::place::Place;
 use crate::queue::{Ended, Queue, process};
 use crate::units;
 use crate::worker::{OnTerm as Told, signals};
@@ -56,7 +58,8 @@ pub struct Args {
     pub stop_timeout: Option<u64>,
     /// End every run of this file, and exit
     ///
-    /// Each gets TERM, has its grace, and gets KILL after --stop-timeout.
+    /// Each gets TERM, has its grace, and gets KILL after --stop-timeout. Refused while a worker
+    /// serves the file: it would start the next jobs.
     #[arg(long, conflicts_with_all = ["slots", "queue", "drain", "on_term", "until_idle", "until_empty"], help_heading = SHUTDOWN)]
     pub end_runs: bool,
     /// With --end-runs: only at a machine shutdown
@@ -83,6 +86,9 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         return work(face, &args);
     }
     if !args.at_shutdown || surroundings::is_stopping_now() {
+        if !args.at_shutdown {
+            refuse_beside_worker(face)?;
+        }
         end_runs(face)?;
     }
     Ok(exit::OK)
@@ -135,6 +141,20 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
         Ended::Idle => tell_who_waits(&finished.queue),
         Ended::Stopped => Ok(exit::OK),
     }
+}
+
+/// A living worker would start the next job in each slot that becomes free, and that run would be
+/// ended as well, until the queue is empty.
+///
+/// # Errors
+/// There is one.
+fn refuse_beside_worker(face: &Face) -> Result<()> {
+    let Some(worker) = Holder::read(&Place::new(face.settings.db.value.clone()))? else { return Ok(()) };
+    Err(Error::Refused(format!(
+        "{} is the worker of this file, and would start the next jobs; end it first: kill {}",
+        worker.named(),
+        worker.pid
+    )))
 }
 
 /// Ends every run of the file, and reports how many.

@@ -126,7 +126,7 @@ fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessm
         (Some(Cause::Shutdown | Cause::Sweep), _) => (
             Outcome::Lost,
             Reason::Shutdown,
-            Some("stopped from outside tenure (a shutdown, or a signal to its shim)".to_owned()),
+            Some("ended by a shutdown, by tenure work --end-runs, or by a signal to its shim".to_owned()),
         ),
         (None, Exit::Signal(number)) if out_of_memory => {
             (Outcome::Failed, Reason::Memory, Some(format!("killed by the kernel for lack of memory (signal {number})")))

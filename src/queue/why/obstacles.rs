@@ -9,7 +9,7 @@ use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
 use crate::job::spec::was_needless;
-use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
+use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State, limits};
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows::{Dependency, Job, Run};
 use crate::store::job::why::{LastEnd, Obstacle as Fact, WhyFacts};
@@ -180,7 +180,6 @@ fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Advice {
 }
 
 fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice {
-    let name = quote_text(key);
     if running < max_running {
         let text =
             format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
@@ -189,7 +188,9 @@ fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice 
     }
     let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
-    Advice::new("lane", text, format!("tenure lane set {name} --limit {}", running + 1))
+    // To admit more jobs is not the remedy: one at a time is what a lane is for.
+    let remedy = members.first().map_or_else(|| "tenure ls".to_owned(), |first| format!("tenure wait {first}"));
+    Advice::new("lane", text, remedy)
 }
 
 /// Describes the latest run of a job that waits again.
@@ -256,7 +257,12 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
         Some(WayBack::With { command, .. }) => Some(command.clone()),
         Some(WayBack::Refused(_)) | None => None,
     };
-    let mut all = vec![Advice::new("ended", format!("it is {}{at}{reason}{error}{request}", job.state), remedy)];
+    let ended = match job.state {
+        State::Failed => "failed",
+        State::Cancelled => "was cancelled",
+        _ => "was done",
+    };
+    let mut all = vec![Advice::new("ended", format!("it {ended}{at}{reason}{error}{request}"), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
     all.extend(memory_limit(job));
     all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
@@ -310,6 +316,9 @@ fn another_attempt(facts: &WhyFacts, last: &LastEnd) -> Option<Advice> {
             format!(
                 "it was not tried again: the reason {reason}{code} is not among those that are (--retry-on); {used} of {most} attempts used"
             )
+        }
+        Reason::Exit if job.exit_code == Some(limits::NOT_NOW) && last.deferrals >= last.max_deferrals => {
+            "it was not tried again: it answered \"not now\" too often (--max-deferrals)".to_owned()
         }
         _ if used >= most => format!("it was not tried again: {used} of {most} attempts are used (--retries)"),
         _ => format!("{used} of {most} attempts are used"),

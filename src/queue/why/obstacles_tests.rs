@@ -38,7 +38,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![JobId(5)] },
             "lane",
             "1 of 1 places are taken, by job 5",
-            "tenure lane set 'db x' --limit 2",
+            "tenure wait 5",
         ),
         (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
         (Fact::QueueFull { queue: "q".into(), slots: 2, running: 2 }, "queue_full", "2 slots", "tenure queue set q --slots 3"),

@@ -27,18 +27,18 @@ pub fn cancel(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> R
     cancel::cancel(conn, id, why, now_ms, advance::job_ended)
 }
 
-/// Keeps a queued job from starting until it is released.
-pub fn hold(conn: &Connection, id: JobId) -> Result<()> {
+/// Keeps a queued job from starting until it is released. False: it was held already.
+pub fn hold(conn: &Connection, id: JobId) -> Result<bool> {
     queued(conn, id, "held")?;
-    conn.prepare_cached("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
-    Ok(())
+    let mut hold = conn.prepare_cached("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued' AND user_hold = 0")?;
+    Ok(hold.execute([id.0])? > 0)
 }
 
-/// Releases a person's hold on a queued job. Other holds stay.
-pub fn release(conn: &Connection, id: JobId) -> Result<()> {
+/// Releases a person's hold on a queued job. Other holds stay. False: no person held it.
+pub fn release(conn: &Connection, id: JobId) -> Result<bool> {
     queued(conn, id, "released")?;
-    conn.prepare_cached("UPDATE job SET user_hold = 0 WHERE id = ?1 AND state = 'queued'")?.execute([id.0])?;
-    Ok(())
+    let mut release = conn.prepare_cached("UPDATE job SET user_hold = 0 WHERE id = ?1 AND state = 'queued' AND user_hold = 1")?;
+    Ok(release.execute([id.0])? > 0)
 }
 
 /// Changes of a queued job; `None` leaves a value as it is.
@@ -135,9 +135,12 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
     Ok(())
 }
 
-/// Pauses or resumes the claims of a queue, which is created if needed. Running jobs continue.
+/// Pauses the claims of a queue, which is created if needed, or resumes them. Running jobs continue.
+///
+/// # Errors
+/// [`Error::NotFound`] if a queue is to be resumed that does not exist.
 pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
-    let name = &queue_key(conn, name)?;
+    let name = &if paused { queue_key(conn, name)? } else { known_queue(conn, name)? };
     conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
     Ok(())
 }
@@ -165,11 +168,7 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Refused`] while live jobs are in it.
 pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
-    let found = shown_as(conn, "SELECT name FROM queue", name)?;
-    let Some(key) = found else {
-        let meant = question(name, read::queues(conn)?.into_iter().map(|queue| queue.name));
-        return Err(Error::NotFound(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")));
-    };
+    let key = known_queue(conn, name)?;
     refuse_if_in_use(
         conn,
         "SELECT count(*) FROM job WHERE queue = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
@@ -179,6 +178,14 @@ pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     conn.execute("DELETE FROM tally WHERE queue = ?1 AND n = 0", [&key])?;
     conn.execute("DELETE FROM queue WHERE name = ?1", [&key])?;
     Ok(())
+}
+
+fn known_queue(conn: &Connection, name: &str) -> Result<Key> {
+    if let Some(key) = shown_as(conn, "SELECT name FROM queue", name)? {
+        return Ok(key);
+    }
+    let meant = question(name, read::queues(conn)?.into_iter().map(|queue| queue.name));
+    Err(Error::NotFound(format!("there is no queue {name:?}; tenure queue ls lists them{meant}")))
 }
 
 /// Suggests the name that was most likely meant.

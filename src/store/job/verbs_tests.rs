@@ -159,7 +159,7 @@ fn a_refusal_says_what_to_do() {
     assert!(refusal(retry::retry(&conn, queued, false, 5)).contains("tenure cancel 2"));
     assert!(refusal(control::release(&conn, queued)).contains("tenure cancel 2"));
     assert!(refusal(control::set(&conn, queued, &Change::default(), 5)).contains("running"));
-    for missing in [control::hold(&conn, JobId(9)), retry::retry(&conn, JobId(9), false, 5).map(|_| ())] {
+    for missing in [control::hold(&conn, JobId(9)).map(drop), retry::retry(&conn, JobId(9), false, 5).map(|_| ())] {
         assert!(matches!(missing, Err(Error::NotFound(_))));
     }
     assert_eq!(control::cancel(&conn, done, None, 5).unwrap(), Cancelled::AlreadyEnded);
