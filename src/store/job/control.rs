@@ -135,7 +135,8 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
     Ok(())
 }
 
-/// Pauses the claims of a queue, which is created if needed, or resumes them. Running jobs continue.
+/// Pauses the claims of a queue, which is created if needed, or resumes them. Running jobs
+/// continue.
 ///
 /// # Errors
 /// [`Error::NotFound`] if a queue is to be resumed that does not exist.
