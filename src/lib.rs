@@ -185,8 +185,8 @@ pub mod worker;
 pub use error::{Error, Result, SqliteError};
 pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State};
 pub use queue::{
-    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, RunInfo, Summary,
-    Watch, Worker, WorkerBuilder, init, init_with, minutes,
+    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, RunInfo, Status,
+    Summary, Watch, Worker, WorkerBuilder, init, init_with, minutes,
 };
 
 /// The programs of the page are compiled with the tests of the documentation.

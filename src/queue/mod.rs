@@ -4,6 +4,7 @@
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
+//!   ├─ Status         what is known of the file (`status`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
@@ -31,6 +32,7 @@ pub(crate) mod process;
 mod runs;
 pub(crate) mod secrets;
 mod start;
+mod status;
 pub(crate) mod submit;
 pub(crate) mod wait;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // lists and overviews say more of it
@@ -53,6 +55,7 @@ pub use runs::RunInfo;
 #[cfg(feature = "cli")]
 pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
+pub use status::Status;
 pub use wait::Watch;
 pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::info::ms_of;
 use super::{Queue, start};
@@ -128,11 +128,16 @@ impl WorkerBuilder {
         let options = self.store_options();
         let worker = worker::Worker::start(&self.queue.store, options, self.options)?;
         let (orders, ordered) = unbounded();
+        let (ending, ended) = bounded::<()>(0);
+        let body = move || {
+            let _closed_when_it_has_ended = ending;
+            worker.wait(&ordered)
+        };
         let thread = std::thread::Builder::new()
             .name("worker".into())
-            .spawn(move || worker.wait(&ordered))
+            .spawn(body)
             .map_err(|e| Error::io("starting the worker's thread", e))?;
-        Ok(Worker { orders, thread: Some(thread) })
+        Ok(Worker { orders, ended, thread: Some(thread) })
     }
 
     /// Returns how the worker opens the file: as the queue does.
@@ -145,6 +150,8 @@ impl WorkerBuilder {
 #[must_use = "dropping it stops the worker"]
 pub struct Worker {
     orders: Sender<Order>,
+    /// Closed when the worker has ended.
+    ended: Receiver<()>,
     thread: Option<JoinHandle<Result<worker::Summary>>>,
 }
 
@@ -202,6 +209,17 @@ impl Worker {
     /// As [`Worker::stop`].
     pub fn wait(self) -> Result<Summary> {
         self.end(&[])
+    }
+
+    /// Whether the worker has not ended: by itself, or because the file cannot be trusted any more.
+    pub fn is_running(&self) -> bool {
+        !self.has_ended_within(Duration::ZERO)
+    }
+
+    /// Waits until the worker ends by itself, at most this long; true if it has ended.
+    /// [`Worker::wait`] returns why.
+    pub fn has_ended_within(&self, at_most: Duration) -> bool {
+        self.ended.recv_timeout(at_most) == Err(RecvTimeoutError::Disconnected)
     }
 
     fn end(mut self, orders: &[Order]) -> Result<Summary> {

@@ -83,3 +83,23 @@ fn a_stop_leaves_to_the_program_what_survives_it() {
         assert_eq!(queue.job(id).unwrap().state, expected, "{how}");
     }
 }
+
+#[test]
+fn a_program_sees_whether_its_worker_lives_and_what_is_left() {
+    let nest = Nest::new();
+    let queue = queue(&nest);
+    queue.add(Job::command(["true"]).held()).unwrap();
+    let id = queue.add(Job::command(["true"])).unwrap();
+    let before = queue.status().unwrap();
+    assert_eq!((before.queued, before.ready, before.running, before.has_worker), (2, 1, 0, false), "{before:?}");
+    let worker = helped(&queue).start().unwrap();
+    assert!(worker.is_running() && queue.status().unwrap().has_worker);
+    assert!(!worker.has_ended_within(Duration::from_millis(1)));
+    queue.wait(id).unwrap();
+    worker.stop().unwrap();
+    let after = queue.status().unwrap();
+    assert_eq!((after.queued, after.ready, after.done, after.has_worker), (1, 0, 1, false), "{after:?}");
+    let worker = helped(&queue).until_idle().start().unwrap();
+    assert!(worker.has_ended_within(Duration::from_secs(60)) && !worker.is_running());
+    worker.wait().unwrap();
+}
