@@ -237,9 +237,10 @@ mod tests {
     #[test]
     fn the_lock_is_held_until_no_thread_can_write() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(dir.path().join("q.db"));
+        let db = dir.path().join("q.db");
+        std::fs::write(&db, "").unwrap(); // No connection is open yet.
+        let place = Place::new(db);
         std::fs::create_dir(place.dir()).unwrap();
-        std::fs::write(place.db(), "").unwrap();
         let lock = take(&place).unwrap();
         let shared = Arc::new(Arc::clone(&lock));
         let of_a_thread = Arc::clone(&shared);
