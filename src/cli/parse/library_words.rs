@@ -5,58 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::cli::parse::values;
-use crate::job::nearest;
-
-/// Describes an error in a line of JSON, with the key that it is about; without serde's position,
-/// which is that within one line. `own`: keys that are accepted in addition to serde's.
-pub fn json(error: &serde_json::Error, text: &str, own: &[&str]) -> String {
+/// Describes an error in a line of JSON, without serde's position, which is that within one line.
+pub fn json(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        return unknown_key(rest, own);
-    }
-    if let Some(key) = message.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("the key {:?} is given twice; omit one of them", values::shorten(key));
-    }
-    let typed = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
-    if let Some((value, expected)) = typed.and_then(|typed| typed.split_once(", expected ")) {
-        let text_of = |word: &str| values::shorten(word.trim_matches('`')).to_string();
-        let value = match value.split_once(' ') {
-            Some(("integer" | "string" | "boolean", value)) => text_of(value),
-            Some(("floating", value)) => text_of(value.trim_start_matches("point ")),
-            _ if value == "sequence" => "a list".to_owned(),
-            _ if value == "map" => "an object".to_owned(),
-            _ => value.to_owned(),
-        };
-        let message = format!("{value} is not {}", expected_words(expected));
-        return match key_before(text, error.column()) {
-            Some(key) if error.is_data() => format!("{}: {message}", values::shorten(key)),
-            _ => message,
-        };
-    }
     format!("{} (column {})", syntax(message), error.column())
-}
-
-/// ``comand`, expected one of `command`, ...`.
-fn unknown_key(rest: &str, own: &[&str]) -> String {
-    let mut names = rest.split('`').skip(1).step_by(2);
-    let unknown = names.next().unwrap_or_default();
-    let near = nearest::question(unknown, names.chain(own.iter().copied()));
-    let known = if near.is_empty() { "; the keys are the long options of tenure add, with _ for -" } else { near.as_str() };
-    format!("the key {:?} is not known{known}", values::shorten(unknown))
-}
-
-fn expected_words(expected: &str) -> Cow<'_, str> {
-    match expected {
-        "u32" | "u64" | "usize" => "a whole number that is not negative, or it is too large".into(),
-        "i64" | "i32" => "a whole number, or it is too large".into(),
-        "a boolean" => "true or false".into(),
-        "a string" => "a string; put it in quotes".into(),
-        "a map" => "an object, such as {\"NAME\": \"value\"}".into(),
-        "a sequence" => "a list, such as [\"a\", \"b\"]".into(),
-        other => other.trim_start_matches("a valid ").into(),
-    }
 }
 
 /// Describes text that is not JSON.
@@ -85,12 +38,6 @@ fn syntax(message: &str) -> Cow<'_, str> {
         other => return other.into(),
     };
     words.into()
-}
-
-/// Returns the last key before a column.
-fn key_before(text: &str, column: usize) -> Option<&str> {
-    let (before, _) = text.get(..column)?.rsplit_once(':')?;
-    before.trim_end().strip_suffix('"')?.rsplit('"').next()
 }
 
 /// Rewords the library's text for numbers in a message about a wrong argument.

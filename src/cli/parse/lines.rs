@@ -1,22 +1,25 @@
 //! `add --from`: many jobs, one JSON object a line.
 //!
 //! Pure over a reader. A line overrides the options of the command line, so
-//! `add --from FILE -q slow` gives each line without a queue the queue `slow`. The same functions
-//! as for options interpret a line. Deliberately absent: adding; [`crate::cli::verbs::add`] passes
-//! the result to the store, in one transaction or in chunks.
+//! `add --from FILE -q slow` gives each line without a queue the queue `slow`. The keys and how
+//! each is read are in [`crate::cli::parse::job_options`]. Deliberately absent: adding;
+//! [`crate::cli::verbs::add`] passes the result to the store, in one transaction or in chunks.
 
 use std::collections::HashSet;
+use std::fmt::{self, Formatter};
 use std::io::BufRead;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::cli::parse::options::{Endings, JobOptions, Surroundings};
-use crate::cli::parse::select::{Part, Selector};
+use crate::cli::parse::job_options::{KEYS, Set};
+use crate::cli::parse::options::{JobOptions, Surroundings};
+use crate::cli::parse::row_values::{self, Refs};
 use crate::cli::parse::{library_words, values};
 use crate::error;
-use crate::job::limits::{ATTEMPTS_MAX, JOB_LINE_BYTES_MAX};
-use crate::job::{Argv, JobId, Need, NewJob, Template};
+use crate::job::limits::JOB_LINE_BYTES_MAX;
+use crate::job::{Argv, Need, NewJob, Template, nearest};
 use crate::units;
 
 /// Most lines of one file that have a `ref`.
@@ -91,14 +94,14 @@ impl<'a, R: BufRead> Lines<'a, R> {
         if !text.trim_start().starts_with('{') {
             return Err("a line is a JSON object, such as {\"command\": [\"echo\", \"hi\"]}".into());
         }
-        let line: Line = serde_json::from_str(text).map_err(|e| library_words::json(&e, text, &[]))?;
-        let command = line.argv()?;
+        let Entries(entries) = serde_json::from_str(text).map_err(|e| library_words::json(&e))?;
+        let line = Line::of(entries, &[])?;
         let (name, mut after) = (line.name.as_ref().map(name_of).transpose()?, Vec::new());
         let options = line.over(self.options, &mut after)?;
         if let Some((unknown, _)) = after.iter().find(|(earlier, _)| !self.names.contains(earlier)) {
             return Err(format!("after: no earlier line has the ref {unknown:?}; a line waits only for lines above it"));
         }
-        let jobs = options.new_jobs(command, self.around)?;
+        let jobs = options.new_jobs(line.command, self.around)?;
         self.learn(name.as_deref())?;
         Ok(Asked { line: self.line, jobs, name, after, secrets: options.secret })
     }
@@ -123,9 +126,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
 /// # Errors
 /// What is wrong with it, with the key.
 pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str]) -> Result<Template, String> {
-    let text = Value::Object(object).to_string();
-    let line: Line = serde_json::from_str(&text).map_err(|e| library_words::json(&e, &text, own))?;
-    let command = line.argv()?;
+    let line = Line::of(object, own)?;
     if line.name.is_some() {
         return Err("ref: stages go by their names; omit it".into());
     }
@@ -136,210 +137,110 @@ pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str])
     }
     // A shell line finds the parameters in its environment: a value must not become part of a
     // program.
-    Ok(Template { has_places: line.shell.is_none(), ..options.template(command, around)? })
+    Ok(Template { has_places: !line.is_shell, ..options.template(line.command, around)? })
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// The keys of a line that are not options of a job.
+const OWN: [&str; 3] = ["command", "shell", "ref"];
+
+/// A line: what is run, its name, and the keys that set options.
+#[derive(Debug)]
 struct Line {
-    command: Option<Value>,
-    shell: Option<String>,
-    #[serde(rename = "ref")]
+    command: Argv,
+    /// It is a line for the shell.
+    is_shell: bool,
     name: Option<Value>,
-    queue: Option<String>,
-    priority: Option<i64>,
-    label: Option<String>,
-    delay: Option<String>,
-    at: Option<String>,
-    expires: Option<String>,
-    hold: Option<bool>,
-    retries: Option<u32>,
-    backoff: Option<String>,
-    retry_on: Option<Value>,
-    no_retry_on: Option<Value>,
-    max_deferrals: Option<u32>,
-    timeout: Option<String>,
-    grace: Option<String>,
-    warn: Option<String>,
-    idle_timeout: Option<String>,
-    after: Option<Value>,
-    after_any: Option<Value>,
-    after_failed: Option<Value>,
-    lane: Option<String>,
-    unique: Option<String>,
-    replace: Option<bool>,
-    cwd: Option<String>,
-    env: Option<Map<String, Value>>,
-    pass_env: Option<Value>,
-    secret: Option<Value>,
-    stdin: Option<String>,
-    check: Option<Value>,
-    workspace: Option<String>,
-    prepare: Option<Value>,
-    array: Option<String>,
-    memory: Option<Value>,
-    nice: Option<i32>,
-    user: Option<String>,
-    log_limit: Option<Value>,
+    rest: Vec<(String, Value)>,
 }
 
 impl Line {
-    fn argv(&self) -> Result<Argv, String> {
-        match (&self.command, &self.shell) {
-            (Some(_), Some(_)) => Err("give \"command\" or \"shell\", not both".into()),
-            (None, None) => {
-                Err("a \"command\" is missing, such as [\"echo\", \"hi\"]; or a line for the shell as \"shell\"".into())
+    /// `own`: keys that the caller has removed before, which a typo may have meant.
+    fn of(entries: impl IntoIterator<Item = (String, Value)>, own: &[&str]) -> Result<Self, String> {
+        let (mut command, mut shell, mut name, mut rest) = (None, None, None, Vec::new());
+        let mut seen = HashSet::new();
+        for (key, value) in entries {
+            if seen.contains(&key) {
+                return Err(format!("the key {:?} is given twice; omit one of them", values::shorten(&key)));
             }
-            (None, Some(line)) => values::parse_shell(line).map_err(|e| format!("shell: {e}")),
-            (Some(command), None) => argv_of(command).map_err(|e| format!("command: {e}")),
+            let place = match key.as_str() {
+                "command" => Some(&mut command),
+                "shell" => Some(&mut shell),
+                "ref" => Some(&mut name),
+                known if setter(known).is_some() => None,
+                unknown => return Err(unknown_key(unknown, own)),
+            };
+            seen.insert(key.clone());
+            // As if the key were absent.
+            let value = Some(value).filter(|value| !value.is_null());
+            match place {
+                Some(place) => *place = value,
+                None => rest.extend(value.map(|value| (key, value))),
+            }
         }
+        let is_shell = shell.is_some();
+        Ok(Self { command: argv(command, shell)?, is_shell, name, rest })
     }
 
     /// Applies this line over the options of the command line; dependencies on lines of the same
     /// file go into `refs`.
-    fn over(&self, base: &JobOptions, refs: &mut Vec<(String, Need)>) -> Result<JobOptions, String> {
-        let mut o = base.clone();
-        put(&mut o.queue, "queue", &self.queue, |t| values::parse_name(t))?;
-        put(&mut o.label, "label", &self.label, |t| values::parse_label(t))?;
-        put(&mut o.lane, "lane", &self.lane, |t| values::parse_name(t))?;
-        put(&mut o.unique, "unique", &self.unique, |t| values::parse_label(t))?;
-        put(&mut o.backoff, "backoff", &self.backoff, |t| values::parse_backoff(t))?;
-        put(&mut o.timeout, "timeout", &self.timeout, |t| units::parse_duration(t))?;
-        put(&mut o.grace, "grace", &self.grace, |t| units::parse_duration(t))?;
-        put(&mut o.idle_timeout, "idle_timeout", &self.idle_timeout, |t| units::parse_duration(t))?;
-        put(&mut o.warn, "warn", &self.warn, |t| values::parse_warn(t))?;
-        put(&mut o.array, "array", &self.array, |t| values::parse_array(t))?;
-        put(&mut o.check, "check", &self.check, command_of)?;
-        put(&mut o.workspace, "workspace", &self.workspace, |t| values::parse_workspace(t))?;
-        put(&mut o.prepare, "prepare", &self.prepare, command_of)?;
-        put(&mut o.retry_on, "retry_on", &self.retry_on, endings)?;
-        put(&mut o.no_retry_on, "no_retry_on", &self.no_retry_on, endings)?;
-        put(&mut o.memory, "memory", &self.memory, memory)?;
-        put(&mut o.log_limit, "log_limit", &self.log_limit, size)?;
-        put(&mut o.expires, "expires", &self.expires, |t| Ok(t.clone()))?;
-        put(&mut o.cwd, "cwd", &self.cwd, |t| Ok(t.into()))?;
-        put(&mut o.user, "user", &self.user, |t| values::parse_label(t))?;
-        self.times_over(&mut o)?;
-        self.numbers_over(&mut o)?;
-        self.environment_over(&mut o)?;
-        for (value, key, need) in [
-            (&self.after, "after", Need::Done),
-            (&self.after_any, "after_any", Need::Any),
-            (&self.after_failed, "after_failed", Need::Failed),
-        ] {
-            let Some(value) = value else { continue };
-            let ids = ids(value, need, refs).map_err(|e| format!("{key}: {e}"))?;
-            match need {
-                Need::Done => o.after = ids,
-                Need::Any => o.after_any = ids,
-                Need::Failed => o.after_failed = ids,
+    fn over(&self, base: &JobOptions, refs: &mut Refs) -> Result<JobOptions, String> {
+        let mut options = base.clone();
+        // A line's delay replaces the command line's `--at`, and the other way round.
+        if self.rest.iter().any(|(key, _)| matches!(key.as_str(), "delay" | "at")) {
+            (options.delay, options.at) = (None, None);
+        }
+        for (key, value) in &self.rest {
+            if let Some(set) = setter(key) {
+                set(&mut options, value, refs).map_err(|e| format!("{key}: {e}"))?;
             }
         }
-        Ok(o)
+        Ok(options)
     }
+}
 
-    /// A line's delay replaces the command line's `--at`, and the other way round.
-    fn times_over(&self, o: &mut JobOptions) -> Result<(), String> {
-        if self.delay.is_some() || self.at.is_some() {
-            (o.delay, o.at) = (None, None);
-        }
-        put(&mut o.delay, "delay", &self.delay, |t| units::parse_duration(t))?;
-        put(&mut o.at, "at", &self.at, |t| Ok(t.clone()))
-    }
+/// The keys of an object with their values, as they are written: one that is given twice is there
+/// twice.
+struct Entries(Vec<(String, Value)>);
 
-    fn numbers_over(&self, o: &mut JobOptions) -> Result<(), String> {
-        if let Some(retries) = self.retries.filter(|n| *n >= ATTEMPTS_MAX) {
-            return Err(format!("retries is {retries}; the limit is {}", ATTEMPTS_MAX - 1));
-        }
-        o.priority = self.priority.or(o.priority);
-        o.retries = self.retries.or(o.retries);
-        o.max_deferrals = self.max_deferrals.or(o.max_deferrals);
-        o.nice = self.nice.or(o.nice);
-        o.hold = self.hold.unwrap_or(o.hold);
-        o.replace = self.replace.unwrap_or(o.replace);
-        Ok(())
-    }
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Entries;
 
-    fn environment_over(&self, o: &mut JobOptions) -> Result<(), String> {
-        for (name, value) in self.env.iter().flatten() {
-            let text = value.as_str().ok_or_else(|| format!("env: the value of {name:?} must be a string"))?;
-            values::check_env(name, text).map_err(|e| format!("env: {e}"))?;
-            o.env.push((name.clone(), text.to_owned()));
-        }
-        for (key, value, list) in [("pass_env", &self.pass_env, &mut o.pass_env), ("secret", &self.secret, &mut o.secret)] {
-            for name in value.as_ref().map(strings).transpose().map_err(|e| format!("{key}: {e}"))?.into_iter().flatten() {
-                list.push(values::parse_passed_name(&name).map_err(|e| format!("{key}: {e}"))?);
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut all = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    all.push(entry);
+                }
+                Ok(Entries(all))
             }
         }
-        match self.stdin.as_deref() {
-            Some("-") => return Err("stdin: a line cannot take it from the terminal; name a file".into()),
-            Some(file) => o.stdin = Some(file.into()),
-            None => {}
-        }
-        Ok(())
+        deserializer.deserialize_map(All)
     }
 }
 
-/// Replaces the value of an option by that of the line, parsed in the same way.
-fn put<V, T>(place: &mut Option<T>, key: &str, value: &Option<V>, parse: impl Fn(&V) -> Result<T, String>) -> Result<(), String> {
-    if let Some(value) = value {
-        *place = Some(parse(value).map_err(|e| format!("{key}: {e}"))?);
-    }
-    Ok(())
+fn setter(key: &str) -> Option<Set> {
+    KEYS.iter().find(|(name, _)| *name == key).map(|(_, set)| *set)
 }
 
-fn argv_of(value: &Value) -> Result<Argv, String> {
-    match value {
-        Value::String(line) => Err(format!(
-            "a command is a JSON array of strings; for the shell write \"shell\": {}",
-            Value::from(values::shorten(line))
-        )),
-        other => Argv::from_json(&other.to_string()).map_err(|e| e.to_string()),
-    }
+fn unknown_key(unknown: &str, own: &[&str]) -> String {
+    let known = OWN.iter().chain(own).copied().chain(KEYS.iter().map(|(name, _)| *name));
+    let near = nearest::question(unknown, known);
+    let known = if near.is_empty() { "; the keys are the long options of tenure add, with _ for -" } else { near.as_str() };
+    format!("the key {:?} is not known{known}", values::shorten(unknown))
 }
 
-/// An option that takes a command: a string for the shell, or an argv.
-pub fn command_of(value: &Value) -> Result<Argv, String> {
-    match value {
-        Value::String(line) => values::parse_shell(line),
-        other => argv_of(other),
-    }
-}
-
-fn endings(value: &Value) -> Result<Endings, String> {
-    let one = |item: &Value| match item {
-        Value::Number(number) => values::retry_on(&number.to_string()),
-        Value::String(word) => values::retry_on(word),
-        other => Err(format!("{other} is not an exit code or an end reason")),
-    };
-    match value {
-        Value::String(list) => values::parse_retry_on(list).map(Endings),
-        Value::Array(items) => items.iter().map(one).collect::<Result<_, _>>().map(Endings),
-        other => one(other).map(|ending| Endings(vec![ending])),
-    }
-}
-
-fn size(value: &Value) -> Result<u64, String> {
-    match value {
-        Value::Number(number) => number.as_u64().ok_or_else(|| format!("{number} is not a number of bytes")),
-        Value::String(text) => units::parse_size(text),
-        other => Err(format!("{other} is not a size; write it as \"2G\" or a number of bytes")),
-    }
-}
-
-fn memory(value: &Value) -> Result<u64, String> {
-    let bytes = size(value)?;
-    values::check_memory(bytes, value.as_str().unwrap_or(&value.to_string()))
-        .map_err(|e| e.trim_start_matches("memory: ").to_owned())
-}
-
-fn strings(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::String(one) => Ok(vec![one.clone()]),
-        Value::Array(items) => {
-            items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| format!("{item} is not a string"))).collect()
-        }
-        other => Err(format!("{other} is not a list of strings")),
+fn argv(command: Option<Value>, shell: Option<Value>) -> Result<Argv, String> {
+    match (command, shell) {
+        (Some(_), Some(_)) => Err("give \"command\" or \"shell\", not both".into()),
+        (None, None) => Err("a \"command\" is missing, such as [\"echo\", \"hi\"]; or a line for the shell as \"shell\"".into()),
+        (None, Some(line)) => row_values::string(&line).and_then(values::parse_shell).map_err(|e| format!("shell: {e}")),
+        (Some(command), None) => row_values::argv_of(&command).map_err(|e| format!("command: {e}")),
     }
 }
 
@@ -348,23 +249,6 @@ fn name_of(value: &Value) -> Result<String, String> {
         Value::String(name) => values::parse_label(name).map_err(|e| format!("ref: {e}")),
         other => Err(format!("ref: {other} is not a name; write it as a string, such as \"a\"")),
     }
-}
-
-/// Numbers are jobs of the file; strings are refs of earlier lines.
-fn ids(value: &Value, need: Need, refs: &mut Vec<(String, Need)>) -> Result<Vec<Selector>, String> {
-    let single = std::slice::from_ref(value);
-    let mut parts = Vec::new();
-    for item in value.as_array().map_or(single, Vec::as_slice) {
-        match item {
-            Value::Number(number) => match number.as_i64() {
-                Some(id) if id > 0 => parts.push(Part::One(JobId(id))),
-                _ => return Err(format!("{number} is not a job")),
-            },
-            Value::String(name) => refs.push((name.clone(), need)),
-            other => return Err(format!("{other} is not a job or a ref; write [3] or [\"a\"]")),
-        }
-    }
-    Ok(vec![Selector(parts)])
 }
 
 #[cfg(test)]

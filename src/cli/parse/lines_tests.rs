@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
+use clap::CommandFactory;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::cli::parse::variables::Variables;
+use crate::job::JobId;
 
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
@@ -70,8 +73,8 @@ fn every_key_of_a_line_finds_its_place() {
 
 #[test]
 fn a_line_is_laid_over_the_options_of_the_command_line() {
-    let base =
-        JobOptions { queue: Some("slow".into()), delay: Some(5), env: vec![("A".into(), "1".into())], ..JobOptions::default() };
+    let variables = Variables { env: vec![("A".into(), "1".into())], ..Variables::default() };
+    let base = JobOptions { queue: Some("slow".into()), delay: Some(5), variables, ..JobOptions::default() };
     let text = b"{\"command\":[\"x\"]}\n\n{\"command\":[\"x\"],\"queue\":\"q\",\"at\":\"13:00\",\"env\":{\"A\":\"2\"}}\n";
     let all = read_with(&base, text).unwrap();
     assert_eq!(all.iter().map(|a| a.line).collect::<Vec<_>>(), [1, 3]);
@@ -155,4 +158,40 @@ fn a_line_may_have_a_workspace_and_a_prepare_command() {
         let error = read(line).unwrap_err();
         assert!(error.contains(word) && error.starts_with("line 1"), "{line}: {error}");
     }
+}
+
+/// Options of `add` that are not keys of a line.
+const NOT_OF_A_LINE: &[(&str, &str)] = &[
+    ("from", "it names the file"),
+    ("chunk", "it is about the whole file"),
+    ("need_worker", "it is about the command, not about a job"),
+    ("shell", "a key of its own, beside the options"),
+    ("command", "a key of its own, beside the options"),
+    ("help", "of every verb"),
+    ("version", "of every verb"),
+    ("db", "of every verb"),
+    ("json", "of every verb"),
+    ("color", "of every verb"),
+    ("allow_shared", "of every verb"),
+];
+
+#[test]
+fn every_option_of_add_is_a_key_of_a_line() {
+    let mut root = crate::cli::Cli::command();
+    root.build();
+    let add = root.find_subcommand("add").unwrap();
+    let mut keys = 0;
+    for arg in add.get_arguments() {
+        let id = arg.get_id().as_str();
+        // A key without a value is accepted only if it is known.
+        let line = format!("{{\"command\": [\"x\"], {id:?}: null}}");
+        let is_key = read(&line).is_ok() && !OWN.contains(&id);
+        let is_excepted = NOT_OF_A_LINE.iter().any(|(name, _)| *name == id);
+        assert!(is_key != is_excepted, "--{id}: a key {is_key}, an exception {is_excepted}");
+        keys += usize::from(is_key);
+    }
+    for (name, why) in NOT_OF_A_LINE {
+        assert!(add.get_arguments().any(|arg| arg.get_id() == *name), "{name} ({why}) is not an option");
+    }
+    assert_eq!(keys, KEYS.len(), "every key is an option of the command line");
 }

@@ -13,6 +13,8 @@ pub mod options;
 pub(in crate::cli) mod pick;
 #[doc(hidden)]
 pub mod pipeline_file;
+pub(in crate::cli) mod row_values;
 pub(in crate::cli) mod select;
 pub(in crate::cli) mod time;
 pub(in crate::cli) mod values;
+pub(in crate::cli) mod variables;

@@ -13,7 +13,7 @@ use jiff::Zoned;
 
 pub use crate::cli::parse::job_options::{Endings, JobOptions};
 use crate::cli::parse::select::Part;
-use crate::cli::parse::{time, values};
+use crate::cli::parse::{time, values, variables};
 use crate::cli::view::escape;
 use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
@@ -73,11 +73,7 @@ impl Surroundings {
     /// # Errors
     /// It is not set or is not UTF-8.
     pub fn variable(&self, name: &str) -> Result<String, String> {
-        let value = self.env.get(&OsString::from(name));
-        let value = value.ok_or_else(|| format!("the variable {name:?} is not set here; set it, or omit it"))?;
-        let text = value.to_str().ok_or_else(|| format!("the value of {name:?} is not UTF-8; put it in a file instead"))?;
-        values::check_env(name, text)?;
-        Ok(text.to_owned())
+        variables::variable(&self.env, name)
     }
 }
 
@@ -174,17 +170,12 @@ impl JobOptions {
     }
 
     fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
-        let mut env = BTreeMap::new();
         // Here and not in the parser of the command line, which repeats what was typed.
         self.secret
             .iter()
             .try_for_each(|name| values::parse_passed_name(name).map(drop))
             .map_err(|e| format!("--secret: {e}"))?;
-        for name in &self.pass_env {
-            env.insert(name.clone(), around.variable(name).map_err(|e| format!("--pass-env: {e}"))?);
-        }
-        env.extend(self.env.iter().cloned());
-        Ok(env)
+        self.variables.read(&around.env)
     }
 
     fn directory(&self, here: &Path) -> Result<String, String> {

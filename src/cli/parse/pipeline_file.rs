@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::cli::parse::options::Surroundings;
-use crate::cli::parse::{lines, values};
+use crate::cli::parse::{lines, row_values, values};
 use crate::job::Pipeline;
 use crate::job::limits::PIPELINES_PER_FILE_MAX;
 use crate::job::pipeline::{Stage, check_name};
@@ -117,7 +117,7 @@ fn stage(value: Value, around: &Surroundings) -> Result<Stage, String> {
         Some(other) => return Err(format!("critical: {} is neither true nor false", shown(&other))),
     };
     let teardown =
-        table.remove("teardown").map(|value| lines::command_of(&value).map_err(|e| format!("teardown: {e}"))).transpose()?;
+        table.remove("teardown").map(|value| row_values::command_of(&value).map_err(|e| format!("teardown: {e}"))).transpose()?;
     let job = lines::template(table, around, &["on_success", "on_failure", "critical", "teardown"])?;
     Ok(Stage { job, on_success, on_failure, critical, teardown })
 }

@@ -1,15 +1,14 @@
 //! `tenure resource`: external resources, and their teardown.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde_json::json;
 
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::select::{Part, Selector};
+use crate::cli::parse::variables::{Variables, WHERE};
 use crate::cli::parse::{time, values};
 use crate::cli::verbs::show;
 use crate::cli::view::{json, table};
@@ -59,7 +58,7 @@ pub struct AddArgs {
     pub name: String,
     /// Remove it with this shell command
     ///
-    /// Exit 0: it is gone.
+    /// Exit 0: it is gone. It has the variables of the owner's job too.
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell)]
     pub teardown: Argv,
     /// Look for it with this shell command
@@ -78,18 +77,10 @@ pub struct AddArgs {
     /// Run teardown and probe in this directory
     ///
     /// The default is the current one, or / if that is gone by then.
-    #[arg(short = 'w', long, value_name = "DIR")]
+    #[arg(short = 'w', long, value_name = "DIR", help_heading = WHERE)]
     pub cwd: Option<PathBuf>,
-    /// Set a variable for teardown and probe
-    ///
-    /// They have those of the owner's job too. May be given several times.
-    #[arg(short = 'e', long, value_name = "NAME=VALUE", value_parser = OsStringValueParser::new().try_map(values::parse_env))]
-    pub env: Vec<(String, String)>,
-    /// Pass this variable of the present environment
-    ///
-    /// May be given several times.
-    #[arg(long, value_name = "NAME", value_parser = values::parse_passed_name)]
-    pub pass_env: Vec<String>,
+    #[command(flatten)]
+    pub variables: Variables,
     /// Stop a teardown after DURATION (default: 10m)
     ///
     /// It is tried again later.
@@ -127,7 +118,7 @@ fn add(face: &Face, args: AddArgs) -> Result<u8> {
         teardown: args.teardown,
         probe: args.probe,
         cwd: cwd(args.cwd.as_deref())?,
-        env: args.env.into_iter().map(Ok).chain(args.pass_env.into_iter().map(passed)).collect::<Result<_>>()?,
+        env: args.variables.read(&std::env::vars_os().collect()).map_err(Error::Invalid)?,
         timeout_ms: args.timeout,
     };
     let written = store.write(move |conn| resource::add(conn, &new))?;
@@ -175,13 +166,6 @@ fn cwd(asked: Option<&Path>) -> Result<String> {
             Err(Error::Invalid(format!("{:?} is not UTF-8; name a directory that is, with --cwd", path.to_string_lossy())))
         }
     }
-}
-
-fn passed(name: String) -> Result<(String, String)> {
-    let value = std::env::var_os(&name).ok_or_else(|| Error::Invalid(format!("--pass-env {name}: it is not set here")))?;
-    let mut pair = OsString::from(format!("{name}="));
-    pair.push(value);
-    values::parse_env(pair).map_err(Error::Invalid)
 }
 
 fn tell_added(written: &Written, store: &Store) -> Result<()> {
