@@ -8,6 +8,7 @@ use crate::cli::face::Face;
 use crate::cli::global::Global;
 use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
+use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
     prune, queue, resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
@@ -46,15 +47,15 @@ pub enum Verb {
     /// List jobs, running ones first and the newest last
     Ls(ls::Args),
     /// Show a job with all its runs
-    Show(show::Args),
+    Show(Named),
     /// Print the output of a job
     Logs(logs::Args),
     /// Wait until jobs have ended
     Wait(wait::Args),
     /// Explain why a job waits or why it ended
-    Why(why::Args),
+    Why(Named),
     /// Print the history of a job
-    History(history::Args),
+    History(Named),
     /// Cancel jobs, running ones with their whole process tree
     Cancel(cancel::Args),
     /// Put ended jobs back into the queue
@@ -221,11 +222,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Work(args) => work::run(&face, args),
         Verb::Status(args) => status::run(&face, &args),
         Verb::Ls(args) => ls::run(&face, &args),
-        Verb::Show(args) => show::run(&face, &args),
+        Verb::Show(which) => show::run(&face, &which),
         Verb::Logs(args) => logs::run(&face, &args),
         Verb::Wait(args) => wait::run(&face, &args),
-        Verb::Why(args) => why::run(&face, &args),
-        Verb::History(args) => history::run(&face, &args),
+        Verb::Why(which) => why::run(&face, &which),
+        Verb::History(which) => history::run(&face, &which),
         Verb::Cancel(args) => cancel::run(&face, &args),
         Verb::Retry(args) => retry::run(&face, &args),
         Verb::Set(args) => set::run(&face, &args),

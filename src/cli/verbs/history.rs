@@ -9,16 +9,10 @@ use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
 use crate::queue::Event;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub which: Named,
-}
-
-pub fn run(face: &Face, args: &Args) -> Result<u8> {
+pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let now = face.now();
-    for job in pick::jobs(&queue, &args.which.ids)? {
+    for job in pick::jobs(&queue, &which.ids)? {
         let events = queue.events(job.id)?;
         if face.json {
             face.document(json::list("events", events.iter().map(json::event)))?;

@@ -19,16 +19,10 @@ use crate::units::{duration_text, size_text};
 /// An end that was recorded this long after it is shown with both times.
 const RECORDED_LATE: Duration = Duration::from_secs(10);
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub which: Named,
-}
-
-pub fn run(face: &Face, args: &Args) -> Result<u8> {
+pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let now = face.now();
-    for (at, job) in pick::jobs(&queue, &args.which.ids)?.iter().enumerate() {
+    for (at, job) in pick::jobs(&queue, &which.ids)?.iter().enumerate() {
         let Record { runs, events, step } = queue.record(job.id)?;
         if face.json {
             let mut document = json::job_with_runs(job, &runs);

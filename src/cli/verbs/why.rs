@@ -15,16 +15,10 @@ use crate::job::State;
 use crate::queue::why::Explainer;
 use crate::queue::{Advice, JobInfo};
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub which: Named,
-}
-
-pub fn run(face: &Face, args: &Args) -> Result<u8> {
+pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let explainer = Explainer::new(&queue.store, face.now(), &worker_options::floors(&face.settings))?;
-    for job in pick::jobs(&queue, &args.which.ids)? {
+    for job in pick::jobs(&queue, &which.ids)? {
         let (facts, all) = explainer.of(job.id)?;
         let job = JobInfo::of(&facts.job);
         let step = queue.step(job.id)?;
