@@ -160,7 +160,7 @@ fn fish_reads_the_script_and_gets_each_label() {
 }
 
 #[test]
-fn each_place_is_offered_what_can_stand_there() {
+fn each_place_is_offered_its_values() {
     let nest = Nest::new();
     nest.sh(&["-q", "mail", "-l", "nightly", "--lane", "deploy"], "true");
     nest.sh(&["-l", "noon"], "exit 1");
@@ -177,7 +177,16 @@ fn each_place_is_offered_what_can_stand_there() {
         (&["retry", ""], &["values", "2"]),
         (&["release", ""], &["values", "3"]),
         (&["show", ""], &["values", "4", "3", "2", "1"]),
-        (&["show", "1,"], &["values", "1,4", "1,3", "1,2", "1,1"]),
+        (&["show", "1,"], &["values", "1,4", "1,3", "1,2"]),
+        (&["show", "3", "4,1,"], &["values", "4,1,2"]),
+        (&["add", "--after", "2,"], &["values", "2,4", "2,3", "2,1"]),
+        (&["add", "--retry-on", "lost,los"], &["values"]),
+        (&["task", "advance", "1", "--to", ""], &["values", "a"]),
+        (&["task", "advance", "--expect", ""], &["values"]),
+        (&["config", "floor.l"], &["values", "floor.load"]),
+        (&["add", "--pass-env", "HOM"], &["values", "HOME"]),
+        (&["add", "--secret", "HOM"], &["values", "HOME"]),
+        (&["resource", "add", "--env", "HOM"], &["open", "HOME="]),
         (&["logs", "-f", ""], &["values", "4", "3"]),
         (&["ls", "--label", "n"], &["values", "nightly", "noon"]),
         (&["ls", "--queue", ""], &["values", "default", "mail"]),
@@ -202,7 +211,7 @@ fn each_place_is_offered_what_can_stand_there() {
     ] {
         assert_eq!(complete(&nest, "bash", words), offered, "{words:?}");
     }
-    assert_eq!(complete(&nest, "zsh", &["cancel", "4,"]), ["values 2", "4\tqueued ship/a", "3\tqueued"]);
+    assert_eq!(complete(&nest, "zsh", &["cancel", "4,"]), ["values 2", "3\tqueued"]);
     assert_eq!(complete(&nest, "fish", &["ls", "--label=noo"]), ["values", "--label=noon\t"]);
 }
 

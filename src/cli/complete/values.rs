@@ -3,6 +3,7 @@
 use clap::{Arg, Command, ValueHint};
 
 use crate::cli::complete::walk::At;
+use crate::config::keys;
 use crate::job::pipeline::TaskState;
 use crate::job::{Reason, State};
 use crate::store::suggest::Subject;
@@ -14,6 +15,10 @@ pub enum Source {
     Stored(Subject),
     /// Words that never change.
     Words(fn() -> Vec<&'static str>),
+    /// Names of variables of the shell that asks.
+    Variables,
+    /// The same, each before its `=`.
+    Assignments,
     /// Keys, each before its `=`.
     Keys(&'static [&'static str]),
     /// The verbs of the program.
@@ -74,6 +79,10 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("*", "retry_on", Source::Words(reasons)),
     ("*", "no_retry_on", Source::Words(reasons)),
     ("set", "changes", Source::Keys(CHANGES)),
+    ("config", "key", Source::Words(|| keys::KEYS.to_vec())),
+    ("*", "pass_env", Source::Variables),
+    ("*", "secret", Source::Variables),
+    ("*", "env", Source::Assignments),
     ("help", "path", Source::Verbs),
     ("man", "path", Source::Verbs),
     ("*", "cwd", Source::Directories),
@@ -93,6 +102,11 @@ pub fn source(arg: &Arg, at: &At<'_>) -> Source {
     if verb == "logs" && id == "ids" && at.given.contains(&"follow") {
         return Source::Stored(LIVE);
     }
+    if verb == "task advance" && matches!(id, "expect" | "to") {
+        // The task may come after the option, or not be typed yet.
+        let task = at.words.first().and_then(|word| word.parse().ok());
+        return task.map_or(Source::Free, |task| Source::Stored(Subject::Stages { task }));
+    }
     let rows = SOURCES.iter().filter(|(_, name, _)| *name == id);
     let found = rows.clone().find(|(of, ..)| *of == verb).or_else(|| rows.clone().find(|(of, ..)| *of == "*"));
     match found {
@@ -105,6 +119,13 @@ pub fn source(arg: &Arg, at: &At<'_>) -> Source {
 /// Whether several values stand in one word with commas between them.
 pub fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_id().as_str(), "ids" | "after" | "after_any" | "after_failed" | "retry_on" | "no_retry_on")
+}
+
+/// Returns the values that were given before, which are not offered again. `list` is what stands
+/// before the value in its word, up to the last comma.
+pub fn given<'a>(arg: &Arg, at: &'a At<'_>, list: &'a str) -> Vec<&'a str> {
+    let in_words = at.words.iter().filter(|_| arg.is_positional() && is_list(arg)).map(String::as_str);
+    in_words.chain(std::iter::once(list)).flat_map(|word| word.split(',')).filter(|word| !word.is_empty()).collect()
 }
 
 /// Returns the verbs below what was named, with what each does.

@@ -16,6 +16,7 @@ use crate::cli::complete::walk::{self, Kind, Wanted};
 use crate::cli::complete::words::{self, Open, Typed};
 use crate::cli::face::{self, Face};
 use crate::cli::global::Global;
+use crate::cli::parse;
 use crate::cli::view::escape;
 use crate::config::Flags;
 use crate::error::exit;
@@ -67,18 +68,30 @@ fn answer(args: &Args, root: &Command) -> Option<String> {
         Wanted::Value { arg, at } => {
             let begin = if values::is_list(arg) { typed.text.rfind(',').map_or(at.begin, |comma| comma + 1) } else { at.begin };
             let wanted = typed.text.get(begin..)?;
+            let given = values::given(arg, &at, typed.text.get(at.begin..begin)?);
             let (what, found) = match values::source(arg, &at) {
                 Source::Files => return Some(format!("files {}\n", typed.text[..at.begin].chars().count())),
                 Source::Directories => return Some(format!("directories {}\n", typed.text[..at.begin].chars().count())),
                 Source::Stored(subject) => ("values", stored(&before, subject, wanted)?),
                 Source::Words(words) => ("values", words().into_iter().map(|word| (word.to_owned(), String::new())).collect()),
+                Source::Variables => ("values", variables().map(|name| (name, String::new())).collect()),
+                Source::Assignments => ("open", variables().map(|name| (format!("{name}="), String::new())).collect()),
                 Source::Keys(keys) => ("open", keys.iter().map(|key| (format!("{key}="), String::new())).collect()),
                 Source::Verbs => ("values", values::verbs(root, &at.words)),
                 Source::Free => ("values", values::possible(arg)),
             };
+            let found = found.into_iter().filter(|(value, _)| !given.contains(&value.as_str())).collect();
             written(args.shell, what, begin, &typed, found)
         }
     }
+}
+
+/// The variables of the shell that asks, by name.
+fn variables() -> impl Iterator<Item = String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let all: std::collections::BTreeSet<String> =
+        names.filter(|name| quote::is_offered(name) && parse::values::parse_passed_name(name).is_ok()).collect();
+    all.into_iter()
 }
 
 /// What the file has. It is the file of this line.

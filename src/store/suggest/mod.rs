@@ -9,7 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::place::Place;
@@ -50,6 +51,10 @@ pub enum Subject {
     Workspaces,
     Schedules,
     Pipelines,
+    /// The stages of the pipeline of a task.
+    Stages {
+        task: i64,
+    },
 }
 
 /// One value, with a word about it for a shell that shows such.
@@ -105,6 +110,7 @@ fn ask(conn: &Connection, subject: Subject, begin: &str) -> Result<Vec<Suggestio
         Subject::Tasks { live: false } => numbers(conn, sql!("suggest.sql", "tasks"), None, begin),
         Subject::Labels => names(conn, sql!("suggest.sql", "labels"), begin),
         Subject::Pipelines => names(conn, sql!("suggest.sql", "pipelines"), begin),
+        Subject::Stages { task } => stages(conn, task, begin),
         Subject::Queues => names(conn, "SELECT name FROM queue WHERE name >= ?1 ORDER BY name LIMIT ?2", begin),
         Subject::Lanes => names(conn, "SELECT key FROM lane WHERE key >= ?1 ORDER BY key LIMIT ?2", begin),
         Subject::Leases => names(conn, "SELECT name FROM lease WHERE name >= ?1 ORDER BY name LIMIT ?2", begin),
@@ -125,6 +131,16 @@ fn names(conn: &Connection, sql: &str, begin: &str) -> Result<Vec<Suggestion>> {
         found.push(Suggestion { value, about: String::new() });
     }
     Ok(found)
+}
+
+/// The description of a pipeline has a key for each stage.
+fn stages(conn: &Connection, task: i64, begin: &str) -> Result<Vec<Suggestion>> {
+    let spec: Option<String> = conn.prepare(sql!("suggest.sql", "stages"))?.query_row([task], |row| text(row, 0)).optional()?;
+    let spec: Value = spec.and_then(|spec| serde_json::from_str(&spec).ok()).unwrap_or_default();
+    let mut names: Vec<&String> = spec["stages"].as_object().into_iter().flat_map(|stages| stages.keys()).collect();
+    names.sort_unstable();
+    let found = names.into_iter().filter(|name| name.starts_with(begin)).take(VALUES_MAX);
+    Ok(found.map(|name| Suggestion { value: name.clone(), about: String::new() }).collect())
 }
 
 fn numbers_in(conn: &Connection, sql: &str, states: &[&str], begin: &str) -> Result<Vec<Suggestion>> {

@@ -45,3 +45,6 @@ WITH RECURSIVE named (name) AS (
      SELECT (SELECT min(name) FROM pipeline WHERE name > named.name) FROM named
       WHERE named.name IS NOT NULL AND substr(named.name, 1, length(?1)) = ?1)
 SELECT name FROM named WHERE name IS NOT NULL LIMIT ?2;
+
+-- name: stages
+SELECT spec FROM pipeline WHERE id = (SELECT pipeline_id FROM task WHERE id = ?1);
