@@ -13,7 +13,7 @@ fn at_80(nest: &Nest, args: &[&str]) -> Said {
 }
 
 /// The verbs that the program lists, and those below them.
-fn verbs(nest: &Nest) -> BTreeSet<Vec<String>> {
+pub fn verbs(nest: &Nest) -> BTreeSet<Vec<String>> {
     let listed = |text: &str| -> Vec<String> {
         let names = text
             .lines()
@@ -25,7 +25,7 @@ fn verbs(nest: &Nest) -> BTreeSet<Vec<String>> {
     for verb in listed(&nest.ok(&["-h"])) {
         all.insert(vec![verb.clone()]);
         let help = nest.ok(&[&verb, "-h"]);
-        if let Some((_, below)) = help.split_once("\nCommands:\n") {
+        if let Some((_, below)) = help.split_once("\nVerbs:\n") {
             all.extend(listed(below).into_iter().map(|name| vec![verb.clone(), name]));
         }
     }

@@ -32,6 +32,7 @@ mod said;
 mod schedules;
 mod selectors;
 mod settings;
+mod shown_options;
 mod sql;
 mod surroundings;
 mod tasks;

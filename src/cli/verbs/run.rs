@@ -17,7 +17,9 @@ use crate::run::limits;
 use crate::store::{Store, job::read};
 use crate::worker::can_run;
 
+/// It follows one job: `--array` is refused with a reason, and not shown.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("array", |arg| arg.hide(true)))]
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,

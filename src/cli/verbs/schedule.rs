@@ -24,6 +24,7 @@ const SHOWN_DEFAULT: u64 = 10;
 const DUE: &str = "When it is due";
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// Add a schedule, which adds a job for each occurrence of a cron line
     Add(Box<Add>),
@@ -53,7 +54,18 @@ pub enum Verb {
     History(Which),
 }
 
+/// A schedule refuses what is tied to one moment or to one job, and says why; it does not show it.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("at", hidden),
+    mut_arg("after", hidden),
+    mut_arg("after_any", hidden),
+    mut_arg("after_failed", hidden),
+    mut_arg("array", hidden),
+    mut_arg("secret", hidden),
+    mut_arg("expires", |arg| arg.value_name("DURATION")),
+    mut_arg("stdin", |arg| arg.value_name("FILE").long_help("Read standard input from FILE (default: empty)\n\nFILE is opened when the job starts."))
+)]
 pub struct Add {
     /// Its name: letters, digits, _ . -
     #[arg(value_name = "NAME", value_parser = parse_name)]
@@ -92,6 +104,10 @@ pub struct Which {
     /// Print N occurrences
     #[arg(short = 'n', value_name = "N", default_value_t = SHOWN_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=SLOTS_MAX as u64))]
     pub n: u64,
+}
+
+fn hidden(arg: clap::Arg) -> clap::Arg {
+    arg.hide(true)
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
