@@ -6,7 +6,7 @@ use crate::config::Colour;
 
 /// Options of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Global {
     /// Use this database file
     ///

@@ -149,7 +149,7 @@ fn whole(arg: &Arg) -> String {
 /// The verbs of the program in groups, or those below a verb.
 fn commands(text: &mut String, verb: &Command, path: &[String]) {
     if verb.has_subcommands() {
-        *text += ".SH COMMANDS\n";
+        *text += ".SH VERBS\n";
     }
     if path.is_empty() {
         for (heading, verbs) in groups::verbs(verb) {
@@ -180,7 +180,7 @@ fn closing(text: &mut String, root: &Command, verb: &Command, path: &[String]) {
         let who = if path.is_empty() { "tenure run, wait of one job, lease run and fence end" } else { "It ends" };
         _ = writeln!(text, "{who} with the exit code of the command, and beside that with:");
         list(text, CODES_OF_COMMAND);
-        *text += ".PP\nEvery command ends with:\n";
+        *text += ".PP\nEvery verb ends with:\n";
     }
     list(text, CODES);
     *text += ".SH ENVIRONMENT\n";

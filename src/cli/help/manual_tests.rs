@@ -56,7 +56,7 @@ fn an_option_has_its_whole_text_and_its_values_in_help_order() {
     assert!(page.contains("\\fB\\-\\-at\\fR \\fITIME\\fR\n"), "{page}");
     assert!(page.contains("TENURE_ARRAY_INDEX"), "the second paragraph");
     assert!(at(".SH ARGUMENTS") < at(".SH OPTIONS") && at(".SH OPTIONS") < at(".SH LIMITS"), "{page}");
-    assert!(at(".SH LIMITS") < at(".SH OPTIONS OF EVERY COMMAND"), "{page}");
+    assert!(at(".SH LIMITS") < at(".SH OPTIONS OF EVERY VERB"), "{page}");
 }
 
 #[test]

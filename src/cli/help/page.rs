@@ -89,7 +89,7 @@ fn of_program(root: Command) -> Command {
     }
     let all_of_them = root.mut_subcommands(|verb| verb.hide(true));
     all_of_them
-        .override_usage("tenure [OPTIONS] [COMMAND]")
+        .override_usage("tenure [OPTIONS] [VERB]")
         .help_template(format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{list}\n{{all-args}}"))
 }
 

@@ -11,7 +11,7 @@ use crate::error::exit;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The verb, such as `add` or `queue set`
-    #[arg(value_name = "COMMAND")]
+    #[arg(value_name = "VERB")]
     pub path: Vec<String>,
 }
 

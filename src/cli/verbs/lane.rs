@@ -13,6 +13,7 @@ use crate::store::job::rows::LaneRow;
 use crate::store::{job::control, job::read};
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// List lanes
     Ls,

@@ -28,6 +28,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// Run a command under this lease and exit with its code
     Run(RunArgs),

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, exit};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The verb, such as `add` or `queue set`
-    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    #[arg(value_name = "VERB", conflicts_with = "dir")]
     pub path: Vec<String>,
     /// Write all pages into this directory
     ///

@@ -25,6 +25,7 @@ use crate::store::pipeline::{self as store, PipelineRow};
 use crate::units::size_text;
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// Store the pipelines of a TOML file; running tasks keep their revision
     Apply {

@@ -17,6 +17,7 @@ use crate::units;
 const SLOTS_MAX: i64 = 1_000_000;
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// List queues
     Ls,

@@ -23,6 +23,7 @@ use crate::store::{Store, job::read};
 use crate::units;
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// Record a resource and its teardown, and print its id
     Add(Box<AddArgs>),

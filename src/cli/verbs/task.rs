@@ -27,6 +27,7 @@ use crate::store::pipeline::task_rows::{self, TaskFilter, TaskRow};
 const SHOWN_DEFAULT: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// Start a task and print its id
     Start {

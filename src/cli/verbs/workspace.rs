@@ -17,6 +17,7 @@ use crate::store::workspace::{self, WorkspaceRow};
 use crate::units::size_text;
 
 #[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub enum Verb {
     /// List workspaces
     Ls,
