@@ -10,6 +10,7 @@
 //! | [`stop`] | ask the shim of a run to stop it, with or without a worker |
 //! | [`gates`] | free memory, disk and load, and whether a floor is reached |
 //! | [`lease`] | hold a named lock with a process tree; reclaim locks of dead holders |
+//! | [`workspace`] | make the directory of a workspace, for a job or a command |
 //! | [`surroundings`] | whether other processes end together with this one |
 //!
 //! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread
@@ -26,3 +27,4 @@ pub mod sight;
 pub mod stop;
 pub mod surroundings;
 pub mod waker;
+pub mod workspace;

@@ -5,6 +5,7 @@
 //! prepare it once. After a kill in the middle, the lease stays with the processes of the prepare
 //! command, and the directory belongs to no run when they are gone.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::face;
@@ -15,15 +16,15 @@ use crate::host;
 use crate::host::lease::Answer;
 use crate::host::lease::Holding;
 use crate::host::lease::Wanted;
-use crate::job::workspace::{directory_name, new_name};
+use crate::host::workspace::Maker;
 use crate::job::{Argv, Exit, Workspace};
 use crate::place::Place;
 use crate::run::foreground::{self, Ended};
 use crate::run::machine;
-use crate::run::workspace::{Work, is_there};
+use crate::run::workspace::is_there;
 use crate::store::Store;
 use crate::store::lease::{Lease, WORKSPACE_PREFIX};
-use crate::store::workspace::{self, Made};
+use crate::store::workspace;
 
 /// Practically unlimited: waits for the process that prepares it now.
 const WAIT: Duration = Duration::from_secs(31_536_000);
@@ -42,13 +43,19 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
         holding.release(&store)?;
         return tell(store.place(), &dir);
     }
+    let maker = match Maker::of(store.place(), &wanted, holding.nonce()) {
+        Ok(maker) => maker,
+        Err(error) => {
+            complain(key, &error.to_string());
+            holding.release(&store)?;
+            return Ok(error.exit_code());
+        }
+    };
     let place = store.place().clone();
     // The file is not kept open while the prepare command runs.
     drop(store);
-    let nonce = holding.nonce();
-    let (dir, new) = (directory_name(key, nonce), new_name(nonce));
-    match fill(&place, &wanted, &holding, &dir, &new) {
-        Ok(()) => settle(face, &wanted, holding, &dir, &new),
+    match fill(&place, &wanted, &holding, &maker) {
+        Ok(()) => settle(face, holding, &maker),
         Err(Failed::Left) => {
             let _reclaimed_when_they_are_gone = holding.leave();
             Err(Error::Refused(format!(
@@ -56,8 +63,8 @@ pub fn run(face: &Face, key: &str, prepare: Option<Argv>) -> Result<u8> {
             )))
         }
         Err(Failed::With(error, code)) => {
-            face::complain(&format!("workspace {key:?} could not be prepared: {error}"));
-            remove(&place, &new);
+            complain(key, &error);
+            abandon(&maker);
             holding.release(&face.client()?)?;
             Ok(code)
         }
@@ -109,14 +116,12 @@ impl From<Error> for Failed {
 }
 
 /// Creates the new directory and runs the prepare command in it.
-fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &str) -> Result<(), Failed> {
-    let work = Work::open(place)?;
-    work.make(new)?;
+fn fill(place: &Place, wanted: &Workspace, holding: &Holding, maker: &Maker) -> Result<(), Failed> {
+    maker.begin()?;
     let Some(prepare_command) = &wanted.prepare else { return Ok(()) };
-    let path = |name: &str| work.path_of(name).to_string_lossy().into_owned();
-    let db = place.db().to_string_lossy().into_owned();
-    let env = [holding.mark(), ("TENURE_WORKSPACE".into(), path(dir)), ("TENURE_DB".into(), db)];
-    match foreground::run_inside(&work.path_of(new), prepare_command, &env, holding.lock())? {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let env = [holding.mark(), ("TENURE_WORKSPACE".into(), text(&maker.path())), ("TENURE_DB".into(), text(place.db()))];
+    match foreground::run_inside(&maker.new_path(), prepare_command, &env, holding.lock())? {
         Ended::NotExecuted(error) => {
             Err(Failed::With(format!("its prepare command could not be executed: {error}"), exit::FAILED))
         }
@@ -133,30 +138,28 @@ fn fill(place: &Place, wanted: &Workspace, holding: &Holding, dir: &str, new: &s
 
 /// The directory is moved into place, and then recorded: a crash in between leaves one that belongs
 /// to no run.
-fn settle(face: &Face, wanted: &Workspace, holding: Holding, dir: &str, new: &str) -> Result<u8> {
+fn settle(face: &Face, holding: Holding, maker: &Maker) -> Result<u8> {
     let store = face.client()?;
-    let settled = Work::open(store.place()).and_then(|work| {
-        work.settle(new, dir)?;
-        work.size(dir, &|| true)
-    });
-    let bytes = match settled {
-        Ok(bytes) => bytes,
+    let made = match maker.finish(&|| true) {
+        Ok(made) => made,
         Err(error) => {
-            remove(store.place(), new);
+            abandon(maker);
             holding.release(&store)?;
             return Err(error);
         }
     };
-    let made = Made { workspace: wanted.clone(), dir: dir.to_owned(), bytes };
-    let (boot_id, now_ms) = (machine::boot_id(), face.now_ms());
+    let (dir, boot_id, now_ms) = (made.dir.clone(), machine::boot_id(), face.now_ms());
     store.write(move |conn| workspace::made(conn, &made, &boot_id, now_ms))?;
     holding.release(&store)?;
-    tell(store.place(), dir)
+    tell(store.place(), &dir)
 }
 
-fn remove(place: &Place, new: &str) {
-    let removed = Work::find(place).and_then(|work| work.map_or(Ok(true), |work| work.remove(new, &|| true)));
-    if let Err(error) = removed {
+fn complain(key: &str, error: &str) {
+    face::complain(&format!("workspace {key:?} could not be prepared: {error}"));
+}
+
+fn abandon(maker: &Maker) {
+    if let Err(error) = maker.abandon(&|| true) {
         face::say(&format!("{error}; the worker tries again"));
     }
 }

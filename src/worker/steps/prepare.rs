@@ -1,18 +1,16 @@
-//! Prepares a workspace: in a new directory, by its prepare command, which is then renamed into
-//! place.
+//! Prepares a workspace for a job, by its prepare command, in the directory that
+//! [`crate::host::workspace`] makes for the job's own run, which stays open meanwhile.
 //!
-//! The directory carries the nonce of the job's own run, which stays open meanwhile: so it is known
-//! to belong to a run before it exists. A crash leaves a directory without a row, which is swept
-//! when the run is closed, or a prepare command under its shim, which the next worker resumes.
+//! A crash leaves a directory without a row, which is swept when the run is closed, or a prepare
+//! command under its shim, which the next worker resumes.
 
 use crate::error::Result;
+use crate::host::workspace::Maker;
 use crate::job::ending::{Verdict, verdict};
-use crate::job::workspace::{directory_name, new_name};
 use crate::job::{Argv, Outcome, Reason, RunEnd, RunKind, Workspace};
-use crate::run::workspace::{Work, is_there};
 use crate::store::job::auxiliary::Opening;
 use crate::store::job::rows::Run;
-use crate::store::workspace::{self, Made as Row};
+use crate::store::workspace;
 use crate::worker::attempt::{Attempt, Auxiliary, Came, Command, Halt};
 use crate::worker::job_run::JobRun;
 
@@ -32,19 +30,13 @@ pub(super) struct Preparation<'a, 'w> {
     attempt: &'a Attempt<'w>,
     job: &'a JobRun,
     wanted: &'a Workspace,
-    work: Work,
-    /// The new directory.
-    new: String,
-    /// The final directory.
-    dir: String,
+    maker: Maker,
 }
 
 impl<'a, 'w> Preparation<'a, 'w> {
     pub fn of(attempt: &'a Attempt<'w>, job: &'a JobRun, wanted: &'a Workspace) -> Result<Self> {
-        let work = Work::open(attempt.ctx.place())?;
-        let nonce = attempt.key.nonce;
-        let (new, dir) = (new_name(nonce), directory_name(&wanted.key, nonce));
-        Ok(Self { attempt, job, wanted, work, new, dir })
+        let maker = Maker::of(attempt.ctx.place(), wanted, attempt.key.nonce)?;
+        Ok(Self { attempt, job, wanted, maker })
     }
 
     /// Prepares it, by its prepare command if it has one.
@@ -56,26 +48,25 @@ impl<'a, 'w> Preparation<'a, 'w> {
     }
 
     fn make_empty(&self) -> Made {
-        let made = self.make_new().and_then(|()| self.settle(false));
+        let made = self.begin().and_then(|()| self.settle(false));
         match made {
             Ok(true) => Made::Ready,
             Ok(false) => Made::Elsewhere,
             Err(error) => {
-                self.remove_new();
+                self.abandon();
                 Made::Failed(self.told(&error.to_string()))
             }
         }
     }
 
     /// Leftovers of an earlier attempt in this run are removed first.
-    fn make_new(&self) -> Result<()> {
-        self.remove_new();
-        self.work.make(&self.new)
+    fn begin(&self) -> Result<()> {
+        self.abandon();
+        self.maker.begin()
     }
 
-    fn remove_new(&self) {
-        let goes_on = || !self.attempt.ctx.is_detaching();
-        if let Err(error) = self.work.remove(&self.new, &goes_on) {
+    fn abandon(&self) {
+        if let Err(error) = self.maker.abandon(&|| !self.attempt.ctx.is_detaching()) {
             log::warn!("{error}; it is tried again");
         }
     }
@@ -83,9 +74,9 @@ impl<'a, 'w> Preparation<'a, 'w> {
     fn prepare(&self, argv: &Argv) -> Result<Made, Halt> {
         let came = self.auxiliary().run(
             |key| {
-                self.make_new().map_err(|e| e.to_string())?;
+                self.begin().map_err(|e| e.to_string())?;
                 let command = Command::around(self.attempt.ctx, self.job, argv.clone())?;
-                command.launch_prepare(key, &self.work.path_of(&self.new), &self.work.path_of(&self.dir))
+                command.launch_prepare(key, &self.maker.new_path(), &self.maker.path())
             },
             |end| self.verdict(end),
         );
@@ -106,7 +97,7 @@ impl<'a, 'w> Preparation<'a, 'w> {
     fn after(&self, came: Result<Came, Halt>) -> Result<Made, Halt> {
         let made = came.map(|came| self.of_came(came));
         if !matches!(made, Ok(Made::Ready) | Err(Halt::Detached)) {
-            self.remove_new();
+            self.abandon();
         }
         made
     }
@@ -151,20 +142,14 @@ impl<'a, 'w> Preparation<'a, 'w> {
     /// another process prepares it.
     fn settle(&self, prepared: bool) -> Result<bool> {
         let ctx = self.attempt.ctx;
-        let place = ctx.place();
-        // After a crash it may already be in place.
-        if !is_there(place, &self.dir)? || is_there(place, &self.new)? {
-            self.work.settle(&self.new, &self.dir)?;
-        }
-        let bytes = self.work.size(&self.dir, &|| !ctx.is_detaching())?;
-        let made = Row { workspace: self.wanted.clone(), dir: self.dir.clone(), bytes };
+        let made = self.maker.finish(&|| !ctx.is_detaching())?;
         let (job, run) = (self.job.row.id, self.attempt.key.run);
         let (is_written, _) = ctx.persist("recording a workspace", || {
             let (made, boot_id, now_ms) = (made.clone(), ctx.boot_id.clone(), ctx.now_ms());
             ctx.store.commit(move |conn| workspace::made_for(conn, &made, job, run, prepared, &boot_id, now_ms))
         })?;
         if !is_written {
-            self.work.remove(&self.dir, &|| !ctx.is_detaching())?;
+            self.maker.withdraw(&|| !ctx.is_detaching())?;
         }
         Ok(is_written)
     }
