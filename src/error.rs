@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_library_says_comes_with_what_to_do() {
+    fn messages_of_libraries_come_with_a_remedy() {
         let io = Error::io("opening x", io::Error::from_raw_os_error(libc::ENOENT)).to_string();
         assert_eq!(io, "opening x: No such file or directory; check the path");
         let own = Error::io_with("opening x", "name another", io::Error::from_raw_os_error(libc::EACCES)).to_string();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut_and_says_so() {
+    fn a_long_text_is_cut_with_a_mark() {
         let long = "x".repeat(1 << 20);
         assert_eq!(line(&long).chars().count(), LINE_CHARS_MAX + 1);
         assert!(line(&long).ends_with('…'));

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_a_mistake_of_usage() {
+    fn contradicting_arguments_are_a_mistake_of_usage() {
         let lines = [
             "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
             "work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",

@@ -92,7 +92,7 @@ impl Holder {
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io(format!("looking at {}", path.display()), e)),
+            Err(e) => return Err(Error::io(format!("checking {}", path.display()), e)),
         }
         Ok(locks::has_worker(place).then(|| Self::of_the_main_file(place)))
     }
@@ -254,7 +254,7 @@ fn lock_file(place: &Place) -> Result<std::result::Result<File, Holder>> {
 /// Whether the name of the lock file refers to this one.
 fn is_at(file: &File, place: &Place) -> Result<bool> {
     let path = place.worker_lock();
-    let told = |e| Error::io(format!("looking at {}", path.display()), e);
+    let told = |e| Error::io(format!("checking {}", path.display()), e);
     match fs::symlink_metadata(&path) {
         Ok(found) => {
             let own = file.metadata().map_err(told)?;

@@ -27,13 +27,11 @@ pub enum ArgvError {
     Blank,
     #[error("argument {0} contains a NUL byte, which no program can be given; remove it or put the data in a file")]
     Nul(usize),
-    #[error(
-        "argument {index} has {bytes} bytes, and the kernel takes {ARGUMENT_BYTES_MAX} at most; put the data in a file or use --stdin"
-    )]
+    #[error("argument {index} has {bytes} bytes; the limit is {ARGUMENT_BYTES_MAX}; put the data in a file or use --stdin")]
     ArgumentTooLong { index: usize, bytes: usize },
-    #[error("the command has {0} arguments, {ARGV_LEN_MAX} at most; put them in a file")]
+    #[error("the command has {0} arguments; the limit is {ARGV_LEN_MAX}; put them in a file")]
     TooMany(usize),
-    #[error("the command has {0} bytes, {SPEC_BYTES_MAX} at most; put the data in a file or use --stdin")]
+    #[error("the command has {0} bytes; the limit is {SPEC_BYTES_MAX}; put the data in a file or use --stdin")]
     TooLong(usize),
     #[error("a command is a JSON array of strings, such as [\"echo\", \"hi\"]: {0}")]
     Json(String),
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_never_be_executed_is_refused() {
+    fn an_impossible_command_is_refused() {
         assert_eq!(Argv::new(vec![]), Err(ArgvError::Empty));
         assert_eq!(Argv::from_strs(&["", "x"]), Err(ArgvError::Empty));
         assert_eq!(Argv::from_strs(&["a", "b\0c"]), Err(ArgvError::Nul(1)));

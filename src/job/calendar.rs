@@ -81,7 +81,7 @@ impl Calendar {
         const EXAMPLE: &str = "write minute, hour, day of the month, month and weekday, as in '30 3 * * 1-5', or @daily";
         let length = cron.chars().count();
         if length > CRON_CHARS_MAX {
-            return Err(format!("a cron line of {length} characters, {CRON_CHARS_MAX} at most; {EXAMPLE}"));
+            return Err(format!("the cron line has {length} characters; the limit is {CRON_CHARS_MAX}; {EXAMPLE}"));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let line = if cron.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };

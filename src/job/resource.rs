@@ -39,10 +39,10 @@ pub enum Step {
 }
 
 impl Step {
-    /// Returns the first step of an attempt. `torn`: its teardown has reported success, and no
-    /// probe has run since.
-    pub fn first(torn: bool, has_probe: bool) -> Self {
-        match (has_probe, torn) {
+    /// Returns the first step of an attempt. `was_torn_down`: its teardown has reported success, and
+    /// no probe has run since.
+    pub fn first(was_torn_down: bool, has_probe: bool) -> Self {
+        match (has_probe, was_torn_down) {
             (false, _) => Self::Teardown,
             (true, false) => Self::Probe,
             (true, true) => Self::Confirm,

@@ -28,7 +28,7 @@ fn skipped(decision: &Decision) -> Vec<(i64, i64, i64, Skip)> {
 }
 
 #[test]
-fn a_occurrence_on_time_is_fired_whatever_the_catch_up() {
+fn an_occurrence_on_time_is_fired_under_any_catch_up() {
     for catch_up in CatchUp::ALL {
         for late in [0, 1, LATE_MS] {
             let decision = decided(&standing(catch_up), START + HOUR + late);

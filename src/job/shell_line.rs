@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_shell_understands_points_to_it() {
+    fn shell_syntax_points_to_the_shell() {
         let lines = [
             "a | b",
             "a && b",

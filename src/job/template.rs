@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_one_job_is_refused() {
+    fn options_of_one_job_are_refused() {
         let job = NewJob::new(Argv::from_strs(&["x"]).unwrap());
         let secret = Policy { secrets: params(&[("A", "t")]), ..Policy::default() };
         let kept = Policy { stdin: Some(Stdin::Kept("t".into())), ..Policy::default() };

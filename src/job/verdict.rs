@@ -47,17 +47,17 @@ pub enum Verdict {
     Adopt,
     /// It never started: requeue it without using an attempt. First empty its tree, if it may have
     /// one.
-    PutBack { empty_tree: bool },
+    Requeue { empty_tree: bool },
     /// No process saw its end. First empty its tree, if it may have one.
     Lose { empty_tree: bool },
     /// Its end is recorded: continue from the record. First empty its tree, if it may have one.
-    GoOn { empty_tree: bool },
+    Finish { empty_tree: bool },
 }
 
 impl Verdict {
     /// Whether its tree is emptied first.
     pub fn empties_tree(self) -> bool {
-        matches!(self, Self::PutBack { empty_tree: true } | Self::Lose { empty_tree: true } | Self::GoOn { empty_tree: true })
+        matches!(self, Self::Requeue { empty_tree: true } | Self::Lose { empty_tree: true } | Self::Finish { empty_tree: true })
     }
 }
 
@@ -66,20 +66,20 @@ pub fn of_claim(seen: Claimed) -> Verdict {
     use Progress::{Begun, Drained, Exited, Failed, Nothing};
     // Without a record, the missing progress decides.
     let unrecorded = |empty_tree| match seen.known_unstarted {
-        true => Verdict::PutBack { empty_tree },
+        true => Verdict::Requeue { empty_tree },
         false => Verdict::Lose { empty_tree },
     };
     match seen.file {
-        RunFile::Own { progress: Exited | Failed | Drained, .. } if !seen.same_boot => Verdict::GoOn { empty_tree: false },
+        RunFile::Own { progress: Exited | Failed | Drained, .. } if !seen.same_boot => Verdict::Finish { empty_tree: false },
         RunFile::Own { progress: Begun, .. } if !seen.same_boot => Verdict::Lose { empty_tree: false },
         _ if !seen.same_boot => unrecorded(false),
         RunFile::Own { locked: true, .. } => Verdict::Adopt,
         RunFile::Missing | RunFile::Foreign => unrecorded(true),
-        RunFile::Own { progress: Nothing, .. } => Verdict::PutBack { empty_tree: false },
-        RunFile::Own { progress: Failed, .. } => Verdict::GoOn { empty_tree: false },
+        RunFile::Own { progress: Nothing, .. } => Verdict::Requeue { empty_tree: false },
+        RunFile::Own { progress: Failed, .. } => Verdict::Finish { empty_tree: false },
         RunFile::Own { progress: Begun, .. } => Verdict::Lose { empty_tree: true },
-        RunFile::Own { progress: Exited, .. } => Verdict::GoOn { empty_tree: true },
-        RunFile::Own { progress: Drained, .. } => Verdict::GoOn { empty_tree: false },
+        RunFile::Own { progress: Exited, .. } => Verdict::Finish { empty_tree: true },
+        RunFile::Own { progress: Drained, .. } => Verdict::Finish { empty_tree: false },
     }
 }
 
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_put_back_unless_it_certainly_never_started() {
+    fn only_a_run_that_never_started_is_requeued() {
         for same_boot in [true, false] {
             let files =
                 PROGRESS.into_iter().flat_map(|p| [own(true, p), own(false, p)]).chain([RunFile::Missing, RunFile::Foreign]);
             for file in files {
                 let certain = same_boot && file == own(false, Progress::Nothing);
-                assert_eq!(unknown(same_boot, file) == Verdict::PutBack { empty_tree: false }, certain, "{file:?}");
+                assert_eq!(unknown(same_boot, file) == Verdict::Requeue { empty_tree: false }, certain, "{file:?}");
             }
         }
     }
@@ -154,7 +154,7 @@ mod tests {
             for file in [RunFile::Missing, RunFile::Foreign, own(false, Progress::Nothing)] {
                 let verdict = of_claim(Claimed { same_boot, file, known_unstarted: true });
                 let has_tree = same_boot && !matches!(file, RunFile::Own { .. });
-                assert_eq!(verdict, Verdict::PutBack { empty_tree: has_tree }, "{same_boot} {file:?}");
+                assert_eq!(verdict, Verdict::Requeue { empty_tree: has_tree }, "{same_boot} {file:?}");
             }
             for progress in &PROGRESS[1..] {
                 let file = own(false, *progress);
@@ -169,7 +169,7 @@ mod tests {
         for same_boot in [true, false] {
             for progress in [Progress::Exited, Progress::Failed, Progress::Drained] {
                 let verdict = unknown(same_boot, own(false, progress));
-                assert_eq!(verdict, Verdict::GoOn { empty_tree: same_boot && progress == Progress::Exited });
+                assert_eq!(verdict, Verdict::Finish { empty_tree: same_boot && progress == Progress::Exited });
             }
         }
     }

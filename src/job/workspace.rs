@@ -46,7 +46,7 @@ pub fn check_key(key: &str) -> Result<(), String> {
     match key.chars().count() {
         0 => Err("a workspace has a key; write --workspace KEY".into()),
         n if n > limits::NAME_CHARS_MAX => {
-            Err(format!("the key of this workspace has {n} characters, {} at most", limits::NAME_CHARS_MAX))
+            Err(format!("the key of this workspace has {n} characters; the limit is {}", limits::NAME_CHARS_MAX))
         }
         _ if key.contains('\0') => Err("the key of this workspace contains a NUL byte; remove it".into()),
         _ => Ok(()),

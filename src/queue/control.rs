@@ -156,7 +156,7 @@ impl Queue {
     fn retry_dependants(&self, mut done: Back, now_ms: i64) -> Result<Vec<JobId>> {
         while !done.parents.is_empty() {
             let parents = std::mem::take(&mut done.parents);
-            let next = self.store.write(move |conn| retry::go_on(conn, parents.clone(), now_ms))?;
+            let next = self.store.write(move |conn| retry::requeue_dependants(conn, parents.clone(), now_ms))?;
             done.back.extend(next.back);
             done.parents = next.parents;
         }

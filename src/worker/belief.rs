@@ -84,8 +84,8 @@ impl Context {
              runs continue, and jobs with secrets fail. Keep cleaners of temporary files away from it",
             place.dir().display()
         );
-        let again = home::settle_in(place, &self.believed().file_id).and_then(|()| super::high_water::note(&self.store));
-        if let Err(error) = again {
+        let settled = home::settle_in(place, &self.believed().file_id).and_then(|()| super::high_water::note(&self.store));
+        if let Err(error) = settled {
             log::error!("{error}");
         }
     }

@@ -73,7 +73,7 @@ impl<'a> Claimer<'a> {
 
 impl Drop for Claimer<'_> {
     fn drop(&mut self) {
-        self.ctx.run_files.put_back(self.ready.drain(..));
+        self.ctx.run_files.return_unused(self.ready.drain(..));
     }
 }
 

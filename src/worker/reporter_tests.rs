@@ -74,7 +74,7 @@ fn a_report_of_another_worker_or_a_torn_one_counts_for_nothing() {
 }
 
 #[test]
-fn a_report_has_a_longest_length_whatever_is_the_matter() {
+fn a_report_has_a_longest_length() {
     let (_dir, place, holder) = nest();
     let mut options = Options::work();
     options.scope.queues = (0..5_000).map(|n| format!("queue {n}")).collect();

@@ -115,7 +115,7 @@ impl RunFilePool {
     }
 
     /// Returns unused ones to the shelf.
-    pub fn put_back(&self, unused: impl IntoIterator<Item = ReadyRun>) {
+    pub fn return_unused(&self, unused: impl IntoIterator<Item = ReadyRun>) {
         let mut shelf = lock(&self.shelf);
         for ready in unused {
             let at = shelf.partition_point(|other| other.run() < ready.run());
@@ -142,7 +142,7 @@ impl RunFilePool {
     pub fn fill(&self, store: &Store, roster: &Roster) {
         while lock(&self.shelf).len() < SHELF_MAX {
             match self.make(store, roster) {
-                Ok(ready) => self.put_back([ready]),
+                Ok(ready) => self.return_unused([ready]),
                 Err(error) => {
                     log::debug!("making a run file ahead: {error}");
                     return;
@@ -240,7 +240,7 @@ mod tests {
         let [a, b, c] = [(); 3].map(|()| pool.take(&store, &roster).unwrap());
         let (first, second, third) = (a.run(), b.run(), c.run());
         assert!(first < second && second < third);
-        pool.put_back([c, a]);
+        pool.return_unused([c, a]);
         pool.begun(second);
         assert_eq!(pool.take(&store, &roster).unwrap().run(), third);
         assert!(!roster.owns(first), "it was dropped");

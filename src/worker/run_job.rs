@@ -46,7 +46,7 @@ pub(super) fn adopt(ctx: &Arc<Context>, seat: Seat<'_>, open: OpenRun, slot: Slo
 ///
 /// # Errors
 /// The file refuses it; its run has a row and a run file, and is left to recovery.
-pub(super) fn put_back(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: &Error) -> Result<()> {
+pub(super) fn requeue(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: &Error) -> Result<()> {
     let Claimed { claim, file, .. } = claimed;
     drop(file);
     let job = JobRun::of_claim(claim, slot.number());

@@ -53,7 +53,7 @@ fn help_fits_80_columns_and_short_help_is_one_line_an_option() {
 }
 
 #[test]
-fn help_of_an_unknown_verb_says_what_was_meant() {
+fn help_of_an_unknown_verb_suggests_the_nearest() {
     let nest = Nest::new();
     for (words, meant) in [
         (&["stauts"][..], "tenure status"),

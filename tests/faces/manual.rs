@@ -56,7 +56,7 @@ fn mandoc_has_no_warning_but_for_the_missing_date() {
 }
 
 #[test]
-fn man_shows_what_is_typed_as_it_is_typed() {
+fn man_shows_typed_text_unchanged() {
     if Command::new("man").arg("--version").output().is_err() {
         return crate::support::untested::not_tested("manual pages in man", "man: apt-get install man-db");
     }

@@ -122,7 +122,7 @@ fn names_commands_errors_and_results_are_shown_and_never_obeyed() {
 }
 
 #[test]
-fn what_is_typed_wrongly_is_quoted_harmlessly() {
+fn mistyped_words_are_quoted_harmlessly() {
     let nest = Nest::new();
     nest.sh(&[], "true");
     let evil = hostile();

@@ -106,7 +106,7 @@ fn a_time_means_what_it_says_in_every_place() {
 }
 
 #[test]
-fn what_is_not_a_time_is_refused_with_a_remedy() {
+fn an_invalid_time_is_refused_with_a_remedy() {
     let nest = Nest::new();
     nest.ok(&["add", "--hold", "--", "true"]);
     for (place, column) in PLACES {

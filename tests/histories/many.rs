@@ -67,9 +67,9 @@ fn run_of_one(conn: &Connection, code: i32) {
 }
 
 /// The process that continues, a transaction at a time. False: nothing is left.
-type GoOn = (&'static str, fn(&Connection) -> bool);
+type Finish = (&'static str, fn(&Connection) -> bool);
 
-const GO_ON: [GoOn; 2] = [
+const GO_ON: [Finish; 2] = [
     ("a worker", |conn| due::process(conn, 6, 500).unwrap().more),
     ("a client", |conn| due::continue_ends(conn, 6, 1_000).unwrap().more),
 ];
@@ -161,7 +161,7 @@ fn a_parent_that_is_put_back_halfway_is_waited_for_again() {
         let mut n = back.back.len();
         while !back.parents.is_empty() {
             step(&conn, shape.0, false, || {
-                back = retry::go_on(&conn, std::mem::take(&mut back.parents), 7).unwrap();
+                back = retry::requeue_dependants(&conn, std::mem::take(&mut back.parents), 7).unwrap();
                 n += back.back.len();
                 true
             });

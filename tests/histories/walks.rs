@@ -10,7 +10,7 @@ fn no_stage_is_skipped_or_done_twice_and_no_task_hangs() {
 }
 
 #[test]
-fn whatever_bytes_say_three_tasks_walk_to_their_end() {
+fn three_tasks_walk_to_their_end_for_any_bytes() {
     let mut dice = Dice::new(seed());
     for _ in 0..60 {
         let bytes: Vec<u8> = (0..dice.below(900)).map(|_| dice.below(256) as u8).collect();

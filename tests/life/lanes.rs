@@ -60,7 +60,7 @@ fn kill_a_shim(nest: &Nest, dice: &mut Dice) {
 }
 
 #[test]
-fn a_lane_is_empty_when_a_job_enters_whatever_is_killed() {
+fn a_lane_is_empty_when_a_job_enters_after_any_kill() {
     let mut dice = Dice::new(seed());
     let nest = Nest::new();
     members(&nest);

@@ -141,7 +141,7 @@ fn limits_of_queues_are_kept_while_cancels_cannot_be_read() {
     nest.until_log(job, "begin");
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     nest.owner().execute_batch("ALTER TABLE cancel RENAME TO hidden").unwrap();
-    until("cancels not to be read", || worker.said().contains("looking for stop requests").then_some(()));
+    until("cancels not to be read", || worker.said().contains("reading stop requests").then_some(()));
     nest.owner().execute("UPDATE queue SET max_runtime_ms = 1000 WHERE name = 'later'", []).unwrap();
     until("its end", || (!lives(pid)).then_some(()));
     until("its record", || nest.record(run, "EXITED", "cause").filter(|cause| cause == "backstop"));

@@ -287,7 +287,7 @@ impl Play {
                     job: r.job.filter(|_| r.run.is_none()).map(|job| job.0),
                     state: r.state,
                     has_probe: r.probe.is_some(),
-                    torn: r.torn,
+                    torn: r.was_torn_down,
                     again,
                     auxiliary: r.auxiliary.map(|run| run.0),
                     attempts: r.attempts,

@@ -38,9 +38,9 @@ impl Play {
                     assert!(open_runs::adopted(&self.conn, RunId(run), "w2").unwrap());
                     continue;
                 }
-                Verdict::PutBack { .. } => RunEnd::NeverStarted,
+                Verdict::Requeue { .. } => RunEnd::NeverStarted,
                 Verdict::Lose { .. } => RunEnd::Lost,
-                Verdict::GoOn { .. } => end(seen),
+                Verdict::Finish { .. } => end(seen),
             };
             self.log.push(format!("  job {job} run {run}: {end:?}"));
             self.end_checks_of(run);

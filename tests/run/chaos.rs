@@ -23,7 +23,7 @@ const SCRIPTS: [&str; 7] = [
 ];
 
 #[test]
-fn whatever_is_killed_nothing_is_left_and_nothing_is_made_up() {
+fn no_kill_leaves_anything_or_makes_anything_up() {
     let mut dice = Dice::new(seed());
     let bench = Bench::new();
     let mut runs: Vec<Running<'_>> = (0..RUNS)

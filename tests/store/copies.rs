@@ -188,11 +188,11 @@ fn a_copy_put_in_place_by_hand_is_treated_the_same() {
     life(&home);
     let client = home.open(Role::Client);
     let was = Stamp { generation: 4, run_id_limit: 100, max_job_id: 7 };
-    assert!(client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
+    assert!(client.read(|conn| stamp::older_copy_was_restored(conn, Some(&was), None)).unwrap());
     let restored = client.write(move |conn| adopt_older_copy(conn, "another", Some(&was), 0, 0, &[], 1_000)).unwrap();
     assert_eq!((restored.held, restored.lost), (3, 2));
     assert_eq!(ask(&client, "SELECT id, state, run_id, user_hold, hold FROM job"), AFTER);
-    assert!(!client.read(|conn| stamp::older_copy_was_put_back(conn, Some(&was), None)).unwrap());
+    assert!(!client.read(|conn| stamp::older_copy_was_restored(conn, Some(&was), None)).unwrap());
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_damaged_file_is_moved_aside_and_a_foreign_one_is_kept() {
 }
 
 #[test]
-fn a_restore_keeps_whatever_it_replaces_and_counts_what_is_lost() {
+fn a_restore_keeps_the_replaced_file_and_counts_lost_jobs() {
     type Make = fn(&Home);
     // What is in the place of the file; the jobs that stand in it and not in the backup, `None` where they cannot be counted; whether something is kept.
     let cases: &[(&str, Make, Option<i64>, bool)] = &[

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_shell_keeps_is_left_out() {
+    fn the_part_that_the_shell_keeps_is_left_out() {
         assert_eq!(bash("--queue=mail", "--queue=m", 8, Open::None).unwrap(), "mail");
         assert_eq!(bash("other", "mail", 0, Open::None), None);
     }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_shell_knows_is_not_guessed() {
+    fn a_variable_of_the_shell_is_not_guessed() {
         for raw in ["$x", "\"$x\"", "`id`", "a$(id)"] {
             assert_eq!(bash(&["t", raw]), None, "{raw}");
         }

@@ -27,7 +27,7 @@ fn every_verb_has_a_page_with_all_sections() {
 }
 
 #[test]
-fn what_a_page_refers_to_is_a_page() {
+fn each_reference_of_a_page_is_a_page() {
     let root = built();
     let names: Vec<String> = paths(&root).iter().map(|path| plain(&name(path))).collect();
     for path in paths(&root) {

@@ -95,7 +95,7 @@ fn lines_name_only_lines_above_them() {
 }
 
 #[test]
-fn a_bad_line_is_refused_with_its_number_and_what_is_wrong() {
+fn a_bad_line_is_refused_with_its_number_and_the_reason() {
     let cases = [
         ("", "EOF"),
         ("x", "JSON object"),

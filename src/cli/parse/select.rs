@@ -30,11 +30,11 @@ impl FromStr for Selector {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.len() > TEXT_BYTES_MAX {
-            return Err(format!("this has {} bytes, {TEXT_BYTES_MAX} at most; use a range such as 3-9", text.len()));
+            return Err(format!("this has {} bytes; the limit is {TEXT_BYTES_MAX}; use a range such as 3-9", text.len()));
         }
         let parts = text.split(',').map(|part| part_of(part.trim())).collect::<Result<Vec<_>, _>>()?;
         if parts.len() > PARTS_MAX {
-            return Err(format!("this names {} jobs, {PARTS_MAX} at most; use a range such as 3-9", parts.len()));
+            return Err(format!("this names {} jobs; the limit is {PARTS_MAX}; use a range such as 3-9", parts.len()));
         }
         Ok(Self(parts))
     }

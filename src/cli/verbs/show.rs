@@ -191,7 +191,7 @@ mod tests {
     use crate::place::Place;
 
     #[test]
-    fn whatever_a_job_holds_is_shown_in_printable_lines() {
+    fn a_hostile_job_is_shown_in_printable_lines() {
         let mut job = fixture::job(7, State::Failed);
         job.error = Some("\x1b]0;x\x07".into());
         job.env = "{\"A\": \"b\\u001b[2J\"}".into();

@@ -84,7 +84,7 @@ fn meant(face: &Face, args: &Args, queue: &Queue) -> Result<Vec<JobInfo>> {
     }
     let mut jobs = args.which.jobs(queue, &State::ALL)?;
     if args.which.is_filter() && jobs.iter().filter(|job| job.stored.state.is_terminal()).count() >= ENDED_MAX {
-        face::say(&format!("of the ended jobs the newest {ENDED_MAX} are looked at; --since narrows them"));
+        face::say(&format!("of the ended jobs the newest {ENDED_MAX} are selected; --since narrows them"));
     }
     if let Some(since) = args.since {
         let from_ms = face.now_ms().saturating_sub_unsigned(since);

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_workspace_is_called_is_shown_in_printable_lines() {
+    fn a_hostile_workspace_is_shown_in_printable_lines() {
         let row = WorkspaceRow {
             key: "\x1b[2Ja\nb".into(),
             dir: "a-b".into(),

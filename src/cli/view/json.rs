@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_wrote_wrongly_is_shown_as_it_is() {
+    fn invalid_json_of_a_client_is_shown_as_it_is() {
         let mut row = fixture::job(7, State::Queued);
         row.command = "not json \x1b".into();
         row.progress = Some(r#"{"percent":40,"text":"x","at":1000}"#.into());

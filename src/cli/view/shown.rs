@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_commands_the_terminal_is_made_visible() {
+    fn control_sequences_are_made_visible() {
         assert_eq!(show(&[b"\x1b[2J"]), b"^[[2J");
         assert_eq!(show(&[b"\x1b]0;title\x07"]), b"^[]0;title^G");
         assert_eq!(show(&[b"\x08\x0b\x7f\x00"]), b"^H^K^?^@");

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_task_holds_is_shown_in_printable_lines() {
+    fn a_hostile_task_is_shown_in_printable_lines() {
         let now = time::here(5_000);
         for text in [for_people(&task(), &steps(), &now, None), list(&[(steps(), task())], &now, None)] {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");

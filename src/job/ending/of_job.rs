@@ -158,7 +158,7 @@ fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f6
         // Every path back to the queue first checks for a stop request. A run that was lost during
         // a stop request has ended, and its tree is gone: the request is fulfilled.
         Outcome::Unstarted | Outcome::Deferred | Outcome::Lost if facts.cancel_open => Next::Cancelled,
-        Outcome::Unstarted => put_back(facts, reason, now_ms, chance),
+        Outcome::Unstarted => requeue(facts, reason, now_ms, chance),
         Outcome::Deferred if is_deferrable(facts, assessment) => Next::Again {
             available_at: after(now_ms, backoff_ms(facts.policy, facts.deferrals + 1, chance)),
             attempts: facts.attempts.saturating_sub(1),
@@ -184,7 +184,7 @@ fn is_taken_out(policy: &Policy, assessment: &Assessment) -> bool {
     })
 }
 
-fn put_back(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
+fn requeue(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
     if reason.is_some() {
         // The user of the job, not tenure, has no process or memory left: that ends no job, and
         // others are claimed meanwhile.

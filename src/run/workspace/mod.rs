@@ -42,7 +42,7 @@ fn is_directory(path: &Path) -> Result<bool> {
     match fs::lstat(path) {
         Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(error) => Err(Error::io(format!("looking at {}", path.display()), error)),
+        Err(error) => Err(Error::io(format!("checking {}", path.display()), error)),
     }
 }
 
@@ -181,7 +181,7 @@ impl Work {
         match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(Error::io(format!("looking at {}", self.path_of(name).display()), error)),
+            Err(error) => Err(Error::io(format!("checking {}", self.path_of(name).display()), error)),
         }
     }
 }

@@ -243,7 +243,7 @@ impl OpenLog {
     fn open(health: &Shared) -> Result<Self> {
         let path = health.place.wal();
         let file = File::open(&path).map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
-        let meta = file.metadata().map_err(|error| Error::io(format!("looking at {}", path.display()), error))?;
+        let meta = file.metadata().map_err(|error| Error::io(format!("checking {}", path.display()), error))?;
         if Some(FileId::of(&meta)) != health.watch.wal() {
             return Err(Error::File(format!("{} was replaced just now; try again", path.display())));
         }

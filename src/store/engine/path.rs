@@ -118,7 +118,7 @@ fn follow(path: &Path) -> Result<PathBuf> {
 
 /// A file whose metadata cannot be read cannot be used.
 fn looking(path: &Path, error: std::io::Error) -> Error {
-    let what = format!("looking for {}", path.display());
+    let what = format!("resolving {}", path.display());
     match error.kind() {
         ErrorKind::PermissionDenied => Error::File(format!(
             "{what}: {}; its directories must let this user in, or name another file with --db",

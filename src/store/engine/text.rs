@@ -70,7 +70,7 @@ impl ToSql for Key {
 pub(in crate::store) fn fault(row: &Row<'_>, at: usize, name: &'static str) -> Result<Option<String>> {
     let ValueRef::Text(bytes) = row.get_ref(at)? else { return Ok(None) };
     Ok(if bytes.len() > READ_BYTES_MAX {
-        Some(format!("{name} has {} bytes, {READ_BYTES_MAX} at most", bytes.len()))
+        Some(format!("{name} has {} bytes; the limit is {READ_BYTES_MAX}", bytes.len()))
     } else if std::str::from_utf8(bytes).is_err() {
         Some(format!("{name} is not valid UTF-8"))
     } else {

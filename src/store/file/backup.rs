@@ -50,7 +50,7 @@ fn target(place: &Place, to: &Path, overwrite: bool) -> Result<PathBuf> {
         return Err(Error::Invalid(format!("{shown} is not the name of a file")));
     };
     let parent = to.parent().unwrap_or(Path::new("/"));
-    let parent = parent.canonicalize().map_err(|error| Error::io(format!("looking for {}", parent.display()), error))?;
+    let parent = parent.canonicalize().map_err(|error| Error::io(format!("resolving {}", parent.display()), error))?;
     let to = parent.join(name);
     let Ok(meta) = std::fs::symlink_metadata(&to) else { return Ok(to) };
     let ours = [place.db().to_owned(), place.wal(), place.shm()];

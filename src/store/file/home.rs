@@ -92,9 +92,8 @@ pub fn settle_in(place: &Place, file_id: &str) -> Result<()> {
     file_ids.push(file_id.to_owned());
     let surplus = file_ids.len().saturating_sub(IDS_MAX);
     file_ids.drain(..surplus);
-    let inode = |path: &Path| {
-        fs::metadata(path).map(|meta| meta.ino()).map_err(|e| Error::io(format!("looking at {}", path.display()), e))
-    };
+    let inode =
+        |path: &Path| fs::metadata(path).map(|meta| meta.ino()).map_err(|e| Error::io(format!("checking {}", path.display()), e));
     let home = Home {
         file_ids,
         path: lossy(place.db()),
@@ -153,7 +152,7 @@ pub fn note_replaced(place: &Place, since_ms: i64, why: &str) -> Result<()> {
 
 /// Returns what the file should record about this place.
 pub fn noted(place: &Place) -> Result<String> {
-    let file = fs::metadata(place.db()).map_err(|e| Error::io(format!("looking at {}", place.db().display()), e))?.ino();
+    let file = fs::metadata(place.db()).map_err(|e| Error::io(format!("checking {}", place.db().display()), e))?.ino();
     serde_json::to_string(&Noted { path: lossy(place.db()), file }).map_err(|error| Error::Internal(error.to_string()))
 }
 

@@ -79,7 +79,7 @@ pub fn restore(
     let file_id = random_name()?;
     home::announce(&place, &file_id)?;
     let mut restored = treat_copy(&copy, &place, &floor, living, file_id, now_ms)?;
-    go_on_above(&copy.open()?, &present.given)?;
+    continue_above(&copy.open()?, &present.given)?;
     if present.usable {
         restored.kept = replace(&place, &copy, raise_above_run, raise_above_job, now_ms)?;
     } else {
@@ -118,7 +118,7 @@ fn replace(place: &Place, copy: &Copy, raise_above_run: i64, raise_above_job: i6
         let conn = copy.open()?;
         prepare(&conn, Access::Write, Durability::Full)?;
         raise(&conn, &floor(place, &present, raise_above_run, raise_above_job)?)?;
-        go_on_above(&conn, &present.given)?;
+        continue_above(&conn, &present.given)?;
         drop(conn);
         let kept = if present.has_content { Some(Kept::make(&target, place, copy, now_ms)?) } else { None };
         turn = turn.or_else(|| Some(queue.take()));
@@ -186,7 +186,7 @@ fn name_the_writer(place: &Place, error: Error) -> Error {
     }
 }
 
-/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_put_back`]
+/// The same for a copy that was put in place by hand, found by [`stamp::older_copy_was_restored`]
 /// or [`crate::store::file::standing::assess`]. Runs in a transaction of the caller, who has
 /// announced the new id of the file before ([`home::announce`]).
 pub fn adopt_older_copy(
@@ -347,7 +347,7 @@ fn given(conn: &Connection) -> Result<Vec<(&'static str, i64)>> {
 }
 
 /// Ids that the present file has assigned are not assigned again.
-fn go_on_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
+fn continue_above(copy: &Connection, given: &[(&str, i64)]) -> Result<()> {
     given.iter().try_for_each(|(table, seq)| raise_sequence(copy, table, *seq))
 }
 

@@ -58,7 +58,7 @@ pub fn current(conn: &Connection) -> Result<Stamp> {
 }
 
 /// Whether the file is behind its stamp, or behind the logs beside it.
-pub fn older_copy_was_put_back(conn: &Connection, stamp: Option<&Stamp>, highest_log: Option<RunId>) -> Result<bool> {
+pub fn older_copy_was_restored(conn: &Connection, stamp: Option<&Stamp>, highest_log: Option<RunId>) -> Result<bool> {
     let is = Stamp { max_job_id: last_job(conn)?, ..current(conn)? };
     let behind_stamp = stamp.is_some_and(|was| {
         is.generation < was.generation || is.run_id_limit < was.run_id_limit || is.max_job_id < was.max_job_id
@@ -139,7 +139,7 @@ mod tests {
         conn.execute_batch("INSERT INTO job (command) VALUES ('[\"a\"]'), ('[\"b\"]')").unwrap();
         let is = current(&conn).unwrap();
         assert_eq!(is, Stamp { generation: 5, run_id_limit: 101, max_job_id: 2 });
-        let older = |stamp: Option<&Stamp>, log| older_copy_was_put_back(&conn, stamp, log).unwrap();
+        let older = |stamp: Option<&Stamp>, log| older_copy_was_restored(&conn, stamp, log).unwrap();
         assert!(!older(None, None));
         assert!(!older(Some(&is), Some(RunId(100))));
         assert!(!older(Some(&Stamp { generation: 4, run_id_limit: 1, max_job_id: 1 }), None));

@@ -161,7 +161,7 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("ended_broken", sql!("ended.sql", "broken")),
         ("settle_facts", sql!("settle.sql", "facts")),
         ("settle_end", sql!("settle.sql", "end")),
-        ("settle_again", sql!("settle.sql", "again")),
+        ("settle_requeue", sql!("settle.sql", "requeue")),
         ("close_run", sql!("close_run.sql", "close")),
         ("retry_dependants", sql!("retry.sql", "dependants")),
         ("recount_lanes", sql!("../upkeep/recount.sql", "lanes")),

@@ -26,7 +26,7 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
         return Err(why_not(conn, id)?);
     }
     while !done.parents.is_empty() {
-        let next = go_on(conn, std::mem::take(&mut done.parents), now_ms)?;
+        let next = requeue_dependants(conn, std::mem::take(&mut done.parents), now_ms)?;
         done.back.extend(next.back);
         done.parents = next.parents;
     }
@@ -38,7 +38,7 @@ pub fn retry(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i64) -
 pub struct Back {
     /// Parents first. Empty: the job itself could not be requeued.
     pub back: Vec<JobId>,
-    /// Jobs whose dependants are still to be requeued: for [`go_on`].
+    /// Jobs whose dependants are still to be requeued: for [`requeue_dependants`].
     pub parents: VecDeque<JobId>,
 }
 
@@ -58,7 +58,7 @@ pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i
     if !with_dependants {
         return Ok(Back { back: vec![id], parents: VecDeque::new() });
     }
-    let mut done = go_on(conn, VecDeque::from([id]), now_ms)?;
+    let mut done = requeue_dependants(conn, VecDeque::from([id]), now_ms)?;
     done.back.insert(0, id);
     Ok(done)
 }
@@ -81,7 +81,7 @@ pub fn why_not(conn: &Connection, id: JobId) -> Result<Error> {
 }
 
 /// Requeues the next jobs that failed because of these.
-pub fn go_on(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Result<Back> {
+pub fn requeue_dependants(conn: &Connection, mut parents: VecDeque<JobId>, now_ms: i64) -> Result<Back> {
     let mut back = Vec::new();
     while let Some(parent) = parents.pop_front() {
         for child in failed_because_of(conn, parent)? {

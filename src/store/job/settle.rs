@@ -73,7 +73,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     };
     let decision = decide(&facts, &s.end, now_ms, s.chance);
     let moved = match decision.next {
-        Next::Again { .. } => put_back(conn, s, &decision)?,
+        Next::Again { .. } => requeue(conn, s, &decision)?,
         Next::Done => end(conn, s, &known, &decision, State::Done, Reason::Exit, now_ms)?,
         Next::Failed(reason) => end(conn, s, &known, &decision, State::Failed, reason, now_ms)?,
         Next::Cancelled => end(conn, s, &known, &decision, State::Cancelled, Reason::Cancelled, now_ms)?,
@@ -139,11 +139,11 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
     Ok(known.optional()?)
 }
 
-fn put_back(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> {
+fn requeue(conn: &Connection, s: &Settle, decision: &Decision) -> Result<bool> {
     let Next::Again { available_at, attempts, deferrals, failed_starts } = decision.next else { return Ok(false) };
-    let mut again = conn.prepare_cached(sql!("settle.sql", "again"))?;
+    let mut requeue = conn.prepare_cached(sql!("settle.sql", "requeue"))?;
     let reason = decision.reason.map(Reason::as_str);
-    Ok(again.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, failed_starts, reason, decision.error,])? > 0)
+    Ok(requeue.execute(params![s.job.0, s.run.0, available_at, attempts, deferrals, failed_starts, reason, decision.error,])? > 0)
 }
 
 fn end(

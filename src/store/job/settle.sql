@@ -1,4 +1,4 @@
--- name: again
+-- name: requeue
 -- The gate, back to the queue. `due_seen` is reset too, or a clock that was set back would skip the
 -- wait.
 UPDATE job

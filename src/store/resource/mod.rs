@@ -69,7 +69,7 @@ pub struct Resource {
     /// JSON.
     pub env: String,
     pub timeout_ms: Option<u64>,
-    pub torn: bool,
+    pub was_torn_down: bool,
     /// The auxiliary run that is in progress for it.
     pub auxiliary: Option<RunId>,
     /// Failed attempts to tear it down.
@@ -109,7 +109,7 @@ impl Resource {
             cwd: text(row, 8)?,
             env: text(row, 9)?,
             timeout_ms: row.get::<_, Option<i64>>(10)?.and_then(|ms| u64::try_from(ms).ok()),
-            torn: row.get::<_, i64>(11)? != 0,
+            was_torn_down: row.get::<_, i64>(11)? != 0,
             auxiliary: row.get::<_, Option<i64>>(12)?.map(RunId),
             attempts: rows::count(row, 13)?,
             next_at: row.get(14)?,

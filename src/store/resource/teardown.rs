@@ -57,9 +57,9 @@ fn latest(now_ms: i64) -> i64 {
 /// Assigns a resource to a run. False: it is gone, has another auxiliary run, is not due, or
 /// another thread was first with this step.
 pub(in crate::store) fn take(conn: &Connection, id: ResourceId, step: Step, run: RunId, now_ms: i64) -> Result<bool> {
-    let torn = step == Step::Confirm;
+    let was_torn_down = step == Step::Confirm;
     let mut take = conn.prepare_cached(sql!("teardown.sql", "take"))?;
-    Ok(take.execute((id.0, run.0, torn, now_ms, latest(now_ms)))? > 0)
+    Ok(take.execute((id.0, run.0, was_torn_down, now_ms, latest(now_ms)))? > 0)
 }
 
 /// Applies the end of an auxiliary run to its resource, in the transaction that closes the run.

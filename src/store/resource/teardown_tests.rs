@@ -103,12 +103,12 @@ fn one_auxiliary_run_at_a_time() {
     assert_eq!(end(&conn, 3, 0, 5_000).after, Some(After::Next(Step::Teardown)));
     assert!(begin(&conn, made.id, Step::Teardown, 6));
     assert_eq!(end(&conn, 6, 0, 6_000).after, Some(After::Next(Step::Confirm)));
-    assert!(one(&conn, made.id).torn, "a worker that comes now asks the probe, and tears nothing down");
+    assert!(one(&conn, made.id).was_torn_down, "a worker that comes now asks the probe, and tears nothing down");
     assert!(!begin(&conn, made.id, Step::Teardown, 7));
     assert!(begin(&conn, made.id, Step::Confirm, 8));
     assert!(matches!(end(&conn, 8, 0, 7_000).after, Some(After::Failed(why)) if why.contains("still there")));
     let failed = one(&conn, made.id);
-    assert_eq!((failed.attempts, failed.next_at, failed.torn, failed.auxiliary), (1, 8_000, false, None));
+    assert_eq!((failed.attempts, failed.next_at, failed.was_torn_down, failed.auxiliary), (1, 8_000, false, None));
     assert_eq!(due(&conn, 7_999, 100).unwrap(), []);
     assert!(!begin(&conn, made.id, Step::Probe, 9), "it is in its wait");
     assert_eq!(due(&conn, 8_000, 100).unwrap(), [Due { id: made.id, has_failed: true }]);

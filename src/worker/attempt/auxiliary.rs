@@ -117,18 +117,18 @@ impl<'a> Auxiliary<'a> {
         let launch = match make(key) {
             Ok(launch) => launch,
             Err(why) => {
-                ctx.run_files.put_back([ready]);
+                ctx.run_files.return_unused([ready]);
                 return Ok(Came::NotMade(why));
             }
         };
         match self.begin(key) {
             Ok(true) => ctx.run_files.begun(key.run),
             Ok(false) => {
-                ctx.run_files.put_back([ready]);
+                ctx.run_files.return_unused([ready]);
                 return Ok(Came::NotBegun);
             }
             Err(error) => {
-                ctx.run_files.put_back([ready]);
+                ctx.run_files.return_unused([ready]);
                 return Err(error.into());
             }
         }

@@ -93,8 +93,8 @@ pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over,
         seen = observe(attempt)?;
     }
     // The second observation: nothing is done after a single one.
-    let again = observe(attempt)?;
-    if again.file != seen.file {
+    let observed = observe(attempt)?;
+    if observed.file != seen.file {
         seen = observe(attempt)?;
     }
     let verdict = verdict_of(seen.file);
@@ -105,9 +105,9 @@ pub fn resume(attempt: &Attempt<'_>, job: &JobRun, known: Known) -> Result<Over,
             let error = format!("run {} is held again; checked at the next tick", attempt.key.run);
             return Err(Error::Held(error).into());
         }
-        Verdict::PutBack { .. } => Over::Unstarted { has_its_file },
+        Verdict::Requeue { .. } => Over::Unstarted { has_its_file },
         Verdict::Lose { .. } => Over::Lost { records: seen.records, has_its_file },
-        Verdict::GoOn { .. } => Over::Recorded(seen.records),
+        Verdict::Finish { .. } => Over::Recorded(seen.records),
     };
     if verdict.empties_tree() {
         empty(attempt.ctx, attempt.key)?;

@@ -188,7 +188,7 @@ impl Supervisor {
         self.next_look = Some(now + every);
         match self.trouble(attempt, records, cause) {
             Ok(trouble) => self.tell(attempt, trouble),
-            Err(error) => log::debug!("run {}: looking at its shim: {error}", attempt.key.run),
+            Err(error) => log::debug!("run {}: checking its shim: {error}", attempt.key.run),
         }
     }
 

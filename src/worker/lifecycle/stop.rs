@@ -139,7 +139,7 @@ impl Worker {
     fn critical_runs(&self) -> Vec<RunId> {
         let read = self.ctx.store.read(task::critical_runs);
         read.unwrap_or_else(|error| {
-            log::error!("looking for critical stages: {error}");
+            log::error!("reading critical stages: {error}");
             Vec::new()
         })
     }

@@ -31,7 +31,7 @@ pub fn make_trustworthy(store: &Store) -> Result<Belief> {
     let claimed = claimed_in_this_boot(place)?;
     let (found, is_older) = store.read(|conn| {
         let is_older =
-            stamp::older_copy_was_put_back(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?;
+            stamp::older_copy_was_restored(conn, known.as_ref(), highest_run)? || stamp::has_forgotten(conn, &claimed)?;
         Ok((standing::assess(place, conn)?, is_older))
     })?;
     found.check(place)?;

@@ -43,8 +43,10 @@ impl Context {
 pub fn run(ctx: &Arc<Context>) {
     let mut held_back = HeldBack::default();
     if ctx.plans() {
-        let _logged =
-            ctx.store.commit(schedule::recompute_next).inspect_err(|error| log::error!("looking at the schedules: {error}"));
+        let _logged = ctx
+            .store
+            .commit(schedule::recompute_next)
+            .inspect_err(|error| log::error!("computing the next occurrences of schedules: {error}"));
     }
     while !ctx.is_stopping() {
         let next = round(ctx, &mut held_back).unwrap_or_else(|error| {
@@ -198,7 +200,7 @@ fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
         let slot = ctx.slots.take();
         match ctx.pool.reserve() {
             Ok(seat) => run_job::start(ctx, seat, claimed, slot),
-            Err(error) => refused = refused.and(run_job::put_back(ctx, claimed, &slot, &error)),
+            Err(error) => refused = refused.and(run_job::requeue(ctx, claimed, &slot, &error)),
         }
     }
     refused
@@ -214,11 +216,11 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
         return Ok(());
     }
     let now_ms = ctx.now_ms();
-    let could_go_on = ctx.may_claim()
+    let could_continue = ctx.may_claim()
         && (ctx.store.read(|conn| claim::has_ready(conn, &ctx.options.scope))?
             || ctx.store.read(|conn| pending::has_due(conn, now_ms))?
             || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
-    if could_go_on {
+    if could_continue {
         ctx.wake_claims();
         return Ok(());
     }

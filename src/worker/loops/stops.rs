@@ -27,7 +27,7 @@ pub fn run(ctx: &Arc<Context>) {
         let failed = failed.map(|error| error.to_string());
         if failed != told {
             match &failed {
-                Some(error) => log::error!("looking for stop requests: {error}"),
+                Some(error) => log::error!("reading stop requests: {error}"),
                 None => log::info!("stop requests can be read again"),
             }
             told = failed;

@@ -26,7 +26,7 @@ pub fn tear_down(ctx: &Arc<Context>, id: ResourceId, mut open: Option<Run>) -> R
         let Some(resource) = found.filter(|resource| resource.state == ResourceState::Releasing || open.is_some()) else {
             return Ok(());
         };
-        let begun = step.unwrap_or_else(|| Step::first(resource.torn, resource.probe.is_some()));
+        let begun = step.unwrap_or_else(|| Step::first(resource.was_torn_down, resource.probe.is_some()));
         let auxiliary = Auxiliary::without_owner(ctx, Opening::of_resource(id, begun))?;
         let came = match open.take() {
             Some(run) => auxiliary.resume(&run, verdict)?,

@@ -55,7 +55,7 @@ pub fn enter(attempt: &Attempt<'_>, job: &JobRun, command: &Command<'_>) -> Resu
 
 fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<PathBuf, Halt> {
     let ctx = attempt.ctx;
-    let mut again = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
+    let mut last_error = format!("workspace {:?} was gone each time as soon as it had been made", wanted.key);
     let (mut makes, mut lead) = (0, None);
     loop {
         if let Some(end) = stopped(attempt) {
@@ -66,7 +66,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
         }
         match warm(attempt, job, wanted) {
             Ok(Some(path)) => return Ok(path),
-            Ok(None) if makes == MAKES_MAX => return Err(failed(again)),
+            Ok(None) if makes == MAKES_MAX => return Err(failed(last_error)),
             Ok(None) => {}
             Err(error) if shortage::want_of(&error).is_some() => return Err(Halt::no_means(&error)),
             Err(error @ Error::Io { .. }) => return Err(failed(error.to_string())),
@@ -87,7 +87,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
         };
         match make(attempt, job, wanted)? {
             Made::Ready => makes += 1,
-            Made::Again(error) => (makes, again) = (makes + 1, error),
+            Made::Again(error) => (makes, last_error) = (makes + 1, error),
             Made::Failed(error) => {
                 leading.fail(wanted.prepare_command(), error.clone());
                 return Err(failed(error));

@@ -155,7 +155,7 @@ fn two_are_never_inside_at_once_while_copies_come_back() {
 }
 
 #[test]
-fn two_are_never_inside_at_once_whatever_is_killed() {
+fn two_are_never_inside_at_once_after_any_kill() {
     const ROUNDS: usize = 60;
     let nest = Nest::new();
     let (seed, round) = (seed(), AtomicUsize::new(0));

@@ -91,7 +91,7 @@ fn an_orphaned_directory_is_swept_and_told_by_doctor() {
 }
 
 #[test]
-fn whatever_a_key_is_called_it_is_one_workspace_in_its_place() {
+fn every_key_is_one_workspace_in_its_place() {
     let nest = Nest::new();
     let long = "x".repeat(200);
     let keys = [
