@@ -6,9 +6,11 @@
 //!                                                                 └▶ abandon: removed
 //! ```
 //!
-//! The nonce is that of the run or the lease that owns the preparation, so the directory is known to
-//! belong to it before it exists. A crash leaves a directory without a row, which is swept when its
-//! owner is gone. Every step may be repeated. Deliberately absent: who may prepare it, and rows.
+//! The nonce is that of the run or the lease that owns the preparation, so the directory is known
+//! to belong to it before it exists. A crash leaves a directory without a row, which is swept when
+//! its owner is gone. Every step may be repeated.
+//!
+//! Deliberately absent: who may prepare it, and rows.
 
 use std::path::PathBuf;
 

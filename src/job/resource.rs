@@ -39,8 +39,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// Returns the first step of an attempt. `was_torn_down`: its teardown has reported success, and
-    /// no probe has run since.
+    /// Returns the first step of an attempt. `was_torn_down`: its teardown has reported success,
+    /// and no probe has run since.
     pub fn first(was_torn_down: bool, has_probe: bool) -> Self {
         match (has_probe, was_torn_down) {
             (false, _) => Self::Teardown,
