@@ -11,7 +11,7 @@ use serde_json::Value;
 use tenure::run::machine;
 
 use crate::life::left::lines;
-use crate::support::{Dice, Nest, Signal, kill, kill_child, lives, pid_in, seed, until};
+use crate::support::{Dice, Nest, Said, Signal, kill, kill_child, lives, pid_in, seed, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
 const TICK: [&str; 4] = ["--tick", "20ms", "--slots", "2"];
@@ -132,6 +132,7 @@ const INSIDE: &str = "set -C; : 2>/dev/null > inside || echo overlap >> overlaps
 #[test]
 fn two_are_never_inside_at_once_while_copies_come_back() {
     const COPIES: usize = 12;
+    const TRIES: usize = 20;
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
     let copy = nest.file("copy").to_string_lossy().into_owned();
@@ -146,9 +147,13 @@ fn two_are_never_inside_at_once_while_copies_come_back() {
                 }
             });
         }
-        let restored: Vec<_> = (0..COPIES).map(|_| nest.say(&["restore", &copy])).collect();
+        // On a slow machine the wrappers write before each of its attempts, and it is refused.
+        let refused = |said: &Said| said.code != 0 && said.err.contains("and try again");
+        let restore = || (0..TRIES).map(|_| nest.say(&["restore", &copy])).find(|said| !refused(said));
+        let restored: Vec<_> = (0..COPIES).map(|_| restore()).collect();
         over.store(1, Ordering::SeqCst);
-        assert!(restored.iter().all(|said| said.code == 0), "{restored:?}");
+        let is_done = |said: &Option<Said>| said.as_ref().is_some_and(|said| said.code == 0);
+        assert!(restored.iter().all(is_done), "{restored:?}");
     });
     assert_eq!(lines(&nest, "overlaps"), [""; 0]);
     assert_eq!(nest.say(&["lease", "run", "gpu", "--wait", "1m", "--", "true"]).code, 0);
