@@ -27,6 +27,17 @@ pub const KEYS: &[&str] = &[
 /// Most edits between a mistyped name and a suggestion.
 const EDITS_MAX: usize = 3;
 
+/// Replaces the names of Rust's types in a message of the library.
+pub fn in_words(message: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected usize", "expected a whole number, such as 4"),
+        ("expected f64", "expected a number, such as 1.5"),
+        ("expected path string", "expected a path in quotes"),
+        ("expected a string", "expected a text in quotes"),
+    ];
+    WORDS.iter().fold(message.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
 /// Describes an unknown name, with a suggestion: `"slot" is not a setting; did you mean slots?`
 pub fn unknown(name: &str) -> String {
     let what = format!("{:?} is not a setting", crate::units::shorten(name));

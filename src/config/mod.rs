@@ -210,7 +210,8 @@ impl Settings {
         let (path, file) = match file {
             None => (PathBuf::new(), File::default()),
             Some((path, text)) => {
-                let wrong = |e: toml::de::Error| Error::Invalid(format!("{}: {e}", path.display()));
+                let wrong =
+                    |e: toml::de::Error| Error::Invalid(format!("{}: {}", path.display(), keys::in_words(&e.to_string())));
                 if let Some(name) = keys::first_unknown(&toml::from_str(&text).map_err(wrong)?) {
                     return Err(Error::Invalid(format!("{}: {}", path.display(), keys::unknown(&name))));
                 }

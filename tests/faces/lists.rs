@@ -214,3 +214,15 @@ fn a_list_of_jobs_says_what_matters_of_each() {
     nest.ok(&["cancel", &busy.to_string()]);
     nest.until_ended(busy);
 }
+
+#[test]
+fn the_overview_names_the_lane_of_an_array_while_it_lives() {
+    let nest = Nest::new();
+    nest.ok(&["lane", "set", "deploy", "--limit", "2"]);
+    nest.ok(&["add", "--array", "0-3%2", "--", "true"]);
+    assert!(nest.ok(&["status"]).contains("array-"), "its jobs wait");
+    nest.work_until_idle(&[]);
+    let shown = nest.ok(&["status"]);
+    assert!(shown.contains("deploy") && !shown.contains("array-"), "{shown}");
+    assert!(nest.ok(&["lane", "ls"]).contains("array-"), "a list names all");
+}

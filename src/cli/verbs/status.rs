@@ -165,7 +165,9 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
     }
     text += &format!("reaper  {}\n", reaper_text(&picture.counters));
     text += &section(&queue::for_people(&picture.queues, columns), picture.queues.is_empty());
-    text += &section(&lane::for_people(&picture.lanes, columns), picture.lanes.is_empty());
+    // The lane of an array is of no interest once its jobs have ended.
+    let lanes: Vec<_> = picture.lanes.iter().filter(|lane| !lane.of_array || lane.running + lane.waiting > 0).cloned().collect();
+    text += &section(&lane::for_people(&lanes, columns), lanes.is_empty());
     text += &section(&lease::for_people(&picture.leases, now, columns), picture.leases.is_empty());
     for problem in problems {
         text += &format!("\nproblem: {}\n", escape::line(&problem.text));

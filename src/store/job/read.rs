@@ -282,7 +282,13 @@ pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
 pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
     let mut lanes = conn.prepare_cached(sql!("read.sql", "lanes"))?;
     let rows = lanes.query_map([], |row| {
-        Ok(LaneRow { key: text(row, 0)?, max_running: row.get(1)?, running: row.get(2)?, waiting: row.get(3)? })
+        Ok(LaneRow {
+            key: text(row, 0)?,
+            max_running: row.get(1)?,
+            running: row.get(2)?,
+            waiting: row.get(3)?,
+            of_array: row.get(4)?,
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

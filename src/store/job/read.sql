@@ -15,7 +15,8 @@ SELECT seq, at, job_id, run_id, kind, reason, detail FROM history WHERE job_id =
 -- name: lanes
 SELECT key, max_running, running,
        (SELECT count(*) FROM (SELECT 1 FROM job WHERE lane = key AND state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane'
-                               LIMIT 10000))
+                               LIMIT 10000)),
+       of_array
   FROM lane ORDER BY key;
 
 -- name: oldest

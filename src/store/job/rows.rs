@@ -279,6 +279,8 @@ pub struct LaneRow {
     pub running: i64,
     /// Queued members that wait for nothing but the lane, up to 10,000.
     pub waiting: i64,
+    /// It is the lane of one array with a limit of its own.
+    pub of_array: bool,
 }
 
 /// A counter over the life of the file.

@@ -112,7 +112,7 @@ fn ask(conn: &Connection, subject: Subject, begin: &str) -> Result<Vec<Suggestio
         Subject::Pipelines => names(conn, sql!("suggest.sql", "pipelines"), begin),
         Subject::Stages { task } => stages(conn, task, begin),
         Subject::Queues => names(conn, "SELECT name FROM queue WHERE name >= ?1 ORDER BY name LIMIT ?2", begin),
-        Subject::Lanes => names(conn, "SELECT key FROM lane WHERE key >= ?1 ORDER BY key LIMIT ?2", begin),
+        Subject::Lanes => names(conn, "SELECT key FROM lane WHERE key >= ?1 AND of_array = 0 ORDER BY key LIMIT ?2", begin),
         Subject::Leases => names(conn, "SELECT name FROM lease WHERE name >= ?1 ORDER BY name LIMIT ?2", begin),
         Subject::Workspaces => names(conn, "SELECT key FROM workspace WHERE key >= ?1 ORDER BY key LIMIT ?2", begin),
         Subject::Schedules => names(conn, "SELECT name FROM schedule WHERE name >= ?1 ORDER BY name LIMIT ?2", begin),
