@@ -130,13 +130,13 @@ fn a_job_left_over_by_a_retry_says_so_and_can_be_retried() {
 fn a_full_lane_a_full_queue_and_busy_slots_name_the_blockers() {
     let nest = Nest::new();
     let _worker = nest.work(&["--slots", "3"]);
-    let member = nest.sh(&["--lane", "a lane"], "exec sleep 600");
-    nest.until_pid(member);
+    let member = crate::faces::reasons::waited_for(&nest, &["--lane", "a lane"]);
     let waiting = nest.sh(&["--lane", "a lane", "-q", "other"], "exec sleep 600");
     let lane = until("the lane to be told", || obstacle(&nest, waiting, "lane"));
     assert!(lane["text"].as_str().unwrap().contains(&format!("by job {member}")), "{lane}");
     cleared(&nest, waiting, "lane");
-    nest.until_pid(waiting);
+    let third = nest.sh(&[], "exec sleep 600");
+    [waiting, third].iter().for_each(|id| _ = nest.until_pid(*id));
 
     nest.ok(&["queue", "set", "narrow", "--slots", "1"]);
     let one = nest.sh(&["-q", "narrow"], "exec sleep 600");
@@ -149,9 +149,9 @@ fn a_full_lane_a_full_queue_and_busy_slots_name_the_blockers() {
     cleared(&nest, two, "queue_full");
     nest.ok(&["cancel", &one.to_string()]);
     nest.until_state(two, "done");
-    nest.ok(&["cancel", &format!("{member},{waiting}")]);
-    nest.until_ended(member);
+    nest.ok(&["cancel", &format!("{waiting},{third}")]);
     nest.until_ended(waiting);
+    nest.until_ended(third);
 }
 
 #[test]

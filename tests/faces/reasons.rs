@@ -44,7 +44,7 @@ fn running(nest: &Nest, options: &[&str]) -> i64 {
 }
 
 /// A job that runs until a `tenure wait` waits for it.
-fn waited_for(nest: &Nest, options: &[&str]) -> i64 {
+pub fn waited_for(nest: &Nest, options: &[&str]) -> i64 {
     // It ends when a `tenure wait` on this very file waits for it; other tests wait on files of their own.
     let asked = "for p in /proc/[0-9]*; do grep -qsz '^wait$' $p/cmdline && grep -qszFx \"TENURE_DB=$TENURE_DB\" $p/environ && break; done";
     let id = nest.sh(options, &format!("until {asked}; do sleep 0.02; done"));

@@ -94,7 +94,10 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
             change(face, move |conn| control::queue_pause(conn, &queue, true))?;
         }
         Verb::Rm { queue } => change(face, move |conn| control::queue_remove(conn, &queue))?,
-        Verb::Resume { queue } => change(face, move |conn| control::queue_pause(conn, &queue, false))?,
+        Verb::Resume { queue } => {
+            warn_if_new(face, &queue)?;
+            change(face, move |conn| control::queue_pause(conn, &queue, false))?;
+        }
     }
     Ok(exit::OK)
 }
@@ -106,12 +109,13 @@ fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + S
     Ok(())
 }
 
-/// A queue may be set up before its first job, and a mistyped name looks the same.
+/// A queue may be set up before its first job, and goes with its last one: a mistyped name looks
+/// the same.
 fn warn_if_new(face: &Face, queue: &str) -> Result<()> {
     let names = face.client()?.read(|conn| read::queue_names(conn, nearest::NAMES_MAX))?;
     if !names.iter().any(|name| name == queue) {
         let meant = nearest::question(queue, names.iter().map(String::as_str));
-        face::say(&format!("the queue {queue:?} is new, and no job is in it{meant}"));
+        face::say(&format!("no job is in the queue {queue:?}, and it has no settings{meant}"));
     }
     Ok(())
 }

@@ -136,12 +136,15 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
 }
 
 /// Pauses the claims of a queue, which is created if needed, or resumes them. Running jobs
-/// continue.
-///
-/// # Errors
-/// [`Error::NotFound`] if a queue is to be resumed that does not exist.
+/// continue. A queue that does not exist is not paused: its row goes with its last job.
 pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
-    let name = &if paused { queue_key(conn, name)? } else { known_queue(conn, name)? };
+    let name = &if paused {
+        queue_key(conn, name)?
+    } else {
+        check_name(name, "a queue's name")?;
+        let Some(key) = shown_as(conn, "SELECT name FROM queue", name)? else { return Ok(()) };
+        key
+    };
     conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
     Ok(())
 }
