@@ -8,8 +8,9 @@ mod clients;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
-use crate::support::{Nest, within};
+use crate::support::{Nest, each, within};
 
 /// Pages whose blocks are an operator's, on a machine of hers: they name places that are not here.
 const NOT_RUN: &[&str] = &["operating.md"];
@@ -112,34 +113,31 @@ fn can_run(script: &str) -> bool {
     !script.contains("sqlite3 ") || clients::can("sqlite3", &["--version"])
 }
 
-#[test]
-fn what_the_pages_show_happens() {
-    let mut failed = Vec::new();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    for page in pages().into_iter().chain([readme]) {
+/// Runs what the pages show; returns what went wrong.
+fn on_each_page(pages: Vec<PathBuf>, run: fn(&Path, &str) -> Option<String>) -> Vec<String> {
+    let failed = Mutex::new(Vec::new());
+    each(&pages, |page| {
         let name = page.file_name().unwrap().to_string_lossy().into_owned();
         if NOT_RUN.contains(&name.as_str()) {
-            continue;
+            return;
         }
-        if let Some(script) = script(&page).filter(|script| can_run(script)) {
-            failed.extend(run(&page, &script));
+        if let Some(script) = script(page).filter(|script| can_run(script)) {
+            failed.lock().unwrap().extend(run(page, &script));
         }
-    }
+    });
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn what_the_pages_show_happens() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let failed = on_each_page(pages().into_iter().chain([readme]).collect(), run);
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]
 fn what_the_pages_show_happens_beside_a_worker_too() {
-    let mut failed = Vec::new();
-    for page in pages() {
-        let name = page.file_name().unwrap().to_string_lossy().into_owned();
-        if NOT_RUN.contains(&name.as_str()) {
-            continue;
-        }
-        if let Some(script) = script(&page).filter(|script| can_run(script)) {
-            failed.extend(run_beside_a_worker(&page, &script));
-        }
-    }
+    let failed = on_each_page(pages(), run_beside_a_worker);
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 

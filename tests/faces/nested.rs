@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::faces::said::end;
-use crate::support::{Nest, PATIENCE, Said, kill_child, said, until};
+use crate::support::{Nest, PATIENCE, Said, each, kill_child, said, until};
 
 const TENURE: &str = env!("CARGO_BIN_EXE_tenure");
 
@@ -256,7 +256,7 @@ impl Lines {
 #[test]
 fn a_waiting_client_reads_each_obstacle_once() {
     let follow: &[(&str, &[&str])] = &[("run", &[]), ("wait", &["wait", "last"]), ("logs", &["logs", "-f", "last"])];
-    for (about, args) in follow {
+    each(follow, |(about, args)| {
         let nest = Nest::new();
         nest.ok(&["queue", "pause", "q"]);
         let _worker = nest.work(&["--slots", "1"]);
@@ -279,7 +279,7 @@ fn a_waiting_client_reads_each_obstacle_once() {
         // To the end of its standard error.
         let more: Vec<String> = lines.0.iter().collect();
         assert_eq!(more, Vec::<String>::new(), "{about}");
-    }
+    });
 }
 
 fn with_input(nest: &Nest, args: &[&str], input: Input<'_>) -> Said {

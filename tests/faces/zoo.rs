@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::faces::said::is_root;
 use crate::faces::unprivileged::{PlainUser, open};
 use crate::support::zoo::{self, lives};
-use crate::support::{Nest, Signal, Started, kill, pid_in, until};
+use crate::support::{Nest, Signal, Started, each, kill, pid_in, until};
 
 const GOES_ON: &str = "while [ ! -e go ]; do sleep 0.05; done; exit 7";
 
@@ -139,14 +139,15 @@ fn what_its_own_user_may_not_look_at_ends_with_its_run() {
     if !is_root("a user of its own") {
         return;
     }
-    for kind in [
+    let kinds = [
         "non_dumpable",
         "non_dumpable_cleared",
         "non_dumpable_zombie_leader",
         "zombie_leader",
         "zombie_leader_cleared",
         "vfork_parent",
-    ] {
+    ];
+    each(&kinds, |kind| {
         for event in EVENTS {
             let (scene, work) = Scene::open(false);
             let before = Bystander::new(&scene, "before");
@@ -157,7 +158,7 @@ fn what_its_own_user_may_not_look_at_ends_with_its_run() {
             assert!(!lives(animal), "{kind} {event:?}: it lives, and its job has ended: {job}");
             assert!(lives(before.pid) && lives(after.pid), "{kind} {event:?}: a process outside of it lives");
         }
-    }
+    });
 }
 
 /// Where a run could not be marked by a limit, what nothing may be read of is not known: neither ended, nor taken for gone.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{Nest, Said, Started, said, until};
+use crate::support::{Nest, Said, Started, each, said, until};
 
 /// A worker in a mount namespace of its own, so that what its jobs mount ends with it.
 struct Apart(Started);
@@ -125,7 +125,7 @@ fn a_mount_outlives_a_result() {
 }
 
 fn walk(way: Way) {
-    for below in ["in", "a/b/c/in let's"] {
+    each(&["in", "a/b/c/in let's"], |below| {
         let nest = Nest::new();
         let Some(worker) = Apart::start(&nest) else { return };
         let precious = nest.file("precious");
@@ -151,5 +151,5 @@ fn walk(way: Way) {
             None => (left_in(&way.directory(&nest)) == 0).then_some(()),
         });
         assert!(precious.join("deep/er/silver").exists() && precious.join("gold").exists(), "{way:?}, {below}");
-    }
+    });
 }

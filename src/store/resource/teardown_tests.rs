@@ -173,6 +173,23 @@ fn a_healthy_file_has_nothing_to_repair() {
     assert!(crate::store::upkeep::recount::all(&conn, 5).unwrap().is_nothing());
 }
 
+/// Two resources block the job; a client without guards removes what belongs to one of them.
+#[test]
+fn a_job_that_counts_too_many_resources_is_corrected() {
+    let conn = fixture::fresh();
+    let job = job(&conn);
+    let counts = || conn.query_row("SELECT unreleased FROM job", [], |row| row.get::<_, i64>(0)).unwrap();
+    claim_as(&conn, 1);
+    add(&conn, Owner::Run(RunId(1)), "a", false);
+    add(&conn, Owner::Job(job), "b", false);
+    fail(&conn, job, 1);
+    conn.execute_batch("UPDATE resource SET state = 'releasing' WHERE name = 'b'").unwrap();
+    assert_eq!(counts(), 2);
+    conn.execute_batch("DROP TRIGGER run_delete_guard; DELETE FROM run WHERE id = 1").unwrap();
+    assert!(!crate::store::upkeep::recount::all(&conn, 5).unwrap().is_nothing());
+    assert_eq!(counts(), 1, "the other one is still there");
+}
+
 #[test]
 fn a_forced_resource_is_kept_until_its_run_has_ended() {
     let conn = fixture::fresh();

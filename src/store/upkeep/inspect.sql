@@ -140,6 +140,6 @@ SELECT t.id, j.id IS NULL OR j.state IN ('done', 'failed', 'cancelled') OR (j.st
  WHERE t.state = 'running' AND t.id > ?1 ORDER BY t.id LIMIT ?2;
 
 -- name: unreleased
--- Jobs that wait for a teardown, after number ?1, at most ?2. Then: there is none.
-SELECT id, NOT EXISTS (SELECT 1 FROM blocking_resource w WHERE w.job_id = job.id)
+-- Jobs that wait for a teardown, after number ?1, at most ?2. Then: they count another number.
+SELECT id, unreleased <> (SELECT count(*) FROM blocking_resource w WHERE w.job_id = job.id)
   FROM job WHERE state = 'queued' AND unreleased > 0 AND id > ?1 ORDER BY id LIMIT ?2;
