@@ -211,8 +211,10 @@ fn doctor_advises_fix_only_where_it_helps() {
         remedies(&nest)
     );
     assert_eq!(nest.say(&["doctor", "--fix"]).code, 6);
-    nest.sh(&["--priority", "5"], "true");
+    let ran = nest.sh(&["--priority", "5"], "true");
     until("the worker to repair it", || (!remedies(&nest).iter().any(|remedy| remedy.contains("--fix"))).then_some(()));
+    // A ready job without a worker would be a problem as well.
+    nest.until_state(ran, "done");
     worker.kill();
     // A page that is damaged: only a backup helps.
     nest.ok(&["doctor", "--fix"]);
