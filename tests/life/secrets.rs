@@ -76,3 +76,36 @@ fn a_job_is_added_although_the_one_it_replaces_cannot_be_asked() {
     assert_eq!((said.code, said.out.as_str()), (0, "2\n"), "{said:?}");
     assert!(std::fs::read_to_string(nest.file("strace")).unwrap().contains("(INJECTED)"));
 }
+
+/// Jobs that share their files: each finds them, whichever ends first and however, and the last
+/// end removes them.
+#[test]
+fn the_jobs_of_an_array_share_their_files_until_the_last_ends() {
+    let add = |nest: &Nest, args: &[&str], stdin: &str| {
+        std::fs::write(nest.file("input"), stdin).unwrap();
+        let mut add = nest.tenure(&[&["add"], args].concat());
+        add.env("MYS", "s3cret").stdin(std::fs::File::open(nest.file("input")).unwrap());
+        let added = said(add.output().unwrap());
+        assert_eq!(added.code, 0, "{added:?}");
+    };
+    let line = "cat; echo $MYS";
+    for by_sql in [false, true] {
+        let nest = Nest::new();
+        let array: &[&str] = if by_sql { &["--hold"] } else { &["--array", "0-4"] };
+        add(&nest, &[array, &["--secret", "MYS", "--stdin", "-", "-c", line]].concat(), "in\n");
+        if by_sql {
+            let copy = "INSERT INTO job (command, cwd, env, policy) SELECT command, cwd, env, policy FROM job WHERE id = 1";
+            (0..4).for_each(|_| _ = nest.sql().execute(copy, []).unwrap());
+        }
+        nest.ok(&["cancel", "2"]);
+        nest.work_until_idle(&["--slots", "1"]);
+        nest.say(&["release", "1"]);
+        nest.work_until_idle(&["--slots", "1"]);
+        for id in [1, 3, 4, 5] {
+            assert_eq!(nest.show(id)["state"], "done", "{by_sql}: {}", nest.show(id));
+            assert_eq!(nest.log(id), "in\ns3cret", "{by_sql}: job {id}");
+        }
+        let left = std::fs::read_dir(nest.beside().join("secrets")).unwrap().count();
+        assert_eq!(left, 0, "{by_sql}: the last end removes them");
+    }
+}

@@ -19,6 +19,10 @@ use crate::store::job::rows;
 /// one.
 pub const STEP_MAX: usize = 1_000;
 
+/// Most other jobs with files in `secrets/` that are asked for a common one when a job ends. Where
+/// there are more, the worker's sweep removes the files, which reads the policies of all.
+const SHARERS_ASKED_MAX: usize = 100;
+
 /// What follows the end of a task's job, in the same transaction: task, job, current time. A
 /// parameter, because the next stage of the task may itself add and end jobs.
 pub(in crate::store) type TaskStep = fn(&Connection, i64, JobId, i64) -> Result<()>;
@@ -247,6 +251,26 @@ pub(in crate::store) fn tokens_of(policy: &str) -> Vec<String> {
     policy.secrets.into_values().chain(kept).collect()
 }
 
+/// Returns the files of a job that has ended which no other live job names: the jobs of an array
+/// share theirs, and so does the copy of a row by a plain SQL client.
+pub(in crate::store) fn freed_by(conn: &Connection, job: JobId, policy: &str) -> Result<Vec<String>> {
+    let mut freed = tokens_of(policy);
+    if freed.is_empty() {
+        return Ok(freed);
+    }
+    let mut others = conn.prepare_cached(sql!("ended.sql", "with_secrets"))?;
+    let most = i64::try_from(SHARERS_ASKED_MAX + 1).unwrap_or(i64::MAX);
+    let policies = others.query_map((job.0, most), |row| text(row, 0))?;
+    for (n, policy) in policies.enumerate() {
+        let policy = policy?;
+        freed.retain(|token| !policy.contains(token.as_str()));
+        if freed.is_empty() || n >= SHARERS_ASKED_MAX {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(freed)
+}
+
 fn end_one(
     conn: &Connection,
     job: JobId,
@@ -267,7 +291,7 @@ fn end_one(
     if cancel.is_some() {
         close_cancel(conn, job, now_ms)?;
     }
-    out.freed.extend(tokens_of(&policy));
+    out.freed.extend(freed_by(conn, job, &policy)?);
     out.ended.push(job);
     out.took(1);
     if let Some(task) = task {

@@ -29,3 +29,8 @@ UPDATE dependency
 -- name: note_unresolved
 INSERT INTO unresolved (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = ?1)
  AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet');
+
+-- name: with_secrets
+-- Policies of live jobs other than ?1 that own files in `secrets/`, at most ?2.
+SELECT policy FROM job
+ WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0 AND id <> ?1 LIMIT ?2;

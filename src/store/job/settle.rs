@@ -84,7 +84,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
     record_end(conn, s, &decision, now_ms)?;
     let mut out = advance::aftermath();
     if !matches!(decision.next, Next::Again { .. }) {
-        out.freed.extend(ended::tokens_of(&known.policy));
+        out.freed.extend(ended::freed_by(conn, s.job, &known.policy)?);
         if known.cancel_open {
             ended::close_cancel(conn, s.job, now_ms)?;
         }
