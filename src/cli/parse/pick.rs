@@ -8,11 +8,19 @@ use crate::error::{Error, Result};
 use crate::job::{JobId, State, nearest};
 use crate::queue::{Filter, JobInfo, Queue};
 
-/// Most jobs that one command changes.
+/// Most jobs that one command takes.
 pub const JOBS_MAX: usize = 100_000;
 
-/// Most ended jobs that a queue, a state or a label selects: the newest.
+/// Most ended jobs that a queue, a state or a label selects without numbers: the newest.
 pub const ENDED_MAX: usize = 10_000;
+
+/// What becomes of a range with more than [`JOBS_MAX`] jobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    Refused,
+    /// The newest are taken.
+    Cut,
+}
 
 /// Jobs by number.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -52,14 +60,27 @@ impl Many {
         self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
     }
 
-    /// Returns the selected jobs, by id. `states` applies if no state was given. Of ended jobs the
-    /// newest [`ENDED_MAX`] are selected.
+    /// Returns the selected jobs, by id. `states` applies if no state was given. Of ended jobs that
+    /// are not named the newest [`ENDED_MAX`] are selected.
     ///
     /// # Errors
-    /// A named job does not exist; no job matches; nothing was named.
+    /// A named job does not exist; no job matches; nothing was named; there are more than one
+    /// command takes.
     pub fn jobs(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
+        self.jobs_within(queue, states, Excess::Refused)
+    }
+
+    /// As [`Many::jobs`], for a list: of a range with too many jobs the newest.
+    ///
+    /// # Errors
+    /// As [`Many::jobs`].
+    pub fn newest_jobs(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
+        self.jobs_within(queue, states, Excess::Cut)
+    }
+
+    fn jobs_within(&self, queue: &Queue, states: &[State], excess: Excess) -> Result<Vec<JobInfo>> {
         let states = if self.state.is_empty() { states } else { &self.state };
-        let found = self.find(queue, states)?;
+        let found = self.find(queue, states, excess)?;
         if found.is_empty() { Err(self.no_match(queue, states)?) } else { Ok(found) }
     }
 
@@ -120,67 +141,101 @@ impl Many {
         Ok(text)
     }
 
-    fn find(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
+    fn find(&self, queue: &Queue, states: &[State], excess: Excess) -> Result<Vec<JobInfo>> {
         if self.is_empty() {
             return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
         }
-        if !self.is_filter() {
-            return jobs(queue, &self.ids);
+        if !self.ids.is_empty() {
+            return named(queue, &self.ids, self.is_filter().then_some((self, states)), excess);
         }
         let mut found = Vec::new();
         // In this order, so that one that ends meanwhile is not missed.
         for (are_ended, limit) in [(false, JOBS_MAX), (true, ENDED_MAX)] {
             let states: Vec<State> = states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect();
             if !states.is_empty() {
-                found.extend(queue.list(&self.filter(states).limit(limit))?);
+                let (jobs, more) = queue.listing(&self.filter(states).limit(limit))?;
+                if more && !are_ended {
+                    return Err(too_many());
+                }
+                found.extend(jobs);
             }
         }
         found.sort_unstable_by_key(|job| job.id);
         // It is there twice then.
         found.dedup_by_key(|job| job.id);
-        if !self.ids.is_empty() {
-            let named: std::collections::HashSet<JobId> = jobs(queue, &self.ids)?.into_iter().map(|job| job.id).collect();
-            found.retain(|job| named.contains(&job.id));
-        }
-        Ok(found)
+        if found.len() > JOBS_MAX { Err(too_many()) } else { Ok(found) }
+    }
+
+    /// Whether a job matches what was given, in these states.
+    fn matches(&self, job: &JobInfo, states: &[State]) -> bool {
+        states.contains(&job.state)
+            && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
+            && self.label.as_ref().is_none_or(|label| job.label.as_ref() == Some(label))
     }
 }
+
+/// What named jobs must match as well.
+type Match<'a> = Option<(&'a Many, &'a [State])>;
 
 /// Returns the named jobs, by id, each once.
 ///
 /// # Errors
-/// One does not exist; of a range, none exists.
+/// One does not exist; of a range, none exists; there are more than one command takes.
 pub fn jobs(queue: &Queue, selectors: &[Selector]) -> Result<Vec<JobInfo>> {
+    named(queue, selectors, None, Excess::Refused)
+}
+
+fn named(queue: &Queue, selectors: &[Selector], matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
     let mut found = std::collections::BTreeMap::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {
-        for job in of_part(queue, *part)? {
+        for job in of_part(queue, *part, matching, excess)? {
             found.insert(job.id, job);
         }
         if found.len() > JOBS_MAX {
-            return Err(Error::Invalid(format!("that names more than {JOBS_MAX} jobs; name fewer at a time")));
+            return Err(too_many());
         }
     }
     Ok(found.into_values().collect())
 }
 
-fn of_part(queue: &Queue, part: Part) -> Result<Vec<JobInfo>> {
-    match part {
+fn of_part(queue: &Queue, part: Part, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
+    let job = match part {
         Part::One(id) => {
-            let found = queue.find(id)?;
-            found.map(|job| vec![job]).ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))
+            queue.find(id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))?
         }
-        Part::Last => {
-            let last = queue.last()?;
-            last.map(|job| vec![job]).ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))
-        }
-        Part::Range(first, last) => {
-            let filter = Filter::all().between(first, last).limit(JOBS_MAX + 1);
-            match queue.list(&filter)? {
-                none if none.is_empty() => {
-                    Err(Error::NotFound(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
-                }
-                jobs => Ok(jobs),
-            }
-        }
+        Part::Last => queue.last()?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?,
+        Part::Range(first, last) => return of_range(queue, first, last, matching, excess),
+    };
+    let is_match = matching.is_none_or(|(many, states)| many.matches(&job, states));
+    Ok(if is_match { vec![job] } else { Vec::new() })
+}
+
+fn of_range(queue: &Queue, first: JobId, last: JobId, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
+    let filter = matching.map_or_else(Filter::all, |(many, states)| many.filter(states.iter().copied()));
+    let (found, more) = queue.listing(&filter.between(first, last).limit(JOBS_MAX))?;
+    if more && excess == Excess::Refused {
+        return Err(too_many());
+    }
+    // That none matches is another answer than that there is none.
+    let is_there = |found: &[JobInfo]| -> Result<bool> {
+        let any = Filter::all().between(first, last).limit(1);
+        Ok(!found.is_empty() || (matching.is_some() && !queue.list(&any)?.is_empty()))
+    };
+    if is_there(&found)? {
+        Ok(found)
+    } else {
+        Err(Error::NotFound(format!("there is no job from {first} to {last}; tenure ls -a lists them")))
     }
 }
+
+fn too_many() -> Error {
+    Error::Invalid(format!(
+        "that is more than {JOBS_MAX} jobs, the most that one command takes; give a smaller range, such as 1-{}, alone or together with \
+         --label, --queue and --state",
+        JOBS_MAX / 2
+    ))
+}
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

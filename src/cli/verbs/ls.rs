@@ -62,7 +62,7 @@ fn find(queue: &Queue, args: &Args, limit: usize) -> Result<(Vec<JobInfo>, bool)
         let states: &[State] = if is_every_state { &State::ALL } else { &args.which.state };
         return queue.listing(&args.which.filter(states.iter().copied()).limit(limit));
     }
-    let mut jobs = args.which.jobs(queue, &State::ALL)?;
+    let mut jobs = args.which.newest_jobs(queue, &State::ALL)?;
     let more = jobs.len() > limit;
     // The end of the list is kept.
     jobs.sort_by_key(|job| (job.state == State::Running, job.id));

@@ -83,7 +83,7 @@ fn meant(face: &Face, args: &Args, queue: &Queue) -> Result<Vec<JobInfo>> {
         return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or omit it".into()));
     }
     let mut jobs = args.which.jobs(queue, &State::ALL)?;
-    if args.which.is_filter() && jobs.iter().filter(|job| job.stored.state.is_terminal()).count() >= ENDED_MAX {
+    if args.which.ids.is_empty() && jobs.iter().filter(|job| job.stored.state.is_terminal()).count() >= ENDED_MAX {
         face::say(&format!("of the ended jobs the newest {ENDED_MAX} are selected; --since narrows them"));
     }
     if let Some(since) = args.since {
