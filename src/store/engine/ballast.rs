@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
 use crate::place::Place;
 
@@ -26,7 +26,7 @@ impl Ballast {
 
     /// Allocates the file. False if there is no room for it: the disk counts as full.
     pub(in crate::store) fn take_on(&self) -> bool {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() >= BALLAST_BYTES) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.is_file() && meta.len() >= BALLAST_BYTES) {
             return true;
         }
         if free_bytes(&self.path).is_some_and(|free| free < ROOM_BYTES) {
@@ -40,7 +40,10 @@ impl Ballast {
     }
 
     fn make(&self) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
+        // Behind a link is a file that is not ours.
+        let no_links = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut open = OpenOptions::new();
+        let mut file = open.write(true).create(true).truncate(true).mode(0o600).custom_flags(no_links).open(&self.path)?;
         match fallocate(&file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::OPNOTSUPP) => file.write_all(&vec![0x55; BALLAST_BYTES as usize]),
@@ -76,5 +79,18 @@ mod tests {
             assert!(ballast.release());
             assert!(!ballast.release());
         }
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_removed_and_its_target_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "gold").unwrap();
+        let ballast = Ballast { path: dir.path().join("ballast") };
+        std::os::unix::fs::symlink(&precious, &ballast.path).unwrap();
+        assert!(ballast.take_on());
+        assert!(!ballast.path.is_symlink());
+        assert!(ballast.take_on() && ballast.path.is_file());
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "gold");
     }
 }
