@@ -188,8 +188,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         }
         Identity::Ours => {}
         Identity::Older { version } if options.role == Role::Worker => {
-            upgrade::upgrade(conn, place, version)?;
-            home::note(conn, &home::noted(place)?)?;
+            upgrade::upgrade(conn, place, version, Some(&home::noted(place)?))?;
             opened.upgraded_from = Some(version);
         }
         Identity::Older { .. } if options.allow_older => return Ok(opened),

@@ -59,7 +59,8 @@ pub fn declare(place: &Place, is: Is, above_run: i64, living: &[Lease], now_ms: 
     }
     make_beside(&place)?;
     if let Identity::Older { version } = identity {
-        upgrade::upgrade(&conn, &place, version)?;
+        // A copy must still be one if this process is killed before its jobs are held.
+        upgrade::upgrade(&conn, &place, version, None)?;
     }
     // A backup is not in WAL mode. The first read opens the log, which is flushed below.
     set_wal_mode(&conn)?;

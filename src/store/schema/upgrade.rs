@@ -12,8 +12,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::store::engine::flush;
-use crate::store::file::backup;
 use crate::store::file::identity::USER_VERSION;
+use crate::store::file::{backup, home};
 use crate::store::schema;
 use crate::store::schema::rebuild::rebuild_tables;
 
@@ -40,18 +40,20 @@ pub(in crate::store) fn needed(version: i32) -> Error {
     ))
 }
 
-/// Upgrades a file in use, after a backup beside it.
-pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32) -> Result<()> {
+/// Upgrades a file in use, after a backup beside it. `noted`: what the file records about its place
+/// with the same commit. An older file without such a record is trusted for its version, which the
+/// upgrade takes away: a crash in between would leave a file that nobody can tell from a copy.
+pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32, noted: Option<&str>) -> Result<()> {
     let saved = saved_as(place, version);
     backup::backup(place, &saved, true)?;
     log::info!("upgrading from schema {version} to {USER_VERSION}; the file as it was is in {}", saved.display());
-    steps(conn, version, USER_VERSION, STEPS)?;
+    steps(conn, version, USER_VERSION, STEPS, noted)?;
     flush::flush_journal(conn)
 }
 
 /// Upgrades a file that no other process knows, such as the copy that a restore works on.
 pub(in crate::store) fn upgrade_copy(conn: &Connection, version: i32) -> Result<()> {
-    steps(conn, version, USER_VERSION, STEPS)
+    steps(conn, version, USER_VERSION, STEPS, None)
 }
 
 fn saved_as(place: &Place, version: i32) -> PathBuf {
@@ -61,7 +63,7 @@ fn saved_as(place: &Place, version: i32) -> PathBuf {
 }
 
 /// All steps after `from` up to `to`, in one transaction.
-fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)]) -> Result<()> {
+fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)], noted: Option<&str>) -> Result<()> {
     let transaction = rusqlite::Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
     let version: i32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version != from {
@@ -74,6 +76,9 @@ fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)]) -> Result
         step(&transaction)?;
     }
     schema::repair_schema(&transaction)?;
+    if let Some(noted) = noted {
+        home::note(&transaction, noted)?;
+    }
     transaction.pragma_update(None, "user_version", to)?;
     transaction.commit()?;
     Ok(())
@@ -82,8 +87,11 @@ fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::connection::{Access, connect};
+    use crate::store::engine::path::make_beside;
+    use crate::store::engine::structure::set_wal_mode;
     use crate::store::schema::guard;
-    use crate::store::{Options, Role, Store, create_schema};
+    use crate::store::{Durability, Options, Role, Store, create_schema};
 
     fn fail(_: &Connection) -> Result<()> {
         Err(Error::Internal("a step that fails".into()))
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn an_upgraded_file_equals_a_fresh_one() {
         let conn = older();
-        steps(&conn, 1, 3, &[(2, rebuild_tables), (3, nothing)]).unwrap();
+        steps(&conn, 1, 3, &[(2, rebuild_tables), (3, nothing)], None).unwrap();
         assert_eq!(version(&conn), 3);
         assert_eq!(schema::schema_differences(&conn).unwrap(), [""; 0]);
         let one = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
@@ -140,7 +148,7 @@ mod tests {
         for list in cases {
             let conn = older();
             let before = schema::schema_differences(&conn).unwrap();
-            steps(&conn, 1, 3, list).unwrap_err();
+            steps(&conn, 1, 3, list, None).unwrap_err();
             assert!(conn.is_autocommit());
             assert_eq!((version(&conn), schema::schema_differences(&conn).unwrap()), (1, before));
         }
@@ -149,8 +157,8 @@ mod tests {
     #[test]
     fn a_second_upgrade_finds_that_it_is_too_late() {
         let conn = older();
-        steps(&conn, 1, 2, &[(2, rebuild_tables)]).unwrap();
-        assert!(matches!(steps(&conn, 1, 2, &[(2, rebuild_tables)]), Err(Error::Busy(_))));
+        steps(&conn, 1, 2, &[(2, rebuild_tables)], None).unwrap();
+        assert!(matches!(steps(&conn, 1, 2, &[(2, rebuild_tables)], None), Err(Error::Busy(_))));
     }
 
     #[test]
@@ -164,9 +172,54 @@ mod tests {
         // There is no way from version 0: it shows that the backup comes first and that a failed
         // upgrade leaves the file alone.
         conn.execute_batch("PRAGMA user_version = 0").unwrap();
-        assert!(upgrade(&conn, &place, 0).unwrap_err().to_string().contains("too old"));
+        assert!(upgrade(&conn, &place, 0, None).unwrap_err().to_string().contains("too old"));
         let saved = Connection::open(saved_as(&place, 0)).unwrap();
         assert_eq!((version(&saved), version(&conn)), (0, 0));
         assert!(needed(0).to_string().contains("tenure work"));
+    }
+
+    /// A file of an older release that has never had a directory beside it.
+    fn older_file(path: &std::path::Path, sql: &str) -> (Connection, Place) {
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        let place = Place::new(path.canonicalize().unwrap());
+        make_beside(&place).unwrap();
+        let conn = connect(&place, Access::Write, Durability::Full).unwrap();
+        set_wal_mode(&conn).unwrap();
+        (conn, place)
+    }
+
+    #[test]
+    fn a_file_belongs_to_its_place_as_soon_as_it_is_upgraded() {
+        let versions = [
+            include_str!("../../../tests/store/version-1.sql"),
+            include_str!("../../../tests/store/version-2.sql"),
+            include_str!("../../../tests/store/version-3.sql"),
+        ];
+        for (version, sql) in (1..).zip(versions) {
+            let dir = tempfile::tempdir().unwrap();
+            let (path, copy) = (dir.path().join("t.db"), dir.path().join("copy.db"));
+            let (conn, place) = older_file(&path, sql);
+            upgrade(&conn, &place, version, Some(&home::noted(&place).unwrap())).unwrap();
+            assert!(!place.home().exists() && !place.stamp().exists(), "version {version}");
+            drop(conn);
+            let worker = Store::open(&path, Options::new(Role::Worker));
+            assert!(worker.is_ok(), "version {version}: {:?}", worker.err());
+            drop(worker);
+            std::fs::copy(&path, &copy).unwrap();
+            let error = Store::open(&copy, Options::new(Role::Worker)).err().unwrap().to_string();
+            assert!(error.contains("copy"), "a copy of it is one: {error}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_is_upgraded_to_be_declared_remains_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.db");
+        let (conn, place) = older_file(&path, include_str!("../../../tests/store/version-3.sql"));
+        home::note(&conn, r#"{"path":"/was/q.db","file":1}"#).unwrap();
+        upgrade(&conn, &place, 3, None).unwrap();
+        drop(conn);
+        let error = Store::open(&path, Options::new(Role::Worker)).err().unwrap().to_string();
+        assert!(error.contains("is a copy of /was/q.db"), "{error}");
     }
 }
