@@ -116,7 +116,9 @@ fn a_descriptor_limit_holds_claims_back_and_clears_by_itself() {
         let worker = nest.work(&["--slots", "2", "--tick", "1s"]);
         nest.until_state(nest.sh(&[], "true"), "done");
         let spawner = children(worker.pid())[0];
-        let (pid, low) = if of_spawner { (spawner, 5) } else { (worker.pid(), 10) };
+        // Below every number that may be free: what the worker has closed leaves holes, which depend on the
+        // order in which its threads have begun.
+        let (pid, low) = if of_spawner { (spawner, 5) } else { (worker.pid(), 3) };
         let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
         let set = |soft| {
             let limit = Rlimit { current: soft, maximum: hard };
