@@ -119,18 +119,32 @@ fn compare_what_is_derived(after: &Connection, before: &Connection) {
     assert_eq!(text(after, stale), "0");
 }
 
+/// Each name of a table or a view that this version has and the older one did not.
 #[test]
 fn a_persons_table_with_a_new_name_of_tenure_is_not_touched() {
+    let names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name";
+    let fresh = ask(&Home::new().open(Role::Client), names);
     for (version, sql, jobs) in OLDER {
+        let was = text(&older(sql).foreign(), names);
+        let new: Vec<&str> = fresh.split(' ').filter(|name| was.split(' ').all(|old| old != *name)).collect();
+        assert!(new.len() >= 3, "{version}: {new:?}");
+        for name in new {
+            let home = older(sql);
+            home.foreign()
+                .execute_batch(&format!("CREATE TABLE {name} (note, what); INSERT INTO {name} VALUES ('a', 'b')"))
+                .unwrap();
+            let error = Store::open(&home.db(), Options::new(Role::Worker)).err().unwrap().to_string();
+            assert!(error.contains(&format!("a table {name} ")) && error.contains("RENAME TO"), "{version}: {error}");
+            assert_eq!(text(&home.foreign(), "PRAGMA user_version"), version.to_string());
+            home.foreign().execute_batch(&format!("ALTER TABLE {name} RENAME TO my_notes")).unwrap();
+            let worker = home.open(Role::Worker);
+            assert_eq!(ask(&worker, "SELECT count(*) FROM job"), jobs);
+            assert_eq!(ask(&worker, "SELECT note || what FROM my_notes"), "ab");
+        }
         let home = older(sql);
-        home.foreign().execute_batch("CREATE TABLE occurrence (note, what); INSERT INTO occurrence VALUES ('a', 'b')").unwrap();
+        home.foreign().execute_batch("CREATE VIEW blocking_resource AS SELECT 1 AS mine").unwrap();
         let error = Store::open(&home.db(), Options::new(Role::Worker)).err().unwrap().to_string();
-        assert!(error.contains("table occurrence") && error.contains("RENAME TO"), "{error}");
-        assert_eq!(text(&home.foreign(), "PRAGMA user_version"), version.to_string());
-        home.foreign().execute_batch("ALTER TABLE occurrence RENAME TO my_notes").unwrap();
-        let worker = home.open(Role::Worker);
-        assert_eq!(ask(&worker, "SELECT count(*) FROM job"), jobs);
-        assert_eq!(ask(&worker, "SELECT note || what FROM my_notes"), "ab");
+        assert!(error.contains("a view blocking_resource ") && error.contains("DROP VIEW"), "{version}: {error}");
     }
 }
 

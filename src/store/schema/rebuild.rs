@@ -19,6 +19,10 @@ use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 /// Tables that have another name since version 4: the old name and the new one.
 const RENAMED_TABLES: &[(&str, &str)] = &[("slot", "occurrence"), ("untold", "unresolved")];
 
+/// Names of tables and views by the version that first used them, apart from those of version 1.
+const NEW_NAMES: &[(i32, &[&str])] =
+    &[(3, &["choose_lane_head", "choose_queue_head", "queue_truth"]), (4, &["blocking_resource", "occurrence", "unresolved"])];
+
 /// Views of earlier versions that this one does not have.
 const OLD_VIEWS: &[&str] = &["impossible_job", "lane_head", "queue_head", "resource_in_the_way", "unreadable_job"];
 
@@ -55,6 +59,25 @@ pub(in crate::store) fn rebuild_tables(conn: &Connection) -> Result<()> {
     })
 }
 
+/// Refuses to upgrade a file of version `from` in which something of a person has a name that a
+/// later version uses: it would be taken for tenure's, and replaced.
+///
+/// # Errors
+/// [`Error::File`] with its name and the remedy.
+pub(in crate::store) fn refuse_taken_names(conn: &Connection, from: i32) -> Result<()> {
+    let is = objects(conn)?;
+    // No step leads from a version before 1, which says so.
+    let new = NEW_NAMES.iter().filter(|(since, _)| (1..*since).contains(&from)).flat_map(|(_, names)| *names);
+    let Some((name, kind)) = new.filter_map(|name| Some((name, is.get(*name)?.kind.as_str()))).next() else { return Ok(()) };
+    let remedy = match kind {
+        "table" => format!("ALTER TABLE {name} RENAME TO another name"),
+        _ => format!("DROP {} {name}, and create it with another name", kind.to_uppercase()),
+    };
+    Err(Error::File(format!(
+        "the file has a {kind} {name} that is not tenure's, and this version needs that name; {remedy}, then start tenure work"
+    )))
+}
+
 /// Drops the triggers and views of tenure's tables: they name tables that are missing for a moment.
 fn drop_triggers_and_views(conn: &Connection, is: &Objects, is_ours: impl Fn(&str) -> bool) -> Result<()> {
     for kind in ["trigger", "view"] {
@@ -69,12 +92,6 @@ fn drop_triggers_and_views(conn: &Connection, is: &Objects, is_ours: impl Fn(&st
 fn rename_tables(conn: &Connection, is: &Objects) -> Result<bool> {
     let mut renamed = false;
     for (old, new) in RENAMED_TABLES.iter().filter(|(old, _)| is.contains_key(*old)) {
-        if is.contains_key(*new) {
-            return Err(Error::File(format!(
-                "the file has a table {new} that is not tenure's, and this version needs that name; \
-                 ALTER TABLE {new} RENAME TO another name, then start tenure work"
-            )));
-        }
         conn.execute_batch(&format!("ALTER TABLE {old} RENAME TO {new}"))?;
         renamed = true;
     }

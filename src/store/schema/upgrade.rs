@@ -15,7 +15,7 @@ use crate::store::engine::flush;
 use crate::store::file::identity::USER_VERSION;
 use crate::store::file::{backup, home};
 use crate::store::schema;
-use crate::store::schema::rebuild::rebuild_tables;
+use crate::store::schema::rebuild::{rebuild_tables, refuse_taken_names};
 
 /// Brings the tables from the version before to the one that it is listed for.
 pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
@@ -44,6 +44,7 @@ pub(in crate::store) fn needed(version: i32) -> Error {
 /// with the same commit. An older file without such a record is trusted for its version, which the
 /// upgrade takes away: a crash in between would leave a file that nobody can tell from a copy.
 pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32, noted: Option<&str>) -> Result<()> {
+    refuse_taken_names(conn, version)?;
     let saved = saved_as(place, version);
     backup::backup(place, &saved, true)?;
     log::info!("upgrading from schema {version} to {USER_VERSION}; the file as it was is in {}", saved.display());
@@ -53,6 +54,7 @@ pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32, 
 
 /// Upgrades a file that no other process knows, such as the copy that a restore works on.
 pub(in crate::store) fn upgrade_copy(conn: &Connection, version: i32) -> Result<()> {
+    refuse_taken_names(conn, version)?;
     steps(conn, version, USER_VERSION, STEPS, None)
 }
 
