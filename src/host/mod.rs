@@ -10,6 +10,7 @@
 //! | [`stop`] | ask the shim of a run to stop it, with or without a worker |
 //! | [`gates`] | free memory, disk and load, and whether a floor is reached |
 //! | [`lease`] | hold a named lock with a process tree; reclaim locks of dead holders |
+//! | [`secrets`] | remove the files of `secrets/` that no job needs any more |
 //! | [`workspace`] | make the directory of a workspace, for a job or a command |
 //! | [`surroundings`] | whether other processes end together with this one |
 //!
@@ -23,6 +24,7 @@ pub mod lease;
 pub mod lock;
 mod main_lock;
 pub mod report;
+pub mod secrets;
 pub mod sight;
 pub mod stop;
 pub mod surroundings;

@@ -3,8 +3,8 @@
 
 use super::Queue;
 use super::each::{BATCH_JOBS, each_with};
-use super::secrets;
 use crate::error::{Error, Result};
+use crate::host::secrets;
 use crate::host::stop::{self, Direct};
 use crate::job::JobId;
 use crate::store::job::control;

@@ -30,7 +30,7 @@ mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 mod runs;
-pub(crate) mod secrets;
+mod secrets;
 mod start;
 mod status;
 pub(crate) mod submit;

@@ -102,18 +102,6 @@ fn create(place: &Place) -> Result<(String, PathBuf, File)> {
     Err(Error::Busy(format!("files in {} are removed as fast as they are made", place.secrets().display())))
 }
 
-/// Removes files that no live job needs any more. The worker's sweep finds one that stays.
-pub(crate) fn remove(place: &Place, tokens: &[String]) {
-    for token in tokens.iter().filter(|token| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric())) {
-        match std::fs::remove_file(place.secret_file(token)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                log::warn!("a secret stays until the next sweep: {error}")
-            }
-            _ => {}
-        }
-    }
-}
-
 /// 128 random bits, as hexadecimal digits.
 fn random_token() -> Result<String> {
     let mut bytes = [0u8; 16];

@@ -6,11 +6,11 @@ use crate::cli::parse::pick;
 use crate::cli::parse::select::Selector;
 use crate::cli::parse::{time, values};
 use crate::error::{Error, Result, exit};
+use crate::host::secrets;
 use crate::host::waker;
 use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::{JobId, nearest};
 use crate::queue::Queue;
-use crate::queue::secrets;
 use crate::store::job::control::{self, Change, Changed};
 use crate::units;
 

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
+use crate::host::secrets;
 use crate::job::RunId;
 use crate::job::verdict::Row;
 use crate::place::{LOGS_PER_DIRECTORY, Place};
 use crate::run::removal;
 use crate::store::{self, job::read, upkeep::open_runs, upkeep::prune};
 use crate::worker::context::Context;
-use crate::worker::secrets;
 
 /// Results that are asked for at once.
 const RESULTS_AT_ONCE: usize = 500;

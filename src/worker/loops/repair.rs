@@ -2,12 +2,12 @@
 //! recovery.
 
 use crate::error::Result;
+use crate::host::secrets;
 use crate::job::RunKey;
 use crate::store::upkeep::inspect::{self, LOOKED_AT_MAX};
 use crate::store::{upkeep::prune, upkeep::recount, upkeep::repair};
 use crate::worker::attempt::end_tree;
 use crate::worker::context::Context;
-use crate::worker::secrets;
 
 /// Repairs impossible rows and contradictions, and counts them. Writes nothing if nothing is wrong.
 pub fn round(ctx: &Context, cursor: &mut inspect::Cursor) -> Result<()> {
