@@ -3,7 +3,7 @@
 //!
 //! Under a service manager that stops only the worker, runs continue under their shims and are
 //! adopted. If the kernel or a service manager ends everything together with the worker, the runs
-//! must be ended in order before.
+//! must be ended cleanly before.
 
 use std::io::Read;
 use std::path::Path;

@@ -67,7 +67,7 @@ impl WorkerBuilder {
     }
 }
 
-/// Ends every run of the file in order, with or without a worker, and without opening the file.
+/// Ends every run of the file cleanly, with or without a worker, and without opening the file.
 /// Returns how many were asked to end. A run that has not ended after `at_most` gets KILL.
 ///
 /// # Errors

@@ -100,7 +100,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Ends the running jobs in order at [`Worker::stop`], instead of leaving them to their shims:
+    /// Ends the running jobs cleanly at [`Worker::stop`], instead of leaving them to their shims:
     /// for a program whose service manager or container ends everything together with it.
     ///
     /// Each gets TERM and its own grace, and KILL after `within` at the latest. Those that may be
@@ -176,7 +176,7 @@ pub enum Ended {
 
 impl Worker {
     /// Stops the worker. Running jobs continue under their shims, and the next worker of the file
-    /// adopts them. They are ended in order if the program says so
+    /// adopts them. They are ended cleanly if the program says so
     /// ([`WorkerBuilder::end_jobs_on_stop`]), or if no process survives its end, as in a container
     /// whose first process it is.
     ///

@@ -12,7 +12,7 @@
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records
 //!   its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place in order.
+//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place cleanly.
 //! * [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is
 //!   recognized; `chase`: processes that fork faster than they are found.
 //! * [`orphans`]: the worker as the last reaper of its tree.

@@ -1,4 +1,4 @@
-//! Ends every run of a place in order: each shim is asked to stop (TERM, and the job's own grace),
+//! Ends every run of a place cleanly: each shim is asked to stop (TERM, and the job's own grace),
 //! after a time limit its tree gets KILL, and a shim that does not answer is killed. Works with and
 //! without a worker; never touches SQLite.
 

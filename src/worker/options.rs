@@ -41,7 +41,7 @@ pub struct Options {
     pub slots: usize,
     pub scope: Scope,
     pub until: Until,
-    /// What TERM means. `None`: detach from the runs, or end them in order if nothing survives the
+    /// What TERM means. `None`: detach from the runs, or end them cleanly if nothing survives the
     /// worker.
     pub on_term: Option<OnTerm>,
     /// Longest time between TERM and KILL if the runs are ended with the worker, in milliseconds.

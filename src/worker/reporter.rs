@@ -204,7 +204,7 @@ impl Reporter {
         }
     }
 
-    /// Removes the report: the worker has ended in order.
+    /// Removes the report: the worker has ended cleanly.
     pub(super) fn remove(&self) {
         let _a_stale_one_counts_for_nothing = std::fs::remove_file(&self.path);
     }

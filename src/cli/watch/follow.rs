@@ -162,7 +162,7 @@ impl RunFollower<'_> {
     }
 
     /// As process 1 of a container, or with its init, this process ends the jobs that it serves for
-    /// others: they are ended in order.
+    /// others: they are ended cleanly.
     fn end_served(&self) {
         if let Some(worker) = &self.worker {
             worker.end_runs_if_namespace_ends(&never());

@@ -82,7 +82,7 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order if the pid namespace ends with the worker, which ends by itself: no
+    /// Ends the runs cleanly if the pid namespace ends with the worker, which ends by itself: no
     /// service manager is involved.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
         if self.ctx.slots.busy() > 0
@@ -92,7 +92,7 @@ impl Worker {
         }
     }
 
-    /// Ends the runs in order if they would not survive the worker; false if there is nothing to
+    /// Ends the runs cleanly if they would not survive the worker; false if there is nothing to
     /// end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
         if self.ctx.slots.busy() == 0 {
