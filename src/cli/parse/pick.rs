@@ -11,13 +11,15 @@ use crate::queue::{Filter, JobInfo, Queue};
 /// Most jobs that one command takes.
 pub const JOBS_MAX: usize = 100_000;
 
-/// Most ended jobs that a queue, a state or a label selects without numbers: the newest.
+/// Most ended jobs that `wait` means by a queue, a state or a label: the newest.
 pub const ENDED_MAX: usize = 10_000;
 
-/// What becomes of a range with more than [`JOBS_MAX`] jobs.
+/// What becomes of a selection with too many jobs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Excess {
     Refused,
+    /// Of the ended jobs that a filter selects, the newest [`ENDED_MAX`] are taken.
+    EndedCut,
     /// The newest are taken.
     Cut,
 }
@@ -60,14 +62,22 @@ impl Many {
         self.queue.is_some() || !self.state.is_empty() || self.label.is_some()
     }
 
-    /// Returns the selected jobs, by id. `states` applies if no state was given. Of ended jobs that
-    /// are not named the newest [`ENDED_MAX`] are selected.
+    /// Returns the selected jobs, by id. `states` applies if no state was given.
     ///
     /// # Errors
     /// A named job does not exist; no job matches; nothing was named; there are more than one
     /// command takes.
     pub fn jobs(&self, queue: &Queue, states: &[State]) -> Result<Vec<JobInfo>> {
         self.jobs_within(queue, states, Excess::Refused)
+    }
+
+    /// As [`Many::jobs`], in any state: of the ended jobs that a filter selects the newest
+    /// [`ENDED_MAX`].
+    ///
+    /// # Errors
+    /// As [`Many::jobs`].
+    pub fn jobs_to_wait_for(&self, queue: &Queue) -> Result<Vec<JobInfo>> {
+        self.jobs_within(queue, &State::ALL, Excess::EndedCut)
     }
 
     /// As [`Many::jobs`], for a list: of a range with too many jobs the newest.
@@ -150,11 +160,12 @@ impl Many {
         }
         let mut found = Vec::new();
         // In this order, so that one that ends meanwhile is not missed.
-        for (are_ended, limit) in [(false, JOBS_MAX), (true, ENDED_MAX)] {
+        let cuts_ended = excess == Excess::EndedCut;
+        for (are_ended, limit) in [(false, JOBS_MAX), (true, if cuts_ended { ENDED_MAX } else { JOBS_MAX })] {
             let states: Vec<State> = states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect();
             if !states.is_empty() {
                 let (jobs, more) = queue.listing(&self.filter(states).limit(limit))?;
-                if more && !are_ended {
+                if more && !(are_ended && cuts_ended) {
                     return Err(too_many());
                 }
                 found.extend(jobs);
@@ -166,9 +177,10 @@ impl Many {
         if found.len() > JOBS_MAX { Err(too_many()) } else { Ok(found) }
     }
 
-    /// Whether a job matches what was given, in these states.
+    /// Whether a job matches what was given, in these states. What counts is the state in the file,
+    /// as for ranges and filters: a queued job that is being cancelled is shown as cancelled.
     fn matches(&self, job: &JobInfo, states: &[State]) -> bool {
-        states.contains(&job.state)
+        states.contains(&job.stored.state)
             && self.queue.as_ref().is_none_or(|queue| *queue == job.queue)
             && self.label.as_ref().is_none_or(|label| job.label.as_ref() == Some(label))
     }
@@ -213,7 +225,7 @@ fn of_part(queue: &Queue, part: Part, matching: Match<'_>, excess: Excess) -> Re
 fn of_range(queue: &Queue, first: JobId, last: JobId, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
     let filter = matching.map_or_else(Filter::all, |(many, states)| many.filter(states.iter().copied()));
     let (found, more) = queue.listing(&filter.between(first, last).limit(JOBS_MAX))?;
-    if more && excess == Excess::Refused {
+    if more && excess != Excess::Cut {
         return Err(too_many());
     }
     // That none matches is another answer than that there is none.

@@ -43,6 +43,18 @@ fn more_jobs_than_a_command_takes_are_refused_and_not_cut() {
     assert!(is_refused(labelled("").jobs(&queue, &[State::Queued])), "a label");
 }
 
+/// Numbers, ranges and filters mean the same state.
+#[test]
+fn every_selection_means_the_state_in_the_file() {
+    let (dir, queue) = file(1, "queued");
+    let client = rusqlite::Connection::open(dir.path().join("q.db")).unwrap();
+    client.execute("INSERT INTO cancel (job_id) VALUES (1)", []).unwrap();
+    for ids in ["1", "1-1", ""] {
+        let found = labelled(ids).jobs(&queue, &[State::Queued]).unwrap();
+        assert_eq!((found.len(), found[0].state), (1, State::Cancelled), "{ids:?}");
+    }
+}
+
 #[test]
 fn a_filter_is_asked_of_each_numbered_job() {
     let (_dir, queue) = file(ENDED_MAX + 20, "cancelled");
@@ -50,7 +62,8 @@ fn a_filter_is_asked_of_each_numbered_job() {
         which.jobs(&queue, &[State::Failed, State::Cancelled]).unwrap().iter().map(|job| job.id.0).collect::<Vec<_>>()
     };
     assert_eq!(ids(labelled("3-5,7")), [3, 4, 5, 7]);
-    assert_eq!(ids(labelled("")).len(), ENDED_MAX, "without numbers the newest");
+    assert_eq!(ids(labelled("")).len(), ENDED_MAX + 20, "a verb that changes jobs means all of them");
+    assert_eq!(labelled("").jobs_to_wait_for(&queue).unwrap().len(), ENDED_MAX, "and a wait the newest");
     let none = |which: Many| matches!(which.jobs(&queue, &[State::Queued]), Err(Error::NotFound(_)));
     assert!(none(labelled("3-5,7")) && none(many("7", |many| many.label = Some("other".into()))));
     assert!(none(many("3-5", |many| many.queue = Some("other".into()))));

@@ -82,7 +82,7 @@ fn meant(face: &Face, args: &Args, queue: &Queue) -> Result<Vec<JobInfo>> {
     if args.since.is_some() && !args.which.is_filter() {
         return Err(Error::Invalid("--since narrows --queue, --state and --label; give one of them, or omit it".into()));
     }
-    let mut jobs = args.which.jobs(queue, &State::ALL)?;
+    let mut jobs = args.which.jobs_to_wait_for(queue)?;
     if args.which.ids.is_empty() && jobs.iter().filter(|job| job.stored.state.is_terminal()).count() >= ENDED_MAX {
         face::say(&format!("of the ended jobs the newest {ENDED_MAX} are selected; --since narrows them"));
     }
