@@ -10,6 +10,7 @@ use super::Queue;
 use super::info::ms_of;
 use super::worker::{Ended, WorkerBuilder, why_ended};
 use crate::error::{Error, Result};
+use crate::host::lock::Holder;
 use crate::host::sight::Sight;
 use crate::place::Place;
 use crate::run::shutdown::EndRuns;
@@ -71,11 +72,16 @@ impl WorkerBuilder {
 /// Returns how many were asked to end. A run that has not ended after `at_most` gets KILL.
 ///
 /// # Errors
-/// The run files cannot be listed, or a run does not end.
-pub(crate) fn end_runs(file: &Path, at_most: Duration) -> Result<usize> {
+/// [`Error::Refused`] if there is a worker, or one starts, unless `beside_worker`: it starts the
+/// next job in each slot that becomes free, and that run would be ended as well, until the queue is
+/// empty. The run files cannot be listed, or a run does not end.
+pub(crate) fn end_runs(file: &Path, at_most: Duration, beside_worker: bool) -> Result<usize> {
     let place = Place::new(std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()));
     let mut ending = EndRuns::new(&place, at_most);
     loop {
+        if !beside_worker && let Some(worker) = Holder::read(&place)? {
+            return Err(has_worker(&worker));
+        }
         let alive = ending.round()?;
         if alive == 0 {
             return Ok(ending.asked());
@@ -88,6 +94,12 @@ pub(crate) fn end_runs(file: &Path, at_most: Duration) -> Result<usize> {
         // signals on.
         std::thread::sleep(Duration::from_millis(END_POLL_MS));
     }
+}
+
+fn has_worker(worker: &Holder) -> Error {
+    // Elsewhere the number is that of another process.
+    let how = if worker.is_here() { format!("kill {}", worker.pid) } else { "there, where it runs".to_owned() };
+    Error::Refused(format!("the worker of this file ({}) would start the next jobs; end it first: {how}", worker.named()))
 }
 
 impl Queue {
@@ -126,5 +138,20 @@ impl Queue {
                 claims && (claim::has_ready(conn, &scope)? || pending::has_due(conn, now_ms)? || plan::is_due(conn, now_ms)?);
             Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worker_is_ended_where_its_number_is_its_own() {
+        let here = Holder { pid: 4_711, ..Holder::unknown() };
+        assert!(has_worker(&here).to_string().ends_with("end it first: kill 4711"));
+        for worker in [Holder::unknown(), Holder { pid_ns: 1, ..here }] {
+            let text = has_worker(&worker).to_string();
+            assert!(!text.contains("kill") && text.ends_with("where it runs"), "{text}");
+        }
     }
 }

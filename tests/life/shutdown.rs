@@ -285,7 +285,7 @@ fn runs_are_not_ended_under_a_worker_that_starts_the_next() {
     nest.until_log(ids[0], "on");
     let refused = nest.say(&["work", "--end-runs"]);
     assert_eq!(refused.code, 6, "{refused:?}");
-    assert!(refused.err.contains(&format!("kill {}", worker.pid())), "{refused:?}");
+    assert!(refused.err.contains(&format!("end it first: kill {}", worker.pid())), "{refused:?}");
     assert_eq!(worker.stop(), 0);
     assert_eq!(nest.say(&["work", "--end-runs"]).err, "tenure: 1 run was ended\n");
     let states: Vec<_> = ids[1..].iter().map(|id| nest.show(*id)["state"].clone()).collect();

@@ -19,10 +19,8 @@ use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::cli::worker_options;
 use crate::config::OnTerm;
-use crate::error::{Error, Result, exit};
-use crate::host::lock::Holder;
+use crate::error::{Result, exit};
 use crate::host::surroundings;
-use crate::place::Place;
 use crate::queue::{Ended, Queue, process};
 use crate::units;
 use crate::worker::{OnTerm as Told, signals};
@@ -86,10 +84,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         return work(face, &args);
     }
     if !args.at_shutdown || surroundings::is_stopping_now() {
-        if !args.at_shutdown {
-            refuse_beside_worker(face)?;
-        }
-        end_runs(face)?;
+        end_runs(face, args.at_shutdown)?;
     }
     Ok(exit::OK)
 }
@@ -143,26 +138,13 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     }
 }
 
-/// A living worker would start the next job in each slot that becomes free, and that run would be
-/// ended as well, until the queue is empty.
-///
-/// # Errors
-/// There is one.
-fn refuse_beside_worker(face: &Face) -> Result<()> {
-    let Some(worker) = Holder::read(&Place::new(face.settings.db.value.clone()))? else { return Ok(()) };
-    Err(Error::Refused(format!(
-        "{} is the worker of this file, and would start the next jobs; end it first: kill {}",
-        worker.named(),
-        worker.pid
-    )))
-}
-
 /// Ends every run of the file, and reports how many.
 ///
 /// # Errors
-/// The run files cannot be listed, or a run does not end.
-fn end_runs(face: &Face) -> Result<()> {
-    let ended = process::end_runs(&face.settings.db.value, Duration::from_millis(face.settings.stop_timeout_ms.value))?;
+/// As [`process::end_runs`].
+fn end_runs(face: &Face, beside_worker: bool) -> Result<()> {
+    let at_most = Duration::from_millis(face.settings.stop_timeout_ms.value);
+    let ended = process::end_runs(&face.settings.db.value, at_most, beside_worker)?;
     if ended > 0 {
         face::say(&count(i64::try_from(ended).unwrap_or(i64::MAX), "run", "was ended", "were ended"));
     }
