@@ -130,12 +130,12 @@ fn a_mistyped_queue_or_a_needless_release_is_said() {
     for verb in [&["queue", "pause", "defautl"][..], &["queue", "set", "defulat", "--slots", "2"]] {
         let said = nest.say(verb);
         assert_eq!(said.code, 0, "a queue may be set up before its first job: {said:?}");
-        assert!(said.err.contains("and it has no settings; did you mean \"default\"?"), "{said:?}");
+        assert!(said.err.contains("and it is created; did you mean \"default\"?"), "{said:?}");
     }
     assert_eq!(nest.say(&["queue", "pause", "default"]).err, "");
     let unknown = nest.say(&["queue", "resume", "nightly"]);
     assert_eq!(unknown.code, 0, "it is not paused, as was asked for: {unknown:?}");
-    assert!(unknown.err.contains("no job is in the queue \"nightly\""), "{unknown:?}");
+    assert!(unknown.err.contains("there was no queue \"nightly\", so nothing was paused"), "{unknown:?}");
     assert!(!nest.ok(&["queue", "ls"]).contains("nightly"));
     for (verb, told) in [
         ("release", "was not held (tenure why says what it waits for)"),

@@ -13,6 +13,8 @@ use crate::store::job::rows::QueueRow;
 use crate::store::{job::control, job::read};
 use crate::units;
 
+/// What `set` and `pause` do with a queue that does not exist.
+const CREATED: &str = "and it is created";
 /// Most slots of one queue.
 const SLOTS_MAX: i64 = 1_000_000;
 
@@ -86,16 +88,16 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         }
         Verb::Set { queue, slots, max_runtime } => {
             let (slots, runtime) = (slots.map(|l| l.0), max_runtime.map(|l| l.0));
-            warn_if_new(face, &queue)?;
+            say_if_new(face, &queue, CREATED)?;
             change(face, move |conn| control::queue_set(conn, &queue, slots, runtime))?;
         }
         Verb::Pause { queue } => {
-            warn_if_new(face, &queue)?;
+            say_if_new(face, &queue, CREATED)?;
             change(face, move |conn| control::queue_pause(conn, &queue, true))?;
         }
         Verb::Rm { queue } => change(face, move |conn| control::queue_remove(conn, &queue))?,
         Verb::Resume { queue } => {
-            warn_if_new(face, &queue)?;
+            say_if_new(face, &queue, "so nothing was paused")?;
             change(face, move |conn| control::queue_pause(conn, &queue, false))?;
         }
     }
@@ -110,13 +112,15 @@ fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + S
 }
 
 /// A queue may be set up before its first job, and goes with its last one: a mistyped name looks
-/// the same.
-fn warn_if_new(face: &Face, queue: &str) -> Result<()> {
-    let names = face.client()?.read(|conn| read::queue_names(conn, nearest::NAMES_MAX))?;
-    if !names.iter().any(|name| name == queue) {
-        let meant = nearest::question(queue, names.iter().map(String::as_str));
-        face::say(&format!("no job is in the queue {queue:?}, and it has no settings{meant}"));
+/// the same. `what` happens to a queue that does not exist.
+fn say_if_new(face: &Face, queue: &str, what: &str) -> Result<()> {
+    let store = face.client()?;
+    if store.read(|conn| read::has_queue(conn, queue))? {
+        return Ok(());
     }
+    let names = store.read(|conn| read::queue_names(conn, nearest::NAMES_MAX))?;
+    let meant = nearest::question(queue, names.iter().map(String::as_str));
+    face::say(&format!("there was no queue {queue:?}, {what}{meant}"));
     Ok(())
 }
 
