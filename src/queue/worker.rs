@@ -100,8 +100,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// Ends the running jobs cleanly at [`Worker::stop`], instead of leaving them to their shims:
-    /// for a program whose service manager or container ends everything together with it.
+    /// Ends the running jobs cleanly at [`Worker::stop`], and if the file cannot be trusted any
+    /// more, instead of leaving them to their shims: for a program whose service manager or
+    /// container ends everything together with it.
     ///
     /// Each gets TERM and its own grace, and KILL after `within` at the latest. Those that may be
     /// retried are queued again.
@@ -238,7 +239,7 @@ impl Worker {
 /// The file cannot be trusted any more.
 pub(super) fn why_ended(ended: worker::Ended) -> Result<Ended> {
     match ended {
-        worker::Ended::Fatal(why) => Err(Error::File(why)),
+        worker::Ended::Fatal(why) | worker::Ended::Superseded(why) => Err(Error::File(why)),
         worker::Ended::Idle => Ok(Ended::Idle),
         worker::Ended::Asked | worker::Ended::Yielded => Ok(Ended::Stopped),
     }

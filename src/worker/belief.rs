@@ -2,8 +2,8 @@
 //! transaction that first checks whether the file is still the one that this worker knows.
 //!
 //! If it is not, nothing is written any more: the worker records in the directory what it saw, and
-//! ends. Its runs continue under their shims. The next worker holds every live job and ends those
-//! runs, so that no job has two copies.
+//! ends. Its runs continue under their shims, unless they are to end with it. The next worker holds
+//! every live job and ends those runs, so that no job has two copies.
 
 use rusqlite::Connection;
 
@@ -57,15 +57,16 @@ impl Context {
         if !superseded && let Err(error) = home::note_replaced(self.place(), self.now_ms(), why) {
             log::error!("{error}");
         }
-        self.store.distrust(&what);
-        let then = if *superseded {
-            "this worker ends, and leaves its runs to that one".to_owned()
+        // Before the store is distrusted, which would end the worker for that reason.
+        self.end(if *superseded {
+            Ended::Superseded(format!("{what}; this worker ends, and leaves its runs to that one"))
         } else {
-            "this worker ends. Its runs continue until the next worker starts (tenure work), which ends them and holds every job that had not ended; \
-             check those, then tenure release ID"
-                .to_owned()
-        };
-        self.end(Ended::Fatal(format!("{what}; {then}")));
+            Ended::Fatal(format!(
+                "{what}; this worker ends. The next worker (tenure work) ends the runs that still continue, and holds every job that had not \
+                 ended; check those, then tenure release ID"
+            ))
+        });
+        self.store.distrust(&what);
         error
     }
 

@@ -20,6 +20,18 @@ pub enum Ended {
     Yielded,
     /// The store cannot be trusted any more: a flush failed, or the file was replaced.
     Fatal(String),
+    /// Another worker has started on the file, and has the runs of this one.
+    Superseded(String),
+}
+
+impl Ended {
+    /// Returns why the file is not this worker's to write any more, if it is not.
+    pub fn fatal(&self) -> Option<&str> {
+        match self {
+            Self::Fatal(why) | Self::Superseded(why) => Some(why),
+            Self::Asked | Self::Idle | Self::Yielded => None,
+        }
+    }
 }
 
 /// The end of a worker, as its threads see it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tenure::{Error, Filter, Job, JobId, Queue, State};
 
 use crate::life::embedded::{example, helped, program, queue};
-use crate::support::{Nest, Signal, kill, kill_child, until};
+use crate::support::{Nest, Signal, kill, kill_child, lives, until};
 
 #[test]
 fn the_example_scales_no_image_twice_at_once_after_a_kill() {
@@ -81,6 +81,35 @@ fn a_stop_leaves_to_the_program_what_survives_it() {
         assert!(program.status().unwrap().success());
         assert!(!asked.exists(), "{how}: the service manager was asked");
         assert_eq!(queue.job(id).unwrap().state, expected, "{how}");
+    }
+}
+
+/// Writes what tenure alone writes.
+fn write_meta(nest: &Nest, (key, value): (&str, i64)) {
+    let conn = nest.sql();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let guards = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = 'meta_update_guard'";
+    let guard: String = conn.query_row(guards, [], |row| row.get(0)).unwrap();
+    let change = format!("DROP TRIGGER meta_update_guard; UPDATE meta SET value = {value} WHERE key = '{key}'; {guard}; COMMIT");
+    conn.execute_batch(&change).unwrap();
+}
+
+#[test]
+fn a_worker_that_distrusts_its_file_ends_its_jobs_if_asked() {
+    // Its count of changes went back, or another worker has started, which has its runs now.
+    let (replaced, superseded) = (("moves", 0), ("generation", 99));
+    for (ends, change, is_alive) in [(true, replaced, false), (false, replaced, true), (true, superseded, true)] {
+        let nest = Nest::new();
+        let queue = queue(&nest);
+        let id = queue.add(Job::shell("echo $$; exec sleep 600").grace(Duration::ZERO)).unwrap();
+        let worker = helped(&queue);
+        let worker = if ends { worker.end_jobs_on_stop(Duration::from_secs(8)) } else { worker };
+        let worker = worker.start().unwrap();
+        let log = until("the job to begin", || Some(queue.logs(id).read().unwrap()).filter(|log| log.ends_with(b"\n")));
+        write_meta(&nest, change);
+        let Err(Error::File(why)) = worker.wait() else { panic!("{ends} {change:?}: it trusts the file") };
+        let pid = String::from_utf8(log).unwrap().trim().parse().unwrap();
+        assert_eq!(lives(pid), is_alive, "{ends} {change:?}: {why}");
     }
 }
 

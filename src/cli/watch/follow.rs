@@ -110,12 +110,9 @@ impl RunFollower<'_> {
         if let Some(worker) = &self.worker {
             let Some(ended) = worker.ended(Duration::ZERO) else { return Ok(None) };
             self.checked = Some(Instant::now());
-            let fatal = matches!(&ended, Ended::Fatal(_)).then(|| ended.clone());
+            let fatal = ended.fatal().map(str::to_owned);
             self.stop_worker(ended)?;
-            return match fatal {
-                Some(Ended::Fatal(why)) => Err(Error::File(why)),
-                _ => Ok(None),
-            };
+            return fatal.map_or(Ok(None), |why| Err(Error::File(why)));
         }
         if self.checked.is_some_and(|at| at.elapsed() < Duration::from_millis(CHECK_MS)) {
             return Ok(None);

@@ -27,7 +27,7 @@ impl Worker {
         match Self::start_unless_told(client, store_options, options, orders)? {
             Started::Serves(worker) => return Ok(Some(*worker)),
             Started::Told { worker: Some(worker), .. } => {
-                worker.end_runs_if_asked(orders);
+                worker.end_runs_if_asked(orders, true);
                 worker.stop(Ended::Asked)?;
             }
             Started::Told { worker: None, .. } => {}

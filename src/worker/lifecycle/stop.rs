@@ -57,7 +57,7 @@ impl Worker {
                 recv(orders) -> order => if let Ok(order) = order {
                     orders_seen += 1;
                     if order == Order::Leave {
-                        self.end_runs_if_asked(orders);
+                        self.end_runs_if_asked(orders, true);
                         break Ended::Asked;
                     }
                     self.drain(orders_seen);
@@ -66,19 +66,24 @@ impl Worker {
                 default(Duration::from_millis(at_most)) => {}
             }
         };
-        if matches!(ended, Ended::Fatal(_)) && self.ctx.options.on_term != Some(OnTerm::Detach) {
-            self.end_runs_if_nothing_survives(orders, false);
+        match &ended {
+            Ended::Fatal(_) => self.end_runs_if_asked(orders, false),
+            // The runs are the other worker's, even if these are to end with this one.
+            Ended::Superseded(_) if self.ctx.options.on_term != Some(OnTerm::Detach) => {
+                self.end_runs_if_nothing_survives(orders, false);
+            }
+            _ => {}
         }
         self.stop(ended)
     }
 
-    /// The worker was told to detach: ends the runs if `--on-term end` is set, or if they would not
-    /// survive it.
-    pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>) {
+    /// The worker was told to detach, or cannot trust its file: ends the runs if `--on-term end` is
+    /// set, or if they would not survive it.
+    pub(super) fn end_runs_if_asked(&self, orders: &Receiver<Order>, may_settle: bool) {
         match self.ctx.options.on_term {
-            Some(OnTerm::End) => shutdown::end_runs(&self.ctx, orders, None, true),
+            Some(OnTerm::End) => shutdown::end_runs(&self.ctx, orders, None, may_settle),
             Some(OnTerm::Detach) => {}
-            Some(OnTerm::Drain) | None => drop(self.end_runs_if_nothing_survives(orders, true)),
+            Some(OnTerm::Drain) | None => drop(self.end_runs_if_nothing_survives(orders, may_settle)),
         }
     }
 
@@ -178,7 +183,7 @@ impl Worker {
             release_as_last(&lock, &ctx, Duration::from_millis(JOIN_MS))?;
         }
         drop(ctx);
-        if !matches!(ended, Ended::Fatal(_)) {
+        if ended.fatal().is_none() {
             closed?;
         }
         let nothing_survives = if left_running > 0 { surroundings.why_nothing_survives() } else { None };
