@@ -61,7 +61,8 @@ pub enum Error {
     /// may have been added; look before you add them again.
     #[error("{0}")]
     Unconfirmed(String),
-    /// Processes of a run are still there and may not be ended, or do not end.
+    /// Processes of a run are still there and may not be ended, or do not end; or a thread of a
+    /// worker that has ended may still write, and so no other worker of the file can start.
     #[error("{0}")]
     Stuck(String),
     /// The system lacks or refuses something that a worker needs for its guarantees.

@@ -182,8 +182,9 @@ impl Worker {
     /// whose first process it is.
     ///
     /// # Errors
-    /// A commit could not be made durable, or the file cannot be trusted any more. [`Error::Stuck`]
-    /// if a thread of the worker does not end: the file is free for the next worker when it has.
+    /// [`Error::File`] if the file cannot be trusted any more, or another worker has started on it;
+    /// [`Error::Io`] if a commit could not be made durable. Otherwise [`Error::Stuck`] if a thread
+    /// of the worker has not ended: the file is free for the next worker when it has.
     pub fn stop(self) -> Result<()> {
         self.end(&[Order::Leave]).map(drop)
     }

@@ -30,6 +30,10 @@ const WAIT_MS: u64 = 60_000;
 /// Interval between two checks of a draining worker whether its runs have ended, in milliseconds.
 const DRAIN_LOOK_MS: u64 = 50;
 
+/// What an embedding program is told if it does not get the lock back.
+const HAS_NOT_ENDED: &str =
+    "a thread of the worker has not ended, and may still write; no worker of the file can start until it has";
+
 /// What a worker leaves behind.
 #[derive(Debug, Clone)]
 pub struct Summary {
@@ -152,8 +156,8 @@ impl Worker {
     /// Ends the worker; its runs continue under their shims.
     ///
     /// # Errors
-    /// Commits could not be flushed; or, inside another program, a thread has not ended, and the
-    /// lock is held until it has.
+    /// Commits could not be flushed; or, inside another program, [`Error::Stuck`]. A file that
+    /// cannot be trusted is not an error here: it is why the worker has ended.
     pub fn stop(self, ended: Ended) -> Result<Summary> {
         let Self { ctx, lock, threads, surroundings } = self;
         if ctx.options.owns_process {
@@ -171,21 +175,23 @@ impl Worker {
         join(threads);
         ctx.run_files.clear(&ctx.store);
         let _no_next_worker_is_misled = std::fs::remove_file(ctx.place().wake_socket());
-        let closed = ctx.store.flush_now();
+        let flushed = ctx.store.flush_now();
         ctx.pool.close();
         ctx.report.remove();
-        if ctx.options.owns_process {
+        let is_free = if ctx.options.owns_process {
             lock.release();
             // The last process to close the file empties its log into it, so that the file alone is
             // complete. Monitors hold it for a moment longer.
             let _the_process_ends = is_last(&ctx, Duration::from_millis(CLOSE_MS));
+            true
         } else {
-            release_as_last(&lock, &ctx, Duration::from_millis(JOIN_MS))?;
-        }
+            release_as_last(&lock, &ctx, Duration::from_millis(JOIN_MS))
+        };
         drop(ctx);
-        if ended.fatal().is_none() {
-            closed?;
+        if !is_free {
+            log::error!("{HAS_NOT_ENDED}");
         }
+        let ended = outcome(ended, flushed, is_free)?;
         let nothing_survives = if left_running > 0 { surroundings.why_nothing_survives() } else { None };
         Ok(Summary { ended, left_running, nothing_survives })
     }
@@ -204,19 +210,31 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Releases the lock once no other thread has what is shared, and so none writes any more. If one
-/// has it for longer, the lock is released with the last of them: the lock is a part of it.
+/// Returns why the worker has ended. A file that cannot be trusted comes first, then a failed
+/// flush: both also keep threads from ending, so that is only a consequence.
 ///
 /// # Errors
-/// A thread has it for longer.
-fn release_as_last<T>(lock: &WorkerLock, shared: &Arc<T>, at_most: Duration) -> Result<()> {
-    if is_last(shared, at_most) {
-        lock.release();
-        return Ok(());
+/// [`Error::Stuck`] if nothing else is wrong, and the lock is not free.
+fn outcome(ended: Ended, flushed: Result<()>, is_free: bool) -> Result<Ended> {
+    let still_held = if is_free { String::new() } else { format!("; {HAS_NOT_ENDED}") };
+    match ended {
+        Ended::Fatal(why) => Ok(Ended::Fatal(why + &still_held)),
+        Ended::Superseded(why) => Ok(Ended::Superseded(why + &still_held)),
+        _ if flushed.is_err() => flushed.map(|()| ended),
+        _ if is_free => Ok(ended),
+        _ => Err(Error::Stuck(HAS_NOT_ENDED.into())),
     }
-    Err(Error::Stuck(
-        "a thread of the worker has not ended, and may still write; no worker of the file can start until it has".into(),
-    ))
+}
+
+/// Releases the lock once no other thread has what is shared, and so none writes any more. If one
+/// has it for longer, the lock is released with the last of them: the lock is a part of it, and
+/// this returns false.
+fn release_as_last<T>(lock: &WorkerLock, shared: &Arc<T>, at_most: Duration) -> bool {
+    let is_last = is_last(shared, at_most);
+    if is_last {
+        lock.release();
+    }
+    is_last
 }
 
 /// Waits until no other thread has it.
@@ -249,12 +267,30 @@ mod tests {
         let lock = take(&place).unwrap();
         let shared = Arc::new(Arc::clone(&lock));
         let of_a_thread = Arc::clone(&shared);
-        assert!(matches!(release_as_last(&lock, &shared, Duration::ZERO), Err(Error::Stuck(_))));
+        assert!(!release_as_last(&lock, &shared, Duration::ZERO));
         drop((lock, shared));
         assert!(take(&place).is_none(), "a thread may still write");
         drop(of_a_thread);
         let lock = take(&place).expect("the last thread has released it");
-        assert!(release_as_last(&lock, &Arc::new(()), Duration::ZERO).is_ok());
+        assert!(release_as_last(&lock, &Arc::new(()), Duration::ZERO));
         assert!(take(&place).is_some());
+    }
+
+    #[test]
+    fn a_thread_that_has_not_ended_hides_no_cause() {
+        let failed = || Err(Error::io("the commit is not known to be on the disk", std::io::Error::other("I/O error")));
+        for is_free in [true, false] {
+            for ended in [Ended::Fatal("replaced".into()), Ended::Superseded("replaced".into())] {
+                for flushed in [Ok(()), failed()] {
+                    let outcome = outcome(ended.clone(), flushed, is_free).unwrap();
+                    assert_eq!(std::mem::discriminant(&outcome), std::mem::discriminant(&ended));
+                    let why = outcome.fatal().unwrap();
+                    assert!(why.starts_with("replaced") && why.ends_with(HAS_NOT_ENDED) != is_free, "{why}");
+                }
+            }
+            assert!(matches!(outcome(Ended::Asked, failed(), is_free), Err(Error::Io { .. })));
+        }
+        assert_eq!(outcome(Ended::Idle, Ok(()), true).unwrap(), Ended::Idle);
+        assert!(matches!(outcome(Ended::Idle, Ok(()), false), Err(Error::Stuck(_))));
     }
 }
