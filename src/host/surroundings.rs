@@ -24,8 +24,6 @@ pub struct Surroundings {
     namespace_end: NamespaceEnd,
     pid_namespace: u64,
     manager: Manager,
-    /// The service manager decides what survives. A program that embeds a worker decides itself.
-    heeds_manager: bool,
 }
 
 /// The service manager that has started the worker.
@@ -37,23 +35,28 @@ enum Manager {
     User {
         lingers: bool,
     },
+    /// One that is not asked: the program that embeds the worker decides itself what survives.
+    NotAsked,
 }
 
 impl Surroundings {
     /// Detects the surroundings of a worker that is its whole process.
     pub fn detect() -> Self {
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let manager = match (is_set("INVOCATION_ID"), is_set("MANAGERPID")) {
             (false, _) => Manager::None,
             (true, false) => Manager::System,
             (true, true) => Manager::User { lingers: lingers() },
         };
-        Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager, heeds_manager: true }
+        Self::under(manager)
     }
 
     /// Detects those of a worker inside another program, without asking a service manager.
     pub fn detect_embedded() -> Self {
-        Self { heeds_manager: false, ..Self::detect() }
+        Self::under(if is_set("INVOCATION_ID") { Manager::NotAsked } else { Manager::None })
+    }
+
+    fn under(manager: Manager) -> Self {
+        Self { namespace_end: NamespaceEnd::of_ours(), pid_namespace: machine::pid_namespace(), manager }
     }
 
     /// Explains why nothing survives the worker, as text after "because"; `None` if runs continue
@@ -67,8 +70,7 @@ impl Surroundings {
             return Some(why);
         }
         match self.manager {
-            _ if !self.heeds_manager => None,
-            Manager::None => None,
+            Manager::None | Manager::NotAsked => None,
             Manager::User { lingers: false } => Some("its user does not linger (loginctl enable-linger)"),
             Manager::System | Manager::User { lingers: true } => {
                 manager_is_stopping().then_some("the service manager is shutting down")
@@ -94,6 +96,10 @@ impl Surroundings {
     }
 }
 
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 /// Whether the service manager of this user stays without a session. True if unknown.
 fn lingers() -> bool {
     let uid = rustix::process::getuid().as_raw();
@@ -115,7 +121,7 @@ pub fn is_stopping_now() -> bool {
 fn is_stopping(manager: Manager) -> bool {
     let mut command = Command::new("systemctl");
     match manager {
-        Manager::None => return false,
+        Manager::None | Manager::NotAsked => return false,
         Manager::System => {}
         Manager::User { .. } => drop(command.arg("--user")),
     }
@@ -138,12 +144,12 @@ mod tests {
     use super::*;
 
     fn at(namespace_end: NamespaceEnd, pid_namespace: u64, manager: Manager) -> Surroundings {
-        Surroundings { namespace_end, pid_namespace, manager, heeds_manager: true }
+        Surroundings { namespace_end, pid_namespace, manager }
     }
 
     #[test]
     fn what_survives_the_worker_decides() {
-        use Manager::{None, System, User};
+        use Manager::{None, NotAsked, System, User};
         use NamespaceEnd::{First, Open, Presumed, WithInit};
         const OTHER: u64 = 4_026_532_000;
         let (lingers, leaves) = (User { lingers: true }, User { lingers: false });
@@ -173,7 +179,8 @@ mod tests {
         ];
         for (around, is_stopping, survives) in cases {
             assert_eq!(around.why_by(|| is_stopping).is_none(), survives, "{around:?} {is_stopping}");
-            let embedded = Surroundings { heeds_manager: false, ..around.clone() };
+            let manager = if around.manager == None { None } else { NotAsked };
+            let embedded = Surroundings { manager, ..around.clone() };
             let why = embedded.why_by(|| panic!("{embedded:?}: the service manager was asked"));
             assert_eq!(why, around.why_namespace_ends(), "{embedded:?}");
         }
