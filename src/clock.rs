@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -98,6 +99,21 @@ fn linked_zone() -> Option<TimeZone> {
     let target = std::fs::read_link(LOCAL).ok()?;
     let (_, name) = target.to_str()?.split_once("/zoneinfo/")?;
     TimeZone::tzif(name, &std::fs::read(LOCAL).ok()?).ok()
+}
+
+/// Returns a time as milliseconds UTC, which are negative before 1970.
+pub fn ms_of(at: SystemTime) -> i64 {
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
+/// Converts milliseconds UTC, which are negative before 1970.
+pub fn time_of(ms: i64) -> SystemTime {
+    let distance = Duration::from_millis(ms.unsigned_abs());
+    let at = if ms < 0 { SystemTime::UNIX_EPOCH.checked_sub(distance) } else { SystemTime::UNIX_EPOCH.checked_add(distance) };
+    at.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Returns the time between two instants, for people; never negative.

@@ -3,6 +3,8 @@
 //! A leaf: the command line, the lines of `add --from` and `config.toml` read the same spellings,
 //! so they are read here once.
 
+use std::time::Duration;
+
 use jiff::SpanRelativeTo;
 
 use crate::job::limits::DURATION_MS_MAX;
@@ -46,6 +48,11 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| too_long())?;
     let ms = exact.as_nanos().div_euclid(NANOS_IN_A_MS) + i128::from(exact.as_nanos() % NANOS_IN_A_MS != 0);
     u64::try_from(ms).ok().filter(|ms| *ms <= DURATION_MS_MAX).ok_or_else(too_long)
+}
+
+/// Converts a duration to milliseconds; one that is too long becomes a value that is refused.
+pub fn duration_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns a duration for people: its two largest units.

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::Queue;
+use crate::clock::time_of;
 use crate::error::{Error, Result};
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Reason, RunId, State};
@@ -215,25 +216,5 @@ impl Event {
     pub(super) fn of(event: rows::Event) -> Self {
         let rows::Event { seq, at, job, run, kind, reason, detail } = event;
         Self { seq, at: time_of(at), kind, job, run, reason, detail }
-    }
-}
-
-/// Converts milliseconds UTC, which are negative before 1970.
-pub(super) fn time_of(ms: i64) -> SystemTime {
-    let distance = Duration::from_millis(ms.unsigned_abs());
-    let at = if ms < 0 { SystemTime::UNIX_EPOCH.checked_sub(distance) } else { SystemTime::UNIX_EPOCH.checked_add(distance) };
-    at.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Converts a duration to milliseconds; one that is too long becomes a value that is refused.
-pub(super) fn ms_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Milliseconds UTC; negative before 1970.
-pub(super) fn ms_after_epoch(at: SystemTime) -> i64 {
-    match at.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     }
 }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::handler;
-use super::info::ms_of;
 use crate::error::{Error, Result};
 use crate::job::policy::{RetryOn, Stdin, Warn};
 use crate::job::{Argv, JobId, Need, NewJob, Reason, Workspace};
+use crate::units::duration_ms;
 
 /// `n` minutes, as a [`Duration`].
 pub const fn minutes(n: u64) -> Duration {
@@ -155,7 +155,7 @@ impl Job {
     /// Waits `first` before the second attempt, then longer, up to `most`. The defaults are 10
     /// seconds and one hour.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
-        self.spec.policy.backoff_ms = Some((ms_of(first), ms_of(most)));
+        self.spec.policy.backoff_ms = Some((duration_ms(first), duration_ms(most)));
         self
     }
 
@@ -191,25 +191,25 @@ impl Job {
 
     /// Stops the whole process tree of a run after this time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.spec.policy.timeout_ms = Some(ms_of(timeout));
+        self.spec.policy.timeout_ms = Some(duration_ms(timeout));
         self
     }
 
     /// Waits this long between TERM and KILL. The default is 10 seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.spec.policy.grace_ms = Some(ms_of(grace));
+        self.spec.policy.grace_ms = Some(duration_ms(grace));
         self
     }
 
     /// Sends the signal with this number this long before the timeout.
     pub fn warn(mut self, signal: i32, before: Duration) -> Self {
-        self.spec.policy.warn = Some(Warn { signal, before_ms: ms_of(before) });
+        self.spec.policy.warn = Some(Warn { signal, before_ms: duration_ms(before) });
         self
     }
 
     /// Stops it after this time without output.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.spec.policy.idle_timeout_ms = Some(ms_of(timeout));
+        self.spec.policy.idle_timeout_ms = Some(duration_ms(timeout));
         self
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::Queue;
-use super::info::ms_of;
 use super::worker::{Ended, WorkerBuilder, why_ended};
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
@@ -17,7 +16,7 @@ use crate::run::shutdown::EndRuns;
 use crate::store::job::claim::{self, Scope};
 use crate::store::job::read::{self, Counts};
 use crate::store::{job::pending, resource, resource::teardown, schedule::plan, upkeep::open_runs};
-use crate::units::count;
+use crate::units::{count, duration_ms};
 use crate::worker::signals::Order;
 use crate::worker::{self, Options};
 
@@ -45,7 +44,7 @@ impl WorkerBuilder {
 
     /// Sets the interval between two rounds of recovery.
     pub(crate) fn tick(mut self, interval: Duration) -> Self {
-        self.options.tick_ms = ms_of(interval);
+        self.options.tick_ms = duration_ms(interval);
         self
     }
 

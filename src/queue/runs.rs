@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::Queue;
 #[cfg(feature = "cli")]
 use super::info::Event;
-use super::info::time_of;
+use crate::clock::time_of;
 use crate::error::Result;
 #[cfg(feature = "cli")]
 use crate::job::TaskState;

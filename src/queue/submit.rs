@@ -5,15 +5,16 @@ use std::io::Read;
 use rusqlite::Connection;
 
 use super::Queue;
-use super::info::{ms_after_epoch, ms_of};
 use super::job::{Job, Start};
 use super::secrets::Kept;
+use crate::clock::ms_of;
 use crate::error::{Error, Result};
 use crate::host::secrets;
 use crate::host::stop;
 use crate::job::policy::Stdin;
 use crate::job::{JobId, NewJob, check, workspace};
 use crate::store::job::enqueue::{self, Added};
+use crate::units::duration_ms;
 
 impl Queue {
     /// Adds a job and returns its number; it is durable then.
@@ -68,10 +69,10 @@ impl Adding<'_> {
         spec.placement.cwd = cwd;
         spec.available_at = match job.start {
             Start::Now => 0,
-            Start::After(delay) => now_ms.saturating_add_unsigned(ms_of(delay)),
-            Start::At(at) => ms_after_epoch(at),
+            Start::After(delay) => now_ms.saturating_add_unsigned(duration_ms(delay)),
+            Start::At(at) => ms_of(at),
         };
-        spec.expires_at = job.expires_in.map(|time| now_ms.saturating_add_unsigned(ms_of(time)));
+        spec.expires_at = job.expires_in.map(|time| now_ms.saturating_add_unsigned(duration_ms(time)));
         let refused = |refusal: check::Refusal| Error::Invalid(refusal.to_string());
         check::of_description(&spec, job.secrets.keys().map(String::as_str), now_ms).map_err(refused)?;
         for (name, value) in &job.secrets {

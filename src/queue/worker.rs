@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::info::ms_of;
 use super::{Queue, start};
 use crate::error::{Error, Result};
 use crate::store::{Options as StoreOptions, Role};
+use crate::units::duration_ms;
 use crate::worker::signals::Order;
 use crate::worker::{self, OnTerm, Options, Until};
 
@@ -72,7 +72,7 @@ impl WorkerBuilder {
 
     /// Prunes jobs that ended longer ago than this.
     pub fn keep(mut self, time: Duration) -> Self {
-        self.options.keep_ms = Some(ms_of(time));
+        self.options.keep_ms = Some(duration_ms(time));
         self
     }
 
@@ -108,7 +108,7 @@ impl WorkerBuilder {
     /// retried are queued again.
     pub fn end_jobs_on_stop(mut self, within: Duration) -> Self {
         self.options.on_term = Some(OnTerm::End);
-        self.options.stop_timeout_ms = ms_of(within);
+        self.options.stop_timeout_ms = duration_ms(within);
         self
     }
 

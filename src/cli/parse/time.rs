@@ -11,13 +11,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use crate::cli::parse::values::shorten;
 use crate::units;
 
-pub use crate::clock::{between, here, local};
-
-/// Returns a time as milliseconds UTC, which are negative before 1970.
-pub fn ms_of(at: std::time::SystemTime) -> i64 {
-    let ms = |distance: std::time::Duration| i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
-    at.duration_since(std::time::UNIX_EPOCH).map_or_else(|before| -ms(before.duration()), ms)
-}
+pub use crate::clock::{between, here, local, ms_of};
 
 /// Longest text that is looked at, in bytes.
 const TEXT_BYTES_MAX: usize = 200;

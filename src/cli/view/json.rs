@@ -14,6 +14,7 @@ use crate::place::Place;
 use crate::queue::{Advice, Event, JobInfo, RunInfo};
 use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
+use crate::units::duration_ms;
 
 /// A job, without its runs.
 pub fn job(job: &JobInfo) -> Value {
@@ -64,7 +65,7 @@ fn at(time: SystemTime) -> String {
 }
 
 fn run(run: &RunInfo) -> Value {
-    let ms = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let ms = |time: Option<Duration>| time.map(duration_ms);
     json!({
         "id": run.id,
         "kind": run.kind,
