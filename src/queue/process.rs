@@ -13,9 +13,9 @@ use crate::host::lock::Holder;
 use crate::host::sight::Sight;
 use crate::place::Place;
 use crate::run::shutdown::EndRuns;
-use crate::store::job::claim::{self, Scope};
+use crate::store::job::claim::Scope;
 use crate::store::job::read::{self, Counts};
-use crate::store::{job::pending, resource, resource::teardown, schedule::plan, upkeep::open_runs};
+use crate::store::{job::pending, resource, resource::teardown, upkeep::open_runs};
 use crate::units::{count, duration_ms};
 use crate::worker::signals::Order;
 use crate::worker::{self, Options};
@@ -133,8 +133,7 @@ impl Queue {
             // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
             let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
             let works = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
-            let could_start =
-                claims && (claim::has_ready(conn, &scope)? || pending::has_due(conn, now_ms)? || plan::is_due(conn, now_ms)?);
+            let could_start = claims && pending::could_start(conn, &scope, true, now_ms)?;
             Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
         })
     }

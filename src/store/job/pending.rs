@@ -4,11 +4,19 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::job::RunId;
+use crate::store::job::claim::{self, Scope};
+use crate::store::schedule::plan;
 
 /// Whether [`crate::store::upkeep::due::process`] has something to do now.
 pub fn has_due(conn: &Connection, now_ms: i64) -> Result<bool> {
     let mut needed = conn.prepare_cached(sql!("pending.sql", "is_due"))?;
     Ok(needed.query_row([now_ms], |row| row.get(0))?)
+}
+
+/// Whether a worker of this scope could start a job now: one is ready, or a round has something to
+/// do that may make one ready. `plans`: it makes the jobs of schedules.
+pub fn could_start(conn: &Connection, scope: &Scope, plans: bool, now_ms: i64) -> Result<bool> {
+    Ok(claim::has_ready(conn, scope)? || has_due(conn, now_ms)? || plans && plan::is_due(conn, now_ms)?)
 }
 
 /// Whether an end that affects many jobs is not resolved completely.

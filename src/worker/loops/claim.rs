@@ -216,11 +216,8 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
         return Ok(());
     }
     let now_ms = ctx.now_ms();
-    let could_continue = ctx.may_claim()
-        && (ctx.store.read(|conn| claim::has_ready(conn, &ctx.options.scope))?
-            || ctx.store.read(|conn| pending::has_due(conn, now_ms))?
-            || (ctx.plans() && ctx.store.read(|conn| plan::is_due(conn, now_ms))?));
-    if could_continue {
+    let could_start = |conn: &_| pending::could_start(conn, &ctx.options.scope, ctx.plans(), now_ms);
+    if ctx.may_claim() && ctx.store.read(could_start)? {
         ctx.wake_claims();
         return Ok(());
     }
