@@ -10,12 +10,8 @@ use super::Queue;
 use super::worker::{Ended, WorkerBuilder, why_ended};
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
-use crate::host::sight::Sight;
 use crate::place::Place;
 use crate::run::shutdown::EndRuns;
-use crate::store::job::claim::Scope;
-use crate::store::job::read::{self, Counts};
-use crate::store::{job::pending, resource, resource::teardown, upkeep::open_runs};
 use crate::units::{count, duration_ms};
 use crate::worker::signals::Order;
 use crate::worker::{self, Options};
@@ -99,44 +95,6 @@ fn has_worker(worker: &Holder) -> Error {
     // Elsewhere the number is that of another process.
     let how = if worker.is_here() { format!("kill {}", worker.pid) } else { "there, where it runs".to_owned() };
     Error::Refused(format!("the worker of this file ({}) would start the next jobs; end it first: {how}", worker.named()))
-}
-
-impl Queue {
-    /// Counts the jobs.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn counts(&self) -> Result<Counts> {
-        self.store.read(read::counts)
-    }
-
-    /// Counts the resources whose owner has ended and that are not torn down yet.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn resources_left(&self) -> Result<i64> {
-        Ok(self.store.read(resource::counts)?.releasing)
-    }
-
-    /// Whether that worker would end when idle, if it served these queues: due jobs and schedules
-    /// of all queues count. `until_empty`: jobs that wait for their time count as well.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn is_idle(&self, worker: &Sight, queues: &[String], until_empty: bool) -> Result<bool> {
-        let now_ms = self.now_ms();
-        let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
-        let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
-        let claimed = if queues.is_empty() { served } else { queues.to_vec() };
-        let scope = Scope { queues: claimed, only: None };
-        self.store.read(|conn| {
-            // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
-            let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
-            let works = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
-            let could_start = claims && pending::could_start(conn, &scope, true, now_ms)?;
-            Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
-        })
-    }
 }
 
 #[cfg(test)]

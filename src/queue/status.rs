@@ -1,9 +1,13 @@
-//! An overview of the file in numbers.
+//! An overview of the file in numbers, and whether a worker of it has anything to do.
 
 use super::Queue;
 use crate::error::Result;
 use crate::host::lock::Holder;
+#[cfg(feature = "cli")]
+use crate::host::sight::Sight;
 use crate::store::job::read;
+#[cfg(feature = "cli")]
+use crate::store::{job::claim::Scope, job::pending, resource, resource::teardown, upkeep::open_runs};
 
 /// How many jobs are in each state, and whether the file has a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,46 @@ impl Queue {
             failed: n(counts.failed),
             cancelled: n(counts.cancelled),
             has_worker: Holder::read(self.store.place())?.is_some(),
+        })
+    }
+}
+
+/// What the command line says of the file when a worker ends, or would.
+#[cfg(feature = "cli")]
+impl Queue {
+    /// Counts the jobs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn counts(&self) -> Result<read::Counts> {
+        self.store.read(read::counts)
+    }
+
+    /// Counts the resources whose owner has ended and that are not torn down yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn resources_left(&self) -> Result<i64> {
+        Ok(self.store.read(resource::counts)?.releasing)
+    }
+
+    /// Whether that worker would end when idle, if it served these queues: due jobs and schedules
+    /// of all queues count. `until_empty`: jobs that wait for their time count as well.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn is_idle(&self, worker: &Sight, queues: &[String], until_empty: bool) -> Result<bool> {
+        let now_ms = self.now_ms();
+        let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
+        let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
+        let claimed = if queues.is_empty() { served } else { queues.to_vec() };
+        let scope = Scope { queues: claimed, only: None };
+        self.store.read(|conn| {
+            // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
+            let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
+            let works = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
+            let could_start = claims && pending::could_start(conn, &scope, true, now_ms)?;
+            Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
         })
     }
 }
