@@ -1,5 +1,5 @@
-//! THE HOST: what any process of tenure may query about the machine and the worker, without being
-//! the worker.
+//! THE HOST: what any process of tenure asks of the machine and the worker, and does beside the
+//! worker.
 //!
 //! | file | question |
 //! | --- | --- |
@@ -15,8 +15,8 @@
 //! | [`surroundings`] | whether other processes end together with this one |
 //!
 //! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread
-//! that outlives its call, and nothing here keeps state in memory: a crash leaves what the kernel
-//! frees (locks) or what the next process reads (rows, lock files).
+//! that outlives its call, and nothing that counts is in memory only: a crash leaves what the
+//! kernel frees (locks) or what the next process reads (rows, lock files).
 
 pub mod condition;
 pub mod gates;
