@@ -65,7 +65,7 @@ impl Queue {
     /// The file cannot be read.
     pub fn list(&self, filter: &Filter) -> Result<Vec<JobInfo>> {
         let jobs = self.store.read(|conn| read::jobs(conn, &filter.0))?;
-        Ok(jobs.iter().map(JobInfo::of).collect())
+        Ok(jobs.into_iter().map(JobInfo::of).collect())
     }
 }
 
@@ -79,7 +79,7 @@ impl Queue {
     /// The file cannot be read.
     pub(crate) fn listing(&self, filter: &Filter) -> Result<(Vec<JobInfo>, bool)> {
         let (jobs, more) = self.store.read(|conn| read::listing(conn, &filter.0))?;
-        Ok((jobs.iter().map(JobInfo::of).collect(), more))
+        Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
     }
 
     /// Returns a job, if there is one with this number.
@@ -87,7 +87,7 @@ impl Queue {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn find(&self, id: JobId) -> Result<Option<JobInfo>> {
-        Ok(self.store.read(|conn| read::job(conn, id))?.as_ref().map(JobInfo::of))
+        Ok(self.store.read(|conn| read::job(conn, id))?.map(JobInfo::of))
     }
 
     /// Returns the newest job that this user added.
@@ -96,7 +96,7 @@ impl Queue {
     /// The file cannot be read.
     pub(crate) fn last(&self) -> Result<Option<JobInfo>> {
         let last = self.store.read(|conn| read::last_job(conn)?.map_or(Ok(None), |id| read::job(conn, id)))?;
-        Ok(last.as_ref().map(JobInfo::of))
+        Ok(last.map(JobInfo::of))
     }
 
     /// Returns labels of jobs, each once, at most so many.

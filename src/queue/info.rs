@@ -122,20 +122,22 @@ impl JobInfo {
     }
 
     /// Converts a row.
-    pub(crate) fn of(job: &rows::Job) -> Self {
+    pub(crate) fn of(job: rows::Job) -> Self {
         let state = job.shown_state();
         let is_as_stored = state == job.state;
+        let command = command_of(&job);
+        let progress = job.progress.as_deref().and_then(Progress::parse);
         Self {
             id: job.id,
             state,
             hold: job.hold.filter(|_| is_as_stored),
             reason: if is_as_stored { job.reason.or(job.last_reason) } else { Some(Reason::Cancelled) },
-            queue: job.queue.clone(),
-            lane: job.lane.clone(),
-            label: job.label.clone(),
+            queue: job.queue,
+            lane: job.lane,
+            label: job.label,
             priority: job.priority,
-            command: command_of(job),
-            cwd: job.cwd.clone(),
+            command,
+            cwd: job.cwd,
             attempts: job.attempts,
             max_attempts: job.max_attempts,
             created_at: time_of(job.created_at),
@@ -146,10 +148,10 @@ impl JobInfo {
             pid: job.pid,
             exit_code: job.exit_code,
             signal: job.signal,
-            error: job.error.clone(),
-            result: job.result.clone(),
-            progress: job.progress.as_deref().and_then(Progress::parse),
-            unique_key: job.unique_key.clone(),
+            error: job.error,
+            result: job.result,
+            progress,
+            unique_key: job.unique_key,
             array_index: job.array_index,
             deferrals: job.deferrals,
             expires_at: job.expires_at.map(time_of),
@@ -158,10 +160,10 @@ impl JobInfo {
             stored: Stored {
                 state: job.state,
                 reason: job.reason,
-                command: job.command.clone(),
-                env: job.env.clone(),
-                policy: job.policy.clone(),
-                progress: job.progress.clone(),
+                command: job.command,
+                env: job.env,
+                policy: job.policy,
+                progress: job.progress,
             },
         }
     }
@@ -186,7 +188,7 @@ impl Queue {
     /// # Errors
     /// [`Error::NotFound`] if no job has this number.
     pub fn job(&self, id: JobId) -> Result<JobInfo> {
-        Ok(JobInfo::of(&self.row(id)?))
+        Ok(JobInfo::of(self.row(id)?))
     }
 
     pub(super) fn row(&self, id: JobId) -> Result<rows::Job> {

@@ -55,7 +55,7 @@ impl Queue {
             if changes.poll(&self.store)? {
                 changes.stir();
                 let moved = waiting.poll(&self.store)?;
-                ended.extend(moved.iter().filter(|job| job.shown_state().is_terminal()).map(JobInfo::of));
+                ended.extend(moved.into_iter().filter(|job| job.shown_state().is_terminal()).map(JobInfo::of));
             }
             if waiting.left().is_empty() {
                 // What is returned must still be true after a power cut.

@@ -84,7 +84,7 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
         match follower.round(&mut |piece| output.piece(piece))? {
             Seen::Ended(job) => {
                 store.flush_now()?;
-                return Ok(JobInfo::of(&job));
+                return Ok(JobInfo::of(*job));
             }
             Seen::Live { .. } => waits.poll(face, store)?,
         }

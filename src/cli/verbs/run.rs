@@ -56,7 +56,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     match outcome {
         Outcome::Detached(code) => Ok(code),
         Outcome::Ended(job) => {
-            let job = JobInfo::of(&job);
+            let job = JobInfo::of(*job);
             tell(&store, &job)?;
             Ok(code::of_job(&job))
         }

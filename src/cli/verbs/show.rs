@@ -201,7 +201,7 @@ mod tests {
         run.leftovers = Some("12 \x1b[2J".into());
         let run = RunInfo::of(&run, &Place::new("/q\x1b.db".into()));
         let around = Around { step: Some("\x1b".into()), over: None, events: &[], now: &time::here(5_000), columns: None };
-        let text = for_people(&JobInfo::of(&job), &[run], &around);
+        let text = for_people(&JobInfo::of(job), &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));
     }

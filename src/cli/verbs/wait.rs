@@ -112,7 +112,7 @@ impl Waited {
 
     fn poll(&mut self, store: &Store, bar: &ProgressBar) -> Result<()> {
         for job in self.jobs.poll(store)? {
-            let (id, job) = (job.id, JobInfo::of(&job));
+            let (id, job) = (job.id, JobInfo::of(job));
             if job.has_ended() {
                 self.ended.push(job);
             } else if !self.several {
@@ -174,7 +174,7 @@ mod tests {
         let of = |state: &State| {
             let mut job = job(7, *state);
             (job.reason, job.exit_code) = (Some(Reason::Exit), Some(if *state == State::Done { 0 } else { 3 }));
-            JobInfo::of(&job)
+            JobInfo::of(job)
         };
         Waited { jobs: Waiting::new([]), ended: states.iter().map(of).collect(), any: false, several }.code()
     }

@@ -20,7 +20,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let explainer = Explainer::new(&queue.store, face.now(), &worker_options::floors(&face.settings))?;
     for job in pick::jobs(&queue, &which.ids)? {
         let (facts, all) = explainer.of(job.id)?;
-        let job = JobInfo::of(&facts.job);
+        let job = JobInfo::of(facts.job);
         let step = queue.step(job.id)?;
         if face.json {
             let listed: Vec<_> = all.iter().map(json::advice).collect();

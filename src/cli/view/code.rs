@@ -100,7 +100,7 @@ mod tests {
         for (state, reason, exit_code, signal, error, expected) in cases {
             let mut job = job(7, *state);
             (job.reason, job.exit_code, job.signal, job.error) = (Some(*reason), *exit_code, *signal, Some((*error).to_owned()));
-            assert_eq!(of_job(&JobInfo::of(&job)), *expected, "{reason} {exit_code:?} {signal:?} {error}");
+            assert_eq!(of_job(&JobInfo::of(job)), *expected, "{reason} {exit_code:?} {signal:?} {error}");
         }
     }
 }

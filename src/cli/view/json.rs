@@ -182,7 +182,7 @@ mod tests {
     use crate::store::job::rows::Job;
 
     fn shown(row: &Job) -> JobInfo {
-        JobInfo::of(row)
+        JobInfo::of(row.clone())
     }
 
     #[test]

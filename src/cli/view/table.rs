@@ -243,27 +243,27 @@ mod tests {
         job.label = Some("a\x1b[2J\n\u{202e}b".into());
         job.queue = "q\u{9b}".into();
         job.command = r#"["echo","\u001b]0;x\u0007", {"hex":"ff"}]"#.into();
-        let text = jobs(&[JobInfo::of(&job)], &here(2_000), false, None);
+        let text = jobs(&[JobInfo::of(job.clone())], &here(2_000), false, None);
         assert_eq!(text.lines().count(), 2);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains(r"$'\xff'"), "{text}");
         job.command = "no json \x1b".into();
-        assert!(!jobs(&[JobInfo::of(&job)], &here(2_000), false, None).contains('\x1b'));
+        assert!(!jobs(&[JobInfo::of(job.clone())], &here(2_000), false, None).contains('\x1b'));
     }
 
     #[test]
     fn a_state_says_what_it_waits_for_or_why_it_ended() {
         let mut job = fixture::job(7, State::Queued);
-        assert_eq!(state(&JobInfo::of(&job)), "queued");
+        assert_eq!(state(&JobInfo::of(job.clone())), "queued");
         job.hold = Some(Hold::Lane);
-        assert_eq!(state(&JobInfo::of(&job)), "queued (lane)");
+        assert_eq!(state(&JobInfo::of(job.clone())), "queued (lane)");
         job.cancel_open = true;
-        assert_eq!(state(&JobInfo::of(&job)), "cancelled");
+        assert_eq!(state(&JobInfo::of(job.clone())), "cancelled");
         let mut job = fixture::job(7, State::Failed);
         job.reason = Some(Reason::Timeout);
-        assert_eq!(state(&JobInfo::of(&job)), "failed (timeout)");
-        assert_eq!(took(&JobInfo::of(&job), 9_000), "2s");
-        assert!(jobs(&[JobInfo::of(&job)], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
+        assert_eq!(state(&JobInfo::of(job.clone())), "failed (timeout)");
+        assert_eq!(took(&JobInfo::of(job.clone()), 9_000), "2s");
+        assert!(jobs(&[JobInfo::of(job.clone())], &here(9_000), true, None).contains("\x1b[31mfailed\x1b[0m (timeout)"));
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         let mut job = fixture::job(7, State::Running);
         (job.label, job.queue) = (Some("l".repeat(200)), "q".repeat(200));
         for columns in [80, 100, 140] {
-            let text = jobs(&[JobInfo::of(&job)], &here(9_000), false, Some(columns));
+            let text = jobs(&[JobInfo::of(job.clone())], &here(9_000), false, Some(columns));
             assert!(text.contains("echo hi") && text.lines().all(|line| line.chars().count() <= columns), "{text}");
             assert_eq!(text.contains("SINCE"), columns >= NARROW_COLUMNS, "{text}");
         }
