@@ -90,7 +90,7 @@ impl Queue {
         Ok(self.store.read(|conn| read::job(conn, id))?.map(JobInfo::of))
     }
 
-    /// Returns the newest job that this user added.
+    /// Returns the job with the highest number.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -107,11 +107,11 @@ impl Queue {
         self.store.read(|conn| read::labels(conn, most))
     }
 
-    /// Returns the names of all queues.
+    /// Returns the names of queues, at most so many.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn queue_names(&self) -> Result<Vec<String>> {
-        Ok(self.store.read(read::queues)?.into_iter().map(|one| one.name).collect())
+    pub(crate) fn queue_names(&self, most: usize) -> Result<Vec<String>> {
+        self.store.read(|conn| read::queue_names(conn, most))
     }
 }

@@ -145,7 +145,7 @@ impl Many {
             text += &nearest::question(label, labels.iter().map(String::as_str).filter(|name| *name != label));
         }
         if let Some(meant) = &self.queue {
-            let queues = queue.queue_names()?;
+            let queues = queue.queue_names(nearest::NAMES_MAX)?;
             text += &nearest::question(meant, queues.iter().map(String::as_str).filter(|name| *name != meant));
         }
         Ok(text)
