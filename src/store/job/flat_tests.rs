@@ -380,12 +380,12 @@ fn each_resource_of_a_run_costs_the_same_at_its_end() {
 
 #[test]
 fn a_requeue_costs_the_same_with_many_resources_of_others() {
-    let put_back = |conn: &Connection| {
+    let requeue = |conn: &Connection| {
         let sql = "UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL WHERE queue = 'b'";
         conn.prepare_cached(sql).unwrap().execute([]).unwrap();
     };
-    let (few, many) = (steps(&file_with_resources(30), put_back), steps(&file_with_resources(300), put_back));
+    let (few, many) = (steps(&file_with_resources(30), requeue), steps(&file_with_resources(300), requeue));
     // Among these are the jobs of a table without an index on the queue.
-    let (few_jobs, many_jobs) = (steps(&file_with(30), put_back), steps(&file_with(300), put_back));
+    let (few_jobs, many_jobs) = (steps(&file_with(30), requeue), steps(&file_with(300), requeue));
     assert!(many - many_jobs <= few - few_jobs + 20, "{few} steps where 30 wait, {many} where 300 do");
 }

@@ -54,7 +54,7 @@ pub fn retry_step(conn: &Connection, id: JobId, with_dependants: bool, now_ms: i
     if is_kept_back(conn, &job)? {
         return Ok(Back::default());
     }
-    put_back(conn, id, now_ms)?;
+    requeue(conn, id, now_ms)?;
     if !with_dependants {
         return Ok(Back { back: vec![id], parents: VecDeque::new() });
     }
@@ -92,7 +92,7 @@ pub fn requeue_dependants(conn: &Connection, mut parents: VecDeque<JobId>, now_m
             // A job that another parent keeps broken stays as it is; it is found again when that
             // parent is requeued.
             if !is_kept_back(conn, &existing(conn, child)?)? {
-                put_back(conn, child, now_ms)?;
+                requeue(conn, child, now_ms)?;
                 back.push(child);
                 parents.push_back(child);
             }
@@ -223,7 +223,7 @@ fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
     Ok((!secret_tokens(job).is_empty()).then(why))
 }
 
-fn put_back(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
+fn requeue(conn: &Connection, id: JobId, now_ms: i64) -> Result<()> {
     take_truth(conn, id)?;
     // A cancel that an older client left open would cancel it again immediately.
     ended::close_cancel(conn, id, now_ms)?;
