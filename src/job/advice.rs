@@ -23,7 +23,7 @@ impl Advice {
     }
 
     /// Advice with a remedy that is always the same.
-    pub(crate) fn with(code: &'static str, text: impl Into<String>, remedy: &str) -> Self {
+    pub(crate) fn with_remedy(code: &'static str, text: impl Into<String>, remedy: &str) -> Self {
         Self::new(code, text, remedy.to_owned())
     }
 

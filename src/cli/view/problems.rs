@@ -21,7 +21,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
         Some(place) if place.is_refused => {}
         _ => {
             all.extend(no_worker(picture));
-            all.extend((picture.over > 0).then(|| Advice::with("run_over", run_over::words(picture.over), "tenure work")));
+            all.extend((picture.over > 0).then(|| Advice::with_remedy("run_over", run_over::words(picture.over), "tenure work")));
         }
     }
     all.extend(picture.standing.as_ref().map(|place| place.advice.clone()));
@@ -36,7 +36,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
         let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
-        all.push(Advice::with(
+        all.push(Advice::with_remedy(
             "queue_paused",
             format!("queue {:?} is paused, and {} in it", queue.name, count(waiting, "job", "waits", "wait")),
             &remedy,
@@ -47,7 +47,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
             "tenure schedule history {0}; tenure schedule rm {0}, and add it again",
             crate::cli::view::escape::quote_text(name)
         );
-        all.push(Advice::with("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
+        all.push(Advice::with_remedy("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
     }
     all
 }
@@ -66,7 +66,7 @@ fn too_large(workspaces: &Workspaces) -> Option<Advice> {
     let (takes, in_use) = (size_text(workspaces.bytes), workspaces.in_use);
     let text =
         format!("workspaces take {takes}, and the limit is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
-    Some(Advice::with("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
+    Some(Advice::with_remedy("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
 }
 
 fn no_worker(picture: &Picture) -> Option<Advice> {
@@ -81,23 +81,27 @@ fn no_worker(picture: &Picture) -> Option<Advice> {
             let waiting = picture.schedules.count - picture.schedules.paused;
             let wait = count(waiting, "schedule", "waits", "wait");
             return (waiting > 0)
-                .then(|| Advice::with("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
+                .then(|| Advice::with_remedy("no_worker", format!("{wait} for a worker, and there is none"), "tenure work"));
         }
         (_, 0) => format!("{are_ready}, and there is no worker"),
         (0, _) => format!("{run} without a worker; the end is recorded when a worker starts"),
         _ => format!("there is no worker: {are_ready}, and {run}; the end is recorded when a worker starts"),
     };
-    Some(Advice::with("no_worker", text, "tenure work"))
+    Some(Advice::with_remedy("no_worker", text, "tenure work"))
 }
 
 /// Describes resources whose owner has ended and which still exist.
 fn of_resources(picture: &Picture) -> Vec<Advice> {
     let failing = picture.resources.failing.iter();
     let mut all: Vec<Advice> =
-        failing.map(|one| Advice::with("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
+        failing.map(|one| Advice::with_remedy("resource", words::why(one, picture.now_ms), &words::remedy(one))).collect();
     if picture.worker.is_none() && picture.resources.releasing > 0 {
         let waiting = count(picture.resources.releasing, "resource", "waits", "wait");
-        all.push(Advice::with("resources_wait", format!("{waiting} to be torn down, and there is no worker"), "tenure work"));
+        all.push(Advice::with_remedy(
+            "resources_wait",
+            format!("{waiting} to be torn down, and there is no worker"),
+            "tenure work",
+        ));
     }
     all
 }
@@ -108,29 +112,33 @@ fn of_the_file(picture: &Picture) -> Vec<Advice> {
     if let Some(blocked) = &picture.blocked {
         let by = blocked.by.as_ref().map_or_else(|| "another program".to_owned(), ToString::to_string);
         let since = time::between(blocked.since_ms, picture.now_ms);
-        all.push(Advice::with(
+        all.push(Advice::with_remedy(
             "writer_blocked",
             format!("the worker waits for the write lock, held by {by}, for {since}"),
             &end_transaction(blocked.by.as_ref()),
         ));
     } else if let Some(holder) = &picture.writer {
         let text = format!("{holder} holds the write lock of the file: no other program can write, and no job can start");
-        all.push(Advice::with("write_lock_held", text, &end_transaction(Some(holder))));
+        all.push(Advice::with_remedy("write_lock_held", text, &end_transaction(Some(holder))));
     }
     if let Some(what) = &picture.read_only {
-        all.push(Advice::with("read_only", what.clone(), "dmesg says which error it was; after fsck, mount it for writing"));
+        all.push(Advice::with_remedy(
+            "read_only",
+            what.clone(),
+            "dmesg says which error it was; after fsck, mount it for writing",
+        ));
     }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
         let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
         let text = format!("the write-ahead log has grown to {}{by}", size_text(health.wal_bytes));
-        all.push(Advice::with("wal_large", text, "end the programs that read the file for long"));
+        all.push(Advice::with_remedy("wal_large", text, "end the programs that read the file for long"));
     }
     if let Some(what) = &health.replaced {
-        all.push(Advice::with("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
+        all.push(Advice::with_remedy("file_replaced", what.clone(), "stop the worker, and see which file is the right one"));
     }
     if let Some(what) = &health.fatal {
-        all.push(Advice::with("flush_failed", what.clone(), "check the disk (dmesg), then restart the worker"));
+        all.push(Advice::with_remedy("flush_failed", what.clone(), "check the disk (dmesg), then restart the worker"));
     }
     all
 }
@@ -149,7 +157,7 @@ fn of_the_disk(picture: &Picture) -> Option<Advice> {
     let text =
         format!("the disk has {} left{}", size_text(free), if full { ", and a write has failed for lack of space" } else { "" });
     (full || free < DISK_LOW_BYTES)
-        .then(|| Advice::with("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
+        .then(|| Advice::with_remedy("disk_low", text, "tenure prune --older-than 7d, or free some space otherwise"))
 }
 
 #[cfg(test)]

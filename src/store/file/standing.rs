@@ -106,7 +106,7 @@ impl Standing {
         // The command is about this file as it is. The configuration may name another one.
         let declare = |is: &str| format!("tenure --db {} doctor --is {is}", typed(place.db()));
         let advice = |code, text: String, remedy: &str, is_refused| {
-            Some(PlaceAdvice { advice: Advice::with(code, text, remedy), is_refused })
+            Some(PlaceAdvice { advice: Advice::with_remedy(code, text, remedy), is_refused })
         };
         match self {
             Self::Home | Self::Moved => None,
