@@ -34,7 +34,7 @@ const HOLDER_BYTES_MAX: u64 = 4096;
 const FLOCK_MS: u64 = 2_000;
 
 /// The kind of a worker that has not written its record yet.
-pub const UNKNOWN: &str = "unknown";
+const UNKNOWN: &str = "unknown";
 
 /// The command that the worker is. A `run` yields to a `work`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 
 use crate::clock as time;
 use crate::escape::quote_text;
-use crate::host::lock::UNKNOWN;
 use crate::host::report::{CODES, Condition, Phase, Report};
 use crate::host::sight::{Process, Sight};
 use crate::job::Advice;
@@ -181,13 +180,12 @@ fn not_served(sight: &Sight, report: &Report, queue: &str) -> String {
 fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     let holder = &sight.holder;
     let slots = i64::try_from(holder.slots).unwrap_or(i64::MAX);
-    let text = match slots {
-        0 if holder.kind != UNKNOWN => format!("the worker ({}) has no slots, so it starts no job", holder.named()),
-        1.. if running >= slots => {
-            format!("all {slots} slots of the worker ({}) are busy; {}", holder.named(), count(running, "job", "runs", "run"))
-        }
-        _ => return None,
-    };
+    // A worker that has not identified itself has no known number of slots.
+    if slots == 0 || running < slots {
+        return None;
+    }
+    let running = count(running, "job", "runs", "run");
+    let text = format!("all {slots} slots of the worker ({}) are busy; {running}", holder.named());
     let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
     Some(Advice::new("slots", text, more))
 }

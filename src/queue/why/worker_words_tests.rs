@@ -64,12 +64,17 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
 }
 
 #[test]
-fn a_worker_without_slots_is_a_reason_and_an_unknown_one_is_not() {
-    let told = of_queued(&sight(0), &job(), 0, 10_000);
-    assert_eq!((told.len(), &*told[0].code), (1, "slots"));
-    assert!(told[0].text.contains("has no slots") && told[0].remedy.as_deref().unwrap().contains("--slots 1"), "{told:?}");
+fn busy_slots_are_a_reason_and_unknown_ones_are_not() {
+    for (slots, running, is_told) in [(4, 3, false), (4, 4, true), (4, 5, true)] {
+        let told = of_queued(&sight(slots), &job(), running, 10_000);
+        assert_eq!(told.iter().any(|one| &*one.code == "slots"), is_told, "{told:?}");
+    }
+    let told = of_queued(&sight(4), &job(), 4, 10_000);
+    assert!(told[0].text.contains("all 4 slots") && told[0].remedy.as_deref().unwrap().contains("--slots 5"), "{told:?}");
     let unknown = with(|sight| sight.holder = crate::host::lock::Holder::unknown());
-    assert!(of_queued(&unknown, &job(), 0, 10_000).iter().all(|one| &*one.code != "slots"));
+    for running in [0, 5] {
+        assert!(of_queued(&unknown, &job(), running, 10_000).iter().all(|one| &*one.code != "slots"));
+    }
 }
 
 #[test]
