@@ -185,7 +185,8 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
         return None;
     }
     let running = count(running, "job", "runs", "run");
-    let text = format!("all {slots} slots of the worker ({}) are busy; {running}", holder.named());
+    let (busy, are) = if slots == 1 { ("the only slot".to_owned(), "is") } else { (format!("all {slots} slots"), "are") };
+    let text = format!("{busy} of the worker ({}) {are} busy; {running}", holder.named());
     let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
     Some(Advice::new("slots", text, more))
 }

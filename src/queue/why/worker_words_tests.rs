@@ -71,6 +71,8 @@ fn busy_slots_are_a_reason_and_unknown_ones_are_not() {
     }
     let told = of_queued(&sight(4), &job(), 4, 10_000);
     assert!(told[0].text.contains("all 4 slots") && told[0].remedy.as_deref().unwrap().contains("--slots 5"), "{told:?}");
+    let told = of_queued(&sight(1), &job(), 1, 10_000);
+    assert!(told[0].text.starts_with("the only slot of the worker (pid 99) is busy; 1 job runs"), "{told:?}");
     let unknown = with(|sight| sight.holder = crate::host::lock::Holder::unknown());
     for running in [0, 5] {
         assert!(of_queued(&unknown, &job(), running, 10_000).iter().all(|one| &*one.code != "slots"));
