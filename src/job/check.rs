@@ -94,7 +94,7 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
             return Err(of(option)("a time before 1970 is not allowed".into()));
         }
     }
-    at_most(&placement.cwd, CWD_BYTES_MAX).map_err(of("cwd"))?;
+    directory(&placement.cwd).map_err(of("cwd"))?;
     for (name, value) in &placement.env {
         is_name(name).and_then(|()| no_nul(name, value.as_bytes())).map_err(of("env"))?;
     }
@@ -159,6 +159,16 @@ fn at_most(text: &str, most: usize) -> Result<(), String> {
     match text.chars().count() {
         n if n > most => Err(format!("{:?} has {n} characters; the limit is {most}", shorten(text))),
         _ if text.contains('\0') => Err("it contains a NUL byte; remove it".into()),
+        _ => Ok(()),
+    }
+}
+
+fn directory(path: &str) -> Result<(), String> {
+    match path.len() {
+        n if n > CWD_BYTES_MAX => {
+            Err(format!("{:?} has {n} bytes; the limit is {CWD_BYTES_MAX}; give a shorter path", shorten(path)))
+        }
+        _ if path.contains('\0') => Err("it contains a NUL byte; remove it".into()),
         _ => Ok(()),
     }
 }

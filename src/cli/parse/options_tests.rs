@@ -3,6 +3,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::job::limits::CWD_BYTES_MAX;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -191,6 +192,14 @@ fn an_invalid_value_is_refused_with_the_name_of_the_option() {
     let big: Vec<String> = (0..20).map(|i| format!("-eV{i}={}", "x".repeat(100_000))).collect();
     let all: Vec<&str> = big.iter().map(String::as_str).chain(["--", "x"]).collect();
     assert!(parse(&all).unwrap_err().contains("--stdin"));
+}
+
+#[test]
+fn a_directory_is_limited_in_bytes_as_in_the_file() {
+    let long = format!("/{}", "ü".repeat(CWD_BYTES_MAX / 2));
+    let error = parse(&["--cwd", &long, "--", "x"]).unwrap_err();
+    assert!(error.contains("--cwd") && error.contains("4097 bytes") && error.contains("4096"), "{error}");
+    assert_eq!(one(&["--cwd", &long[..CWD_BYTES_MAX - 1], "--", "x"]).placement.cwd.len(), CWD_BYTES_MAX - 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{ADDED_AT_ONCE_MAX, CWD_BYTES_MAX, JSON_BYTES_MAX};
+use crate::job::limits::{ADDED_AT_ONCE_MAX, JSON_BYTES_MAX};
 use crate::job::{JobId, NewJob, Reason, State, check};
 use crate::store::engine::text::text;
 use crate::store::job::cancel;
@@ -89,14 +89,10 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
         serde_json::to_string(&job.placement.env).map_err(|error| Error::Internal(format!("env is not JSON: {error}")))?
     };
     let (command, policy) = (job.command.to_json(), job.policy.to_json());
-    for (what, text, most) in [
-        ("the command as JSON", &command, JSON_BYTES_MAX),
-        ("the environment as JSON", &env, JSON_BYTES_MAX),
-        ("the policy as JSON", &policy, JSON_BYTES_MAX),
-        ("the working directory", &job.placement.cwd, CWD_BYTES_MAX),
-    ] {
-        if text.len() > most {
-            return Err(Error::Invalid(format!("{what} has {} bytes, {most} at most; put the data in a file", text.len())));
+    for (what, text) in [("command", &command), ("environment", &env), ("policy", &policy)] {
+        if text.len() > JSON_BYTES_MAX {
+            let why = format!("the {what} as JSON has {} bytes, {JSON_BYTES_MAX} at most; put the data in a file", text.len());
+            return Err(Error::Invalid(why));
         }
     }
     conn.prepare_cached(sql!("insert.sql", "insert"))?.execute(rusqlite::params![
