@@ -100,7 +100,7 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
     }
     job.policy.check_ranges().map_err(|why| Refusal { option: None, why })?;
     dependencies(job).map_err(of("after"))?;
-    fits(&job.command, &placement.env).map_err(|why| Refusal { option: None, why })
+    fits(&job.command, &placement.env, &BTreeMap::new()).map_err(|why| Refusal { option: None, why })
 }
 
 /// Checks a variable that a person gives to a job.
@@ -187,16 +187,18 @@ fn dependencies(job: &NewJob) -> Result<(), String> {
 }
 
 /// Checks the size of argv and environment together, which the kernel limits: now rather than at
-/// the start.
+/// the start. `secrets` are the values of the job's secrets, where they are known.
 ///
 /// # Errors
 /// The size, the limit, and the remedy.
-pub fn fits(command: &Argv, env: &BTreeMap<String, String>) -> Result<(), String> {
+pub fn fits(command: &Argv, env: &BTreeMap<String, String>, secrets: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
     let argv: usize = command.arguments().iter().map(|argument| argument.len() + 1).sum();
-    let bytes = argv + env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
+    let open: usize = env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let secret: usize = secrets.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let (bytes, with) = (argv + open + secret, if secrets.is_empty() { "" } else { ", with its secrets," });
     match bytes > SPEC_BYTES_MAX {
         true => Err(format!(
-            "command and environment have {bytes} bytes, at most {SPEC_BYTES_MAX}; put data in a file or use --stdin"
+            "command and environment{with} have {bytes} bytes, at most {SPEC_BYTES_MAX}; put data in a file or use --stdin"
         )),
         false => Ok(()),
     }

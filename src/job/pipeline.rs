@@ -283,7 +283,7 @@ impl Pipeline {
         let stage = self.stages.get(name).ok_or_else(|| format!("there is no stage {:?}", shown(name)))?;
         let mut job = stage.job.fill(params, now_ms)?;
         job.placement.env.extend(variables(name, task));
-        fits(&job.command, &job.placement.env)?;
+        fits(&job.command, &job.placement.env, &BTreeMap::new())?;
         job.task = Some(task);
         Ok(job)
     }

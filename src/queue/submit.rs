@@ -1,5 +1,6 @@
 //! Adds jobs: private files first, then the rows in one transaction, then the notifications.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use rusqlite::Connection;
@@ -61,6 +62,25 @@ impl Adding<'_> {
         self.kept.keep_bytes(self.queue.store.place(), bytes)
     }
 
+    /// Writes the values of secrets into private files, which these jobs share, and names them in
+    /// their policies.
+    ///
+    /// # Errors
+    /// No program can be given them; or a file cannot be written.
+    pub fn keep_secrets(&mut self, jobs: &mut [NewJob], values: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+        for (name, value) in values {
+            check::variable(name, value).map_err(|why| Error::Invalid(format!("secret: {why}")))?;
+        }
+        let fits = |job: &NewJob| check::fits(&job.command, &job.placement.env, values);
+        jobs.iter().try_for_each(fits).map_err(Error::Invalid)?;
+        let mut tokens = BTreeMap::new();
+        for (name, value) in values {
+            tokens.insert(name.clone(), self.keep(&mut value.as_slice())?);
+        }
+        jobs.iter_mut().for_each(|job| job.policy.secrets.clone_from(&tokens));
+        Ok(())
+    }
+
     /// Returns the row of a job, with its private files written.
     fn prepare(&mut self, job: Job, now_ms: i64) -> Result<NewJob> {
         job.is_sound()?;
@@ -75,13 +95,7 @@ impl Adding<'_> {
         spec.expires_at = job.expires_in.map(|time| now_ms.saturating_add_unsigned(duration_ms(time)));
         let refused = |refusal: check::Refusal| Error::Invalid(refusal.to_string());
         check::of_description(&spec, job.secrets.keys().map(String::as_str), now_ms).map_err(refused)?;
-        for (name, value) in &job.secrets {
-            check::variable(name, value).map_err(|why| Error::Invalid(format!("secret: {why}")))?;
-        }
-        for (name, value) in &job.secrets {
-            let token = self.keep(&mut value.as_slice())?;
-            spec.policy.secrets.insert(name.clone(), token);
-        }
+        self.keep_secrets(std::slice::from_mut(&mut spec), &job.secrets)?;
         if let Some(bytes) = &job.stdin {
             spec.policy.stdin = Some(Stdin::Kept(self.keep(&mut bytes.as_slice())?));
         }

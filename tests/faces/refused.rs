@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tenure::{Error, Filter, Job, JobId, Queue, Reason};
 
-use crate::support::Nest;
+use crate::support::{Nest, said};
 
 /// Options of `tenure add`, and the same description for the library.
 fn cases() -> Vec<(Vec<String>, Job)> {
@@ -91,5 +92,17 @@ fn a_secret_that_no_program_can_be_given_is_refused() {
     for value in [vec![b'x'; 131_072], b"a\0b".to_vec()] {
         assert!(matches!(queue.add(Job::command(["x"]).secret("A", value)), Err(Error::Invalid(_))));
     }
+    let with_all = |job: Job, i| job.secret(format!("S{i}"), vec![b'x'; 120_000]);
+    match queue.add((0..20).fold(Job::command(["x"]), with_all)) {
+        Err(Error::Invalid(text)) => assert!(text.contains("1900000") && text.contains("secrets"), "{text}"),
+        other => panic!("together the kernel takes them not: {other:?}"),
+    }
+    let names: Vec<String> = (0..8).map(|i| format!("S{i}")).collect();
+    let arguments = vec!["y".repeat(120_000); 9];
+    std::fs::write(nest.file("lines"), json!({"command": arguments, "secret": names}).to_string()).unwrap();
+    let mut add = nest.tenure(&["add", "--from", "lines"]);
+    add.envs(names.iter().map(|name| (name, "x".repeat(120_000))));
+    let added = said(add.output().unwrap());
+    assert!(added.code == 2 && added.err.contains("line 1: ") && added.err.contains("1900000"), "{added:?}");
     assert_eq!(std::fs::read_dir(nest.beside().join("secrets")).unwrap().count(), 0);
 }

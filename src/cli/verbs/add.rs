@@ -120,15 +120,11 @@ pub fn add_jobs(store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, arou
     Ok(added)
 }
 
-/// Writes the secrets of jobs into private files, and names them in their policies.
+/// Keeps the secrets of jobs, whose values are variables here.
 fn keep_secrets(adding: &mut Adding<'_>, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
-    let mut tokens = BTreeMap::new();
-    for name in names {
-        let value = around.variable(name).map_err(|e| Error::Invalid(format!("--secret: {e}")))?;
-        tokens.insert(name.clone(), adding.keep(&mut value.as_bytes())?);
-    }
-    jobs.iter_mut().for_each(|job| job.policy.secrets.clone_from(&tokens));
-    Ok(())
+    let value = |name: &String| Ok((name.clone(), around.variable(name)?.into_bytes()));
+    let values: Result<BTreeMap<_, _>, String> = names.iter().map(value).collect();
+    adding.keep_secrets(jobs, &values.map_err(|e| Error::Invalid(format!("--secret: {e}")))?)
 }
 
 fn tell(face: &Face, added: &[Added]) -> Result<()> {
