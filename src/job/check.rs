@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::limits::{
-    AFTER_MAX, ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, LABEL_CHARS_MAX, LANE_LIMIT_MAX, MEMORY_BYTES_MIN, SPEC_BYTES_MAX,
+    AFTER_MAX, ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, LANE_LIMIT_MAX, MEMORY_BYTES_MIN, SPEC_BYTES_MAX,
 };
-use super::placement::{check_lane, check_queue};
+use super::names::{self, shorten};
 use super::{Argv, NewJob};
 
 /// Prefix of the variables that tenure gives to a job.
@@ -35,13 +35,6 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Most characters of a wrong value that are shown.
-const SHOWN_CHARS_MAX: usize = 60;
-
-fn shorten(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS_MAX).collect()
-}
-
 fn of(option: &'static str) -> impl Fn(String) -> Refusal {
     move |why| Refusal { option: Some(option), why }
 }
@@ -61,8 +54,8 @@ pub fn of_description<'a>(job: &NewJob, secrets: impl IntoIterator<Item = &'a st
             return Err(Refusal { option: None, why });
         }
     }
-    text(job.placement.label.as_deref()).map_err(of("label"))?;
-    text(job.policy.user.as_deref()).map_err(of("user"))?;
+    job.placement.label.as_deref().map_or(Ok(()), names::label).map_err(of("label"))?;
+    job.policy.user.as_deref().map_or(Ok(()), names::label).map_err(of("user"))?;
     if job.expires_at.is_some_and(|at| at <= now_ms) {
         return Err(of("expires")("it is not in the future; give a later time, or omit it".into()));
     }
@@ -79,10 +72,10 @@ pub fn of_description<'a>(job: &NewJob, secrets: impl IntoIterator<Item = &'a st
 /// The first rule that it breaks.
 pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
     let placement = &job.placement;
-    check_queue(&placement.queue).map_err(of("queue"))?;
-    placement.lane.as_deref().map_or(Ok(()), check_lane).map_err(of("lane"))?;
-    placement.label.as_deref().map_or(Ok(()), |label| at_most(label, LABEL_CHARS_MAX)).map_err(of("label"))?;
-    text(placement.unique_key.as_deref()).map_err(of("unique"))?;
+    names::name(&placement.queue).map_err(of("queue"))?;
+    placement.lane.as_deref().map_or(Ok(()), names::name).map_err(of("lane"))?;
+    placement.label.as_deref().map_or(Ok(()), names::label_or_empty).map_err(of("label"))?;
+    placement.unique_key.as_deref().map_or(Ok(()), names::label).map_err(of("unique"))?;
     if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
         return Err(of("array")(format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")));
     }
@@ -146,30 +139,12 @@ fn no_nul(name: &str, value: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks a label, a key or another text that a person gives.
-fn text(text: Option<&str>) -> Result<(), String> {
-    match text {
-        Some("") => Err("it is empty; leave it out instead".into()),
-        Some(text) => at_most(text, LABEL_CHARS_MAX),
-        None => Ok(()),
-    }
-}
-
-fn at_most(text: &str, most: usize) -> Result<(), String> {
-    match text.chars().count() {
-        n if n > most => Err(format!("{:?} has {n} characters; the limit is {most}", shorten(text))),
-        _ if text.contains('\0') => Err("it contains a NUL byte; remove it".into()),
-        _ => Ok(()),
-    }
-}
-
 fn directory(path: &str) -> Result<(), String> {
     match path.len() {
         n if n > CWD_BYTES_MAX => {
             Err(format!("{:?} has {n} bytes; the limit is {CWD_BYTES_MAX}; give a shorter path", shorten(path)))
         }
-        _ if path.contains('\0') => Err("it contains a NUL byte; remove it".into()),
-        _ => Ok(()),
+        _ => names::no_nul(path),
     }
 }
 

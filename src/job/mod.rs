@@ -8,6 +8,7 @@
 //! * [`hold`]: why a queued job does not start,
 //! * [`ending`]: consequences of a run's end for its job ([`ending::decide`]),
 //! * [`check`]: whether a job may be added,
+//! * [`names`]: the rules for names and other texts,
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`template`]: the description of later jobs,
 //! * [`resource`]: how an external resource is torn down, and when that counts as done,
@@ -31,6 +32,7 @@ pub mod ending;
 pub mod hold;
 pub mod id;
 pub mod limits;
+pub mod names;
 pub mod nearest;
 pub mod pipeline;
 pub mod placement;

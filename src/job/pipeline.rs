@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::argv::Argv;
 use super::check::fits;
-use super::limits::{ARGUMENT_BYTES_MAX, NAME_CHARS_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, STAGES_MAX};
+use super::limits::{ARGUMENT_BYTES_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, STAGES_MAX};
+use super::names;
 use super::spec::NewJob;
 use super::state::State;
 use super::template::{PARAM_PREFIX, Template, is_param_name};
@@ -191,7 +192,7 @@ impl Pipeline {
     }
 
     fn check_stage(&self, name: &str, stage: &Stage) -> Result<(), String> {
-        check_name(name)?;
+        names::plain(name).map_err(|why| format!("the name of a stage: {why}"))?;
         for (key, to) in [("on_success", &stage.on_success), ("on_failure", &stage.on_failure)] {
             if let Some(to) = to.as_deref().filter(|to| !self.stages.contains_key(*to)) {
                 return Err(format!("{key} = {:?}: there is no stage of that name; {}", shown(to), self.known()));
@@ -333,18 +334,6 @@ impl Pipeline {
 /// Returns the variables of a job of a task besides the parameters.
 pub fn variables(stage: &str, task: i64) -> [(String, String); 2] {
     [(TASK_VARIABLE.to_owned(), task.to_string()), (STAGE_VARIABLE.to_owned(), stage.to_owned())]
-}
-
-/// Checks the name of a pipeline or of a stage: it is used in commands and tables as it is.
-///
-/// # Errors
-/// Names the allowed characters.
-pub fn check_name(name: &str) -> Result<(), String> {
-    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.bytes().all(fine) || name.starts_with('-') {
-        return Err(format!("a name has 1 to {NAME_CHARS_MAX} letters, digits, _, . or - (and does not begin with -)"));
-    }
-    Ok(())
 }
 
 /// Returns a name for an error, shortened if it is long.

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::NAME_CHARS_MAX;
-
 /// Where a job belongs, what it is called and what it is given. As JSON it is part of the object of
 /// a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,27 +30,6 @@ pub struct Placement {
     pub env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub user_hold: bool,
-}
-
-/// Checks the name of a queue.
-///
-/// # Errors
-/// What a name is.
-pub fn check_queue(name: &str) -> Result<(), String> {
-    check_name("a queue's name", name)
-}
-
-/// Checks the key of a lane.
-///
-/// # Errors
-/// What a key is.
-pub fn check_lane(key: &str) -> Result<(), String> {
-    check_name("a lane's key", key)
-}
-
-fn check_name(what: &str, name: &str) -> Result<(), String> {
-    let is_name = (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.contains('\0');
-    if is_name { Ok(()) } else { Err(format!("{what} has 1 to {NAME_CHARS_MAX} characters, and no NUL byte")) }
 }
 
 fn is_false(flag: &bool) -> bool {

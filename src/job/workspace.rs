@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::argv::Argv;
 use super::id::Nonce;
-use super::limits;
+use super::names;
 
 /// Characters of the key in the name of its directory.
 const SLUG_CHARS_MAX: usize = 40;
@@ -43,13 +43,9 @@ impl Workspace {
 /// # Errors
 /// The reason, and the remedy.
 pub fn check_key(key: &str) -> Result<(), String> {
-    match key.chars().count() {
-        0 => Err("a workspace has a key; write --workspace KEY".into()),
-        n if n > limits::NAME_CHARS_MAX => {
-            Err(format!("the key of this workspace has {n} characters; the limit is {}", limits::NAME_CHARS_MAX))
-        }
-        _ if key.contains('\0') => Err("the key of this workspace contains a NUL byte; remove it".into()),
-        _ => Ok(()),
+    match key {
+        "" => Err("a workspace has a key; write --workspace KEY".into()),
+        key => names::name(key).map_err(|why| format!("the key of this workspace: {why}")),
     }
 }
 

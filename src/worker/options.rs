@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
-use crate::job::{placement, worker_limits};
+use crate::job::{names, worker_limits};
 use crate::store::job::claim::Scope;
 
 /// Below the ten seconds of container runtimes, in milliseconds.
@@ -79,7 +79,13 @@ impl Options {
             .and_then(|()| disk_bytes.map_or(Ok(()), |bytes| worker_limits::check_floor("disk", bytes)))
             .and_then(|()| worker_limits::check_log_limit(self.log_limit_bytes))
             .and_then(|()| self.keep_ms.map_or(Ok(()), worker_limits::check_keep))
-            .and_then(|()| self.scope.queues.iter().try_for_each(|queue| placement::check_queue(queue)))
+            .and_then(|()| {
+                self.scope
+                    .queues
+                    .iter()
+                    .try_for_each(|queue| names::name(queue))
+                    .map_err(|why| format!("the name of a queue: {why}"))
+            })
             .map_err(Error::Invalid)
     }
 

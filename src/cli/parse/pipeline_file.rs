@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::parse::options::Surroundings;
 use crate::cli::parse::{lines, row_values, values};
-use crate::job::Pipeline;
 use crate::job::limits::PIPELINES_PER_FILE_MAX;
-use crate::job::pipeline::{Stage, check_name};
+use crate::job::pipeline::Stage;
+use crate::job::{Pipeline, names};
 
 /// Longest file, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -35,7 +35,7 @@ pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipel
         return Err(format!("the file has {} pipelines; the limit is {PIPELINES_PER_FILE_MAX}; use several files", all.len()));
     }
     let one = |(name, value): (String, Value)| {
-        let pipeline = check_name(&name).and_then(|()| pipeline(value, around));
+        let pipeline = names::plain(&name).and_then(|()| pipeline(value, around));
         let pipeline = pipeline.map_err(|e| format!("pipeline {:?}: {e}", values::shorten(&name)))?;
         Ok((name, pipeline))
     };

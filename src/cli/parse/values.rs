@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use crate::job::policy::{RetryOn, Warn};
 use crate::job::reason::Reason;
-use crate::job::{Argv, check, limits};
+use crate::job::{Argv, check, limits, names};
 use crate::units;
 
 /// Names of signals on Linux, by number.
@@ -193,38 +193,25 @@ pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
     Err(format!("memory: {:?} is {}, in which no program starts; {meant}", shorten(text), units::size_text(bytes)))
 }
 
-/// The name of a queue or the key of a lane.
+/// The name of a queue or a resource, or the key of a lane.
 ///
 /// # Errors
-/// When it is empty or too long.
+/// As [`names::name`].
 pub fn parse_name(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        0 => Err("a name is missing".into()),
-        n if n > limits::NAME_CHARS_MAX => Err(too_long(text, n, limits::NAME_CHARS_MAX)),
-        _ => no_nul(text),
-    }
-}
-
-fn too_long(text: &str, n: usize, most: usize) -> String {
-    format!("{:?} has {n} characters; the limit is {most}", shorten(text))
+    names::name(text).map(|()| text.to_owned())
 }
 
 /// A label or a unique key.
+///
+/// # Errors
+/// As [`names::label`].
 pub fn parse_label(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        0 => Err("it is empty; leave the option out instead".into()),
-        n if n > limits::LABEL_CHARS_MAX => Err(too_long(text, n, limits::LABEL_CHARS_MAX)),
-        _ => no_nul(text),
-    }
+    names::label(text).map(|()| text.to_owned())
 }
 
 /// The key of a workspace.
 pub fn parse_workspace(text: &str) -> Result<String, String> {
     crate::job::workspace::check_key(text).map(|()| text.to_owned())
-}
-
-fn no_nul(text: &str) -> Result<String, String> {
-    if text.contains('\0') { Err("it contains a NUL byte; remove it".into()) } else { Ok(text.to_owned()) }
 }
 
 /// A line for `/bin/sh -c`.

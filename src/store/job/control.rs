@@ -5,8 +5,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{ATTEMPTS_MAX, NAME_CHARS_MAX};
-use crate::job::{JobId, Policy, Reason, RunId, State, nearest};
+use crate::job::limits::ATTEMPTS_MAX;
+use crate::job::{JobId, Policy, Reason, RunId, State, names, nearest};
 use crate::store::engine::text::Key;
 use crate::store::job::cancel;
 use crate::store::job::ended;
@@ -273,10 +273,7 @@ fn make_queue(conn: &Connection, name: &str) -> Result<()> {
 }
 
 fn check_name(name: &str, what: &str) -> Result<()> {
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains('\0') {
-        return Err(Error::Invalid(format!("{what} has 1 to {NAME_CHARS_MAX} characters")));
-    }
-    Ok(())
+    names::name(name).map_err(|why| Error::Invalid(format!("{what}: {why}")))
 }
 
 fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {

@@ -8,9 +8,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
-use crate::job::limits::LABEL_CHARS_MAX;
 use crate::job::pipeline::Params;
-use crate::job::{JobId, Pipeline, RunId, State, TaskState, nearest};
+use crate::job::{JobId, Pipeline, RunId, State, TaskState, names, nearest};
 use crate::store::engine::text::text;
 use crate::store::job::control;
 use crate::store::job::control::Cancelled;
@@ -40,9 +39,7 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
     let row = pipeline::existing(conn, name)?;
     let pipeline = row.read()?;
     pipeline.check_params(params).map_err(|e| Error::Invalid(format!("pipeline {name}: {e}")))?;
-    if key.is_some_and(|key| key.is_empty() || key.chars().count() > LABEL_CHARS_MAX || key.contains('\0')) {
-        return Err(Error::Invalid(format!("a key has 1 to {LABEL_CHARS_MAX} characters, none of them NUL")));
-    }
+    key.map_or(Ok(()), names::label).map_err(|why| Error::Invalid(format!("the key of a task: {why}")))?;
     stop_those_that_end(conn, name, key, now_ms)?;
     if let Some(id) = running_with_key(conn, name, key)? {
         return Ok(Started { id, existing: true });

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
-use crate::job::limits::{NAME_CHARS_MAX, TEARDOWN_FAILURES_TOLD};
-use crate::job::{Argv, JobId, ReleasedBy, ResourceId, ResourceState, RunId};
+use crate::job::limits::TEARDOWN_FAILURES_TOLD;
+use crate::job::{Argv, JobId, ReleasedBy, ResourceId, ResourceState, RunId, names};
 use crate::store::engine::text::{Key, first_fault, maybe, text};
 use crate::store::job::rows;
 
@@ -132,7 +132,7 @@ impl Resource {
 /// exist.
 pub fn add(conn: &Connection, new: &NewResource) -> Result<Written> {
     let (run, job, task) = of_owner(new.owner);
-    check_name(&new.name)?;
+    names::name(&new.name).map_err(|why| Error::Invalid(format!("the name of a resource: {why}")))?;
     check_owner(conn, new.owner)?;
     let (teardown, probe) = (new.teardown.to_json(), new.probe.as_ref().map(Argv::to_json));
     let env = serde_json::json!(with_env_of_owner(conn, new)?).to_string();
@@ -162,13 +162,6 @@ fn of_owner(owner: Owner) -> (Option<i64>, Option<i64>, Option<i64>) {
         Owner::Job(job) => (None, Some(job.0), None),
         Owner::Task(task) => (None, None, Some(task)),
     }
-}
-
-fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains('\0') {
-        return Err(Error::Invalid(format!("the name of a resource has 1 to {NAME_CHARS_MAX} characters")));
-    }
-    Ok(())
 }
 
 /// An unknown run counts as ended, so its resources are not refused.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{Error, Result};
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
-use crate::job::{Calendar, JobId, Template, nearest};
+use crate::job::{Calendar, JobId, Template, names, nearest};
 use crate::store::engine::text::{maybe, text};
 
 /// Most schedules in one list.
@@ -165,23 +165,12 @@ pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     Ok(conn.last_insert_rowid())
 }
 
-/// Checks the name of a schedule: it is used in commands, labels and URLs.
+/// Checks the name of a schedule.
 ///
 /// # Errors
 /// Says why it is invalid, with an example.
 pub fn check_name(name: &str) -> Result<(), String> {
-    let length = name.chars().count();
-    if length == 0 || length > NAME_CHARS_MAX {
-        return Err(format!(
-            "a schedule's name has 1 to {NAME_CHARS_MAX} characters, and this one {length}; choose one such as nightly-backup"
-        ));
-    }
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) || name.starts_with('-') {
-        return Err(
-            "a schedule's name is made of letters, digits and _ . - (not in front); choose one such as nightly-backup".into()
-        );
-    }
-    Ok(())
+    names::plain(name).map_err(|why| format!("the name of a schedule: {why}; choose one such as nightly-backup"))
 }
 
 /// Returns the schedule of that name; `None`: it does not exist.

@@ -74,7 +74,7 @@ fn a_schedule_that_cannot_be_read_says_so_and_the_others_go_on() {
     let error = |name: &str| existing(&conn, name).unwrap().last_error.unwrap_or_default();
     assert!(error("a-template").contains("occurrence 2026-01-01T01:00:00+00:00: template:"), "{}", error("a-template"));
     assert!(error("b-cron").contains("not a cron line") && error("c-zone").contains("Mars/Olympus"));
-    assert!(error("d-policy").contains("a queue's name"), "{}", error("d-policy"));
+    assert!(error("d-policy").contains("queue: it is empty"), "{}", error("d-policy"));
     assert_eq!(error("z-good"), "");
     let listed = list(&conn).unwrap();
     assert_eq!(listed[0].skipped.as_ref().unwrap().reason.as_deref(), Some("error"));
