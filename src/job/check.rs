@@ -59,10 +59,7 @@ pub fn of_description<'a>(job: &NewJob, secrets: impl IntoIterator<Item = &'a st
     if job.expires_at.is_some_and(|at| at <= now_ms) {
         return Err(of("expires")("it is not in the future; give a later time, or omit it".into()));
     }
-    if let Some(bytes) = job.policy.memory_bytes.filter(|bytes| *bytes < MEMORY_BYTES_MIN) {
-        let why = format!("no program starts in {bytes} bytes; give 1M or more, or omit it");
-        return Err(of("memory")(why));
-    }
+    job.policy.memory_bytes.map_or(Ok(()), memory).map_err(of("memory"))?;
     of_row(job)
 }
 
@@ -79,9 +76,7 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
     if job.lane_limit.is_some_and(|limit| !(1..=LANE_LIMIT_MAX).contains(&limit)) {
         return Err(of("array")(format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")));
     }
-    if !(1..=ATTEMPTS_MAX).contains(&placement.max_attempts) {
-        return Err(of("retries")(format!("the limit is {}", ATTEMPTS_MAX - 1)));
-    }
+    attempts(placement.max_attempts).map_err(of("retries"))?;
     for (option, at) in [("at", Some(job.available_at)), ("expires", job.expires_at)] {
         if at.is_some_and(|at| at < 0) {
             return Err(of(option)("a time before 1970 is not allowed".into()));
@@ -94,6 +89,37 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
     job.policy.check_ranges().map_err(|why| Refusal { option: None, why })?;
     dependencies(job).map_err(of("after"))?;
     fits(&job.command, &placement.env, &BTreeMap::new()).map_err(|why| Refusal { option: None, why })
+}
+
+/// Checks a number of attempts.
+///
+/// # Errors
+/// The limit of the retries.
+pub fn attempts(attempts: u32) -> Result<(), String> {
+    match (1..=ATTEMPTS_MAX).contains(&attempts) {
+        true => Ok(()),
+        false => Err(format!("a job has 0 to {} retries", ATTEMPTS_MAX - 1)),
+    }
+}
+
+/// Returns the attempts of a job that is retried so often.
+///
+/// # Errors
+/// As [`attempts`].
+pub fn attempts_of(retries: u32) -> Result<u32, String> {
+    let number = retries.saturating_add(1);
+    attempts(number).map(|()| number)
+}
+
+/// Checks whether a program can start with so much memory.
+///
+/// # Errors
+/// It cannot.
+pub fn memory(bytes: u64) -> Result<(), String> {
+    match bytes >= MEMORY_BYTES_MIN {
+        true => Ok(()),
+        false => Err(format!("no program starts in {bytes} bytes; give 1M or more, or omit it")),
+    }
 }
 
 /// Checks a variable that a person gives to a job.

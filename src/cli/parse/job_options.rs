@@ -13,6 +13,7 @@ use crate::cli::parse::row_values::*;
 use crate::cli::parse::select::Selector;
 use crate::cli::parse::values;
 use crate::cli::parse::variables::{Variables, WHERE};
+use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::policy::{RetryOn, Warn};
 use crate::job::{Argv, Need};
 use crate::units;
@@ -107,7 +108,7 @@ job_options! {
     /// Retry it up to N times (default: 0)
     ///
     /// That is after a failure, a timeout, or a run that is lost.
-    #[arg(short = 'r', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..1_000_000), help_heading = RETRY)]
+    #[arg(short = 'r', long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..i64::from(ATTEMPTS_MAX)), help_heading = RETRY)]
     retries: Option<u32> = retries,
     /// Wait so long between attempts (default: 10s..1h)
     ///

@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::values;
-use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::policy::RetryOn;
-use crate::job::{Argv, JobId, Need};
+use crate::job::{Argv, JobId, Need, check};
 use crate::units;
 
 /// Names of lines that a line depends on.
@@ -44,10 +43,7 @@ pub fn count(option: &mut Option<u32>, value: &Value, _: &mut Refs) -> Done {
 /// The number of retries.
 pub fn retries(option: &mut Option<u32>, value: &Value, refs: &mut Refs) -> Done {
     count(option, value, refs)?;
-    match *option {
-        Some(n) if n >= ATTEMPTS_MAX => Err(format!("it is {n}; the limit is {}", ATTEMPTS_MAX - 1)),
-        _ => Ok(()),
-    }
+    option.map_or(Ok(0), check::attempts_of).map(drop)
 }
 
 /// An option without a value.

@@ -184,7 +184,7 @@ pub fn parse_memory(text: &str) -> Result<u64, String> {
 /// It cannot.
 pub fn check_memory(bytes: u64, text: &str) -> Result<u64, String> {
     let text = text.trim();
-    if bytes >= limits::MEMORY_BYTES_MIN {
+    if check::memory(bytes).is_ok() {
         return Ok(bytes);
     }
     let is_bare = bytes > 0 && text.bytes().all(|b| b.is_ascii_digit());

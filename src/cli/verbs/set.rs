@@ -8,8 +8,7 @@ use crate::cli::parse::{time, values};
 use crate::error::{Error, Result, exit};
 use crate::host::secrets;
 use crate::host::waker;
-use crate::job::limits::ATTEMPTS_MAX;
-use crate::job::{JobId, nearest};
+use crate::job::{JobId, check, nearest};
 use crate::queue::Queue;
 use crate::store::job::control::{self, Change, Changed};
 use crate::units;
@@ -80,8 +79,7 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
         "timeout" => change.timeout_ms = Some(Some(units::parse_duration(value)?).filter(|ms| *ms > 0)),
         "retries" => {
             let retries: u32 = value.parse().map_err(|_| number("number of retries"))?;
-            let too_many = || format!("{retries} is too many; the limit is {}", ATTEMPTS_MAX - 1);
-            change.max_attempts = Some(retries.checked_add(1).filter(|n| *n <= ATTEMPTS_MAX).ok_or_else(too_many)?);
+            change.max_attempts = Some(check::attempts_of(retries)?);
         }
         other => {
             const KEYS: [&str; 8] = ["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];

@@ -5,8 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
-use crate::job::limits::ATTEMPTS_MAX;
-use crate::job::{JobId, Policy, Reason, RunId, State, names, nearest};
+use crate::job::{JobId, Policy, Reason, RunId, State, check, names, nearest};
 use crate::store::engine::text::Key;
 use crate::store::job::cancel;
 use crate::store::job::ended;
@@ -76,9 +75,7 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result
     if change.available_at.is_some_and(|at| at < 0) || change.expires_at.flatten().is_some_and(|at| at < 0) {
         return Err(Error::Invalid("a time before 1970 is not allowed".into()));
     }
-    if change.max_attempts.is_some_and(|n| !(1..=ATTEMPTS_MAX).contains(&n)) {
-        return Err(Error::Invalid(format!("retries go up to {}", ATTEMPTS_MAX - 1)));
-    }
+    change.max_attempts.map_or(Ok(()), check::attempts).map_err(|why| Error::Invalid(format!("retries: {why}")))?;
     let policy = change.timeout_ms.map(|timeout_ms| with_timeout(&job, timeout_ms)).transpose()?;
     conn.prepare_cached(sql!("control.sql", "set"))?.execute(params![
         id.0,
