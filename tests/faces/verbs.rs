@@ -146,6 +146,12 @@ fn a_mistyped_queue_or_a_needless_release_is_said() {
         let said = nest.say(&[verb, &id]);
         assert!((said.out.clone() + &said.err).contains(&format!("job {id} {told}")), "{verb}: {said:?}");
     }
+    for (verb, changed) in [("release", "unchanged"), ("hold", "held"), ("hold", "unchanged"), ("release", "released")] {
+        assert_eq!(nest.json(&[verb, &id, "--json"])["changed"], changed, "{verb}");
+    }
+    (0..11).for_each(|_| _ = nest.add(&["--hold", "--", "true"]));
+    let many = nest.say(&["hold", "1-12"]);
+    assert!(many.err.contains("12 jobs: 1 held, 11 unchanged"), "{many:?}");
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::error::{Error, Result, exit};
 use crate::job::{JobId, State};
 use crate::queue::Queue;
 
+/// The word for a job that was held, or not held, before.
+const UNCHANGED: &str = "unchanged";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -38,16 +41,14 @@ struct Words {
 }
 
 fn run(face: &Face, args: &Args, held: bool, words: Words) -> Result<u8> {
-    let Words { change: word, done, before } = words;
     let queue = Queue::of(&face.editor()?);
     let ids: Vec<JobId> = args.which.jobs(&queue, &[State::Queued])?.iter().map(|job| job.id).collect();
     let mut report = Report::new(face, ids.len(), args.wordy);
     queue.hold_each(&ids, held, |id, result| match result {
-        Ok(changed) => report.tell(
-            word,
-            || format!("job {id} {}", if changed { done } else { before }),
-            || versioned(json!({"id": id, "changed": word})).to_string(),
-        ),
+        Ok(changed) => {
+            let (word, text) = if changed { (words.change, words.done) } else { (UNCHANGED, words.before) };
+            report.tell(word, || format!("job {id} {text}"), || versioned(json!({"id": id, "changed": word})).to_string())
+        }
         Err(error @ (Error::Refused(_) | Error::NotFound(_))) => {
             report.refuse(&error);
             Ok(())
