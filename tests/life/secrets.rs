@@ -109,3 +109,24 @@ fn the_jobs_of_an_array_share_their_files_until_the_last_ends() {
         assert_eq!(left, 0, "{by_sql}: the last end removes them");
     }
 }
+
+#[test]
+fn a_chunk_that_is_not_confirmed_is_told_with_those_before_it() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let held = nest.sql();
+    held.query_row("SELECT count(*) FROM job", [], |_| Ok(())).unwrap();
+    nest.add(&["--hold", "--", "true"]);
+    std::fs::write(nest.file("lines"), "{\"command\": [\"true\"], \"hold\": true}\n".repeat(3)).unwrap();
+    for (nth, which, before) in [("1+", "jobs 3 to 4", ""), ("2+", "job 7", "; the 2 lines before this chunk are added")] {
+        let change = format!("inject=fdatasync:error=EIO:when={nth}");
+        let said =
+            add_under_strace(&nest, &["-e", "trace=fdatasync", "-e", &change], &["add", "--from", "lines", "--chunk", "2"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.err.contains(&format!("{which} may have been added")), "{said:?}");
+        assert!(said.err.contains(before) && !said.err.contains("nothing was added"), "{said:?}");
+    }
+}

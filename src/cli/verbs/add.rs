@@ -180,7 +180,11 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
                 .take(1)
                 .for_each(|job| warnings.check_after(&format!("line {}: ", line.line), job, !line.after.is_empty()));
         }
-        let added = add_chunk(store, asked, &refs, around).map_err(|e| reworded(e, |text| after_chunks(text, done)))?;
+        let added = add_chunk(store, asked, &refs, around).map_err(|error| match error {
+            // The first chunk may have been added: that nothing was is not known.
+            Error::Unconfirmed(_) if done == 0 => error,
+            error => reworded(error, |text| after_chunks(text, done)),
+        })?;
         done += count;
         bar.set_position(done as u64);
         tell(face, &added)?;
@@ -295,12 +299,15 @@ fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need
     Ok(ids)
 }
 
-/// Returns the same error about invalid arguments, in other words.
+/// Returns the same error, in other words.
 fn reworded(error: Error, words: impl Fn(&str) -> String) -> Error {
     match error {
         Error::Refused(text) => Error::Refused(words(&text)),
         Error::NotFound(text) => Error::NotFound(words(&text)),
         Error::Invalid(text) => Error::Invalid(words(&text)),
+        Error::Unconfirmed(text) => Error::Unconfirmed(words(&text)),
+        Error::DiskFull(text) => Error::DiskFull(words(&text)),
+        Error::Busy(text) => Error::Busy(words(&text)),
         other => other,
     }
 }
