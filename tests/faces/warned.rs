@@ -283,3 +283,23 @@ fn a_new_queue_beside_a_similar_one_is_warned_of_once() {
     nest.ok(&["set", &id.to_string(), "queue=build"]);
     assert_eq!(nest.show(id)["queue"], "build");
 }
+
+#[test]
+fn what_is_retried_without_retries_is_warned_of() {
+    let nest = Nest::new();
+    let warned = |args: &[&str]| {
+        let said = nest.say(args);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.err
+    };
+    let without = "tenure: warning: --retry-on alone retries nothing; give --retries 1 too\n";
+    assert_eq!(warned(&["add", "--hold", "--retry-on", "5", "--", "true"]), without);
+    let scheduled = warned(&["schedule", "add", "s", "0 0 1 1 *", "--retry-on", "5", "--", "true"]);
+    assert!(scheduled.starts_with(without), "{scheduled}");
+    assert_eq!(warned(&["add", "--hold", "--retries", "1", "--retry-on", "5", "--", "true"]), "");
+    // It takes away a deferral, which needs no attempt.
+    assert_eq!(warned(&["add", "--hold", "--no-retry-on", "75", "--", "true"]), "");
+    std::fs::write(nest.file("lines"), r#"{"command": ["true"], "hold": true, "retry_on": [5]}"#).unwrap();
+    let of_line = warned(&["add", "--from", "lines"]);
+    assert_eq!(of_line, "tenure: warning: line 1: retry_on alone retries nothing; give retries too\n");
+}

@@ -26,7 +26,7 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /// Most warnings that are printed one by one.
 const TOLD_MAX: usize = 10;
 
-/// How to give a shell line instead of a command.
+/// How the job is described, for warnings that name a part of the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShellBy {
     /// `-c LINE`.
@@ -82,6 +82,7 @@ impl<'a> Warnings<'a> {
     /// Like [`Warnings::check`]; `is_later`: jobs that are not in it come before it.
     pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
         self.check_queue(of, &job.placement.queue);
+        self.check_retries(of, job.placement.max_attempts, &job.policy);
         let path = job.placement.env.get("PATH").map(String::as_str);
         let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
         self.check_command(
@@ -93,6 +94,7 @@ impl<'a> Warnings<'a> {
     /// Checks the description of later jobs.
     pub fn check_template(&mut self, of: &str, job: &Template, is_later: bool) {
         self.check_queue(of, &job.placement.queue);
+        self.check_retries(of, job.placement.max_attempts, &job.policy);
         let path = job.placement.env.get("PATH").map(String::as_str);
         let has_places = job.has_places;
         self.check_command(
@@ -111,6 +113,16 @@ impl<'a> Warnings<'a> {
     fn check_queue(&mut self, of: &str, queue: &str) {
         if let Some(text) = self.queues.check(self.store, queue) {
             self.tell(of, text);
+        }
+    }
+
+    fn check_retries(&mut self, of: &str, max_attempts: u32, policy: &Policy) {
+        if policy.retry_on.is_some() && max_attempts == 1 {
+            let (retry_on, retries) = match self.shell_by {
+                ShellBy::Option => ("--retry-on", "--retries 1"),
+                ShellBy::Key => ("retry_on", "retries"),
+            };
+            self.tell(of, format!("{retry_on} alone retries nothing; give {retries} too"));
         }
     }
 
