@@ -20,15 +20,15 @@ pub struct Args {
     /// List at most N jobs (default: 1000)
     ///
     /// Those are the running ones and the newest.
-    #[arg(short = 'n', long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     /// List ended jobs too
     #[arg(short = 'a', long)]
     pub all: bool,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let limit = args.limit.unwrap_or(SHOWN_DEFAULT);
+    let limit = args.limit.map_or(SHOWN_DEFAULT, |most| usize::try_from(most).unwrap_or(usize::MAX));
     let queue = face.queue()?;
     let (jobs, more) = find(&queue, args, limit)?;
     if face.json {
