@@ -78,7 +78,7 @@ fn invalid_arguments_end_with_2_and_leave_no_file() {
         (vec!["", "@daily", "--", "x"], "nightly-backup"),
         (vec!["\x1b]0;x\x07", "@daily", "--", "x"], "nightly-backup"),
         (vec![&huge, "@daily", "--", "x"], "nightly-backup"),
-        (vec!["n", "@daily", "--catch-up", "some", "--", "x"], "none, latest, all"),
+        (vec!["n", "@daily", "--catch-up", "some", "--", "x"], "none, latest or all"),
         (vec!["n", "@daily", "--catch-up-max", "0", "--", "x"], "1"),
         (vec!["n", "@daily"], "after --"),
     ] {

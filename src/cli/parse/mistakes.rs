@@ -76,6 +76,13 @@ fn own_words(error: &clap::Error, root: &Command) -> Option<String> {
             let name = argument.split(' ').next().unwrap_or_default();
             Some(format!("{name} has no value; write {argument}"))
         }
+        ErrorKind::InvalidValue => {
+            let (argument, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+            let Some(ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue) else { return None };
+            let (last, others) = valid.split_last()?;
+            let name = argument.split(' ').next().unwrap_or(argument).replace(['<', '>', '[', ']'], "");
+            Some(format!("{name}: {:?} is not known; write {} or {last}", values::shorten(value), others.join(", ")))
+        }
         ErrorKind::MissingRequiredArgument => {
             let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return None };
             let missing: Vec<String> = missing.iter().map(|one| one.replace(['<', '>'], "").replace("...", "")).collect();
