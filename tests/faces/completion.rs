@@ -34,6 +34,9 @@ fn nest_of_names() -> Nest {
     for label in HOSTILE.iter().chain(KEPT_BACK) {
         nest.add(&["--hold", &format!("--label={label}"), "--", "true"]);
     }
+    // No option selects it by what is shown.
+    let not_utf8 = nest.add(&["--hold", "--", "true"]);
+    nest.sql().execute("UPDATE job SET label = CAST(x'61ff62' AS TEXT) WHERE id = ?1", [not_utf8]).unwrap();
     nest
 }
 

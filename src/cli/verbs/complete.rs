@@ -100,6 +100,8 @@ fn stored(before: &[String], subject: Subject, begin: &str) -> Option<Vec<(Strin
     let face = Face::new(&global, Flags::default()).ok()?;
     let found = suggest::values(&face.settings.db.value, subject, begin).ok()?;
     let found = found.into_iter().filter(|one| quote::is_offered(&one.value));
+    // A label that is not UTF-8 is shown with these, and no option selects it by that.
+    let found = found.filter(|one| subject != Subject::Labels || !one.value.contains(char::REPLACEMENT_CHARACTER));
     let found = found.filter(|one| subject != Subject::Leases || !one.value.starts_with(WORKSPACE_PREFIX));
     Some(found.map(|one| (one.value, one.about)).collect())
 }
