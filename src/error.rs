@@ -245,14 +245,16 @@ fn is_short_of_files() -> bool {
 }
 
 /// Whether the disk is full. SQLite reports that with two codes: if the index of the log has no
-/// room, it is an I/O error.
+/// room, it is an I/O error. That has the same code if the disk has failed; then the system's last
+/// error on this thread is still that of the write.
 pub(crate) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_SHMSIZE};
     let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
     // The same code if the index may not grow that far: it is small, so only a low limit can be the
     // reason.
     let may_grow = getrlimit(Resource::Fsize).current.is_none_or(|most| most >= INDEX_BYTES_ENOUGH);
-    code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow)
+    let has_failed = io::Error::last_os_error().raw_os_error() == Some(libc::EIO);
+    code.extended_code == SQLITE_FULL || (code.extended_code == SQLITE_IOERR_SHMSIZE && may_grow && !has_failed)
 }
 
 #[doc(hidden)] // for the rooms of this crate

@@ -330,3 +330,21 @@ fn a_read_only_file_system_is_named_as_that_by_each_command() {
         assert!(answer.contains("is on a read-only file system") && answer.trim_end().ends_with("code 4"), "{answer}");
     }
 }
+
+#[test]
+fn a_disk_that_fails_is_not_said_to_be_full() {
+    if !crate::support::strace::has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let program = nest.tenure(&["add", "--hold", "--", "true"]);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EIO"]);
+    strace.arg(program.get_program()).args(program.get_args()).current_dir(nest.path()).env_clear();
+    strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let failed = crate::support::said(strace.output().unwrap());
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.err.contains("disk I/O error") && failed.err.contains("dmesg"), "{failed:?}");
+    assert!(!failed.err.contains("full"), "{failed:?}");
+}
