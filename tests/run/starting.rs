@@ -80,7 +80,10 @@ fn what_is_missing_around_the_command_says_so_too() {
     let pipe = fails(&|l| l.stdin = Some(bench.path("pipe")));
     assert!(pipe.contains("it is neither a file nor a device"), "a pipe without a writer hangs nothing: {pipe}");
     assert_eq!(fails(&|l| l.log = "/gone/x.log".into()), "opening the log /gone/x.log: No such file or directory");
-    assert_eq!(fails(&|l| l.user = Some("no-such-user".into())), "user no-such-user: there is no such user");
+    assert_eq!(
+        fails(&|l| l.user = Some("no-such-user".into())),
+        "user no-such-user: there is no such user; getent passwd lists the users, add the job again with one of them"
+    );
     assert_eq!(fails(&|l| l.argv = vec![b"a\0b".to_vec()]), "an argument contains a NUL byte");
     assert_eq!(fails(&|l| l.argv.clear()), "the command is empty");
 }

@@ -45,7 +45,13 @@ impl Identity {
             return Err(refused(errno));
         }
         if found.is_null() {
-            return Err(Refusal { errno: libc::EINVAL, text: format!("user {name}: there is no such user"), ours: false });
+            return Err(Refusal {
+                errno: libc::EINVAL,
+                text: format!(
+                    "user {name}: there is no such user; getent passwd lists the users, add the job again with one of them"
+                ),
+                ours: false,
+            });
         }
         // SAFETY: zeroed at first, and filled by the call, which has found the user.
         let entry = unsafe { entry.assume_init() };
