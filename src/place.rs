@@ -12,7 +12,7 @@
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
-//!   secrets/TOKEN      values of --secret and copies of --stdin, until the job's end
+//!   secrets/TOKEN      values of --secret and copies of --stdin, until no live job needs them
 //!   secrets/TOKEN.new  one that is not locked yet by the process that creates it
 //!   leases/NONCE       locked while any process of the tree that holds a lease is alive
 //!   work/              workspaces

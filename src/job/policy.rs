@@ -101,7 +101,7 @@ pub struct Warn {
 pub enum Stdin {
     /// A file, opened when the run starts.
     File(String),
-    /// A copy that tenure keeps in `secrets/` until the job's end.
+    /// A copy that tenure keeps in `secrets/` until no live job needs it.
     Kept(String),
 }
 

@@ -89,12 +89,12 @@ impl Template {
             return Err("array: add the array from a job of its own (tenure add --array ...)".into());
         }
         if !job.policy.secrets.is_empty() {
-            return Err("secret: a secret is removed at the end of its job, so a later job has none; \
+            return Err("secret: a secret is removed once no live job needs it, so a later job has none; \
                         let the command read it from a file that only its user can read"
                 .into());
         }
         if matches!(job.policy.stdin, Some(Stdin::Kept(_))) {
-            return Err("stdin: a copy of this value is removed at the end of its job; name a file instead".into());
+            return Err("stdin: a copy of this value is removed once no live job needs it; name a file instead".into());
         }
         if expires_in_ms == Some(0) {
             return Err("expires: each job would expire before it starts; give a longer time, or omit it".into());

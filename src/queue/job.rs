@@ -259,14 +259,14 @@ impl Job {
         self
     }
 
-    /// Sets a variable whose value is kept in a private file until the job has ended, and is never
-    /// shown.
+    /// Sets a variable whose value is kept in a private file until no live job needs it, and is
+    /// never shown.
     pub fn secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.secrets.insert(name.into(), value.into());
         self
     }
 
-    /// Sets its standard input, which is kept in a private file until the job has ended.
+    /// Sets its standard input, which is kept in a private file until no live job needs it.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self

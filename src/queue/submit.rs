@@ -54,7 +54,7 @@ pub(crate) struct Adding<'a> {
 }
 
 impl Adding<'_> {
-    /// Keeps bytes in a private file until the job that names it has ended; returns its name.
+    /// Keeps bytes in a private file until no live job needs it; returns its name.
     ///
     /// # Errors
     /// They are too many, or cannot be read or written.

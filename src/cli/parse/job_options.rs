@@ -170,7 +170,7 @@ job_options! {
     }
     /// As --pass-env, with a value that is never shown
     ///
-    /// The value is kept in a private file until the job ends.
+    /// The value is kept in a private file until no live job needs it.
     #[arg(long, value_name = "NAME", help_heading = WHERE)]
     secret: Vec<String> = names,
     /// Read standard input from FILE (default: empty)

@@ -3,7 +3,7 @@
 //!
 //! Pure: the current time, the working directory, the environment and the last job's id are passed
 //! as [`Surroundings`]. Deliberately absent: secrets and a kept standard input. They are files, so
-//! `crate::cli::parse::secrets` writes them before the job is added.
+//! `cli::verbs::add` writes them before the job is added.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -159,7 +159,7 @@ impl JobOptions {
             return Err("--array: let the command add the array (tenure add --array ...)".into());
         }
         if !self.secret.is_empty() || self.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
-            return Err("--secret and --stdin - are kept for one job and removed at its end; \
+            return Err("--secret and --stdin - are removed once no live job needs them, so a later job has none; \
                         let the command read a file that only its user can read"
                 .into());
         }

@@ -101,8 +101,8 @@ pub fn requeue_dependants(conn: &Connection, mut parents: VecDeque<JobId>, now_m
     Ok(Back { back, parents })
 }
 
-/// Returns the files in `secrets/` that belong to a job. They are removed when it ends, so such a
-/// job cannot be retried.
+/// Returns the files in `secrets/` that belong to a job. They are removed when the last live job
+/// that needs them ends; then such a job cannot be retried.
 pub fn secret_tokens(job: &Job) -> Vec<String> {
     ended::tokens_of(&job.policy)
 }
@@ -219,7 +219,11 @@ fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
         return Ok(Some(why));
     }
     let id = job.id;
-    let why = || format!("job {id} was given a secret or an input that was removed when it ended; add it again with tenure add");
+    let why = || {
+        format!(
+            "job {id} was given a secret or an input that was removed once no live job needed it; add it again with tenure add"
+        )
+    };
     Ok((!secret_tokens(job).is_empty()).then(why))
 }
 
