@@ -25,7 +25,7 @@ impl Changes {
     pub fn poll(&mut self, store: &Store) -> Result<bool> {
         let counter = match self.counter.take() {
             Some(counter) => counter,
-            None => store::Changes::of(store)?,
+            None => store::Changes::of(store.place())?,
         };
         let now = self.counter.insert(counter).count()?;
         let changed = self.seen != Some(now);

@@ -31,9 +31,10 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
     let claimer = next_of_slot(ctx);
     let (done, ticket) = commit(ctx, &settle, claimer.as_ref())?;
     // A slot that takes its next job immediately needs no round of the claim loop, unless there is
-    // a new time to wait for or a resource to tear down.
+    // a new time to wait for, a resource to tear down, or a free slot for what else may start now.
     let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
-    if done.next.is_none() || done.leaves || waits {
+    let has_room = ctx.slots.busy() < ctx.options.slots;
+    if done.next.is_none() || done.leaves || waits || has_room {
         ctx.wake_claims();
     }
     if let Settled::Won { decision, .. } = &done.settled {

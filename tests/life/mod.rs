@@ -38,6 +38,7 @@ mod storm;
 mod supervision;
 mod tasks;
 mod upgrade;
+mod wakes;
 mod workspace_crashes;
 mod workspaces;
 mod zoo;

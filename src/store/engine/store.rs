@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::store::engine::connection::snapshot;
 use crate::store::engine::health::Health;
 use crate::store::engine::options::{Opened, Options, Role, Ticket};
-use crate::store::engine::{flush, health, schema_watch, write, writer};
+use crate::store::engine::{changes, flush, health, schema_watch, write, writer};
 use crate::sync::lock;
 
 /// An open file. Clones share it; dropping the last one ends its threads.
@@ -153,6 +153,18 @@ impl Store {
             Engine::Reader(_) => flush::flush_from_outside(&self.0.place),
             Engine::Client(inline) => lock(inline).flush_now(),
             Engine::Worker(worker) => worker.flusher().flush_now(),
+        }
+    }
+
+    /// Returns a number that changes when another connection than that of this store's writes has
+    /// committed; its own commits do not change it. `None`: a write is in progress; ask again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn changes_by_others(&self) -> Result<Option<i64>> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.changes_by_others(),
+            _ => self.read(changes::count).map(Some),
         }
     }
 

@@ -82,3 +82,21 @@ fn a_client_that_waited_in_vain_is_told_the_truth_and_a_remedy() {
     other.wait().unwrap();
     assert!(said.contains(&format!("kill -CONT {pid}")) && said.contains("stopped"), "{said}");
 }
+
+#[test]
+fn only_commits_of_others_count_as_changes() {
+    for role in [Role::Client, Role::Worker] {
+        let (dir, store) = store(role);
+        store.write(add).unwrap();
+        let count = || store.changes_by_others().unwrap().expect("no write is in progress");
+        let before = count();
+        store.write(add).unwrap();
+        assert_eq!(count(), before, "{role:?}: its own");
+        let other = Store::open(&dir.path().join("q.db"), Options::new(Role::Client)).unwrap();
+        other.write(add).unwrap();
+        let after = count();
+        assert_ne!(after, before, "{role:?}: of another connection");
+        store.write(add).unwrap();
+        assert_eq!(count(), after, "{role:?}: its own again");
+    }
+}

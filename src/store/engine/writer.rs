@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::store::engine::changes;
 use crate::store::engine::checkpoint::{Checkpointer, Nudge};
 use crate::store::engine::flush::Flusher;
 use crate::store::engine::health::Shared;
@@ -111,6 +112,13 @@ impl Worker {
 
     pub(in crate::store) fn stop_waiting(&self) {
         self.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns SQLite's counter on the writer's connection, which changes when another connection
+    /// commits, and not with this worker's own commits. `None`: the writer is in use.
+    pub(in crate::store) fn changes_by_others(&self) -> Result<Option<i64>> {
+        let Ok(writer) = self.writer.try_lock() else { return Ok(None) };
+        writer.as_ref().map(|writer| changes::count(&writer.conn)).transpose()
     }
 
     pub(in crate::store) fn flusher(&self) -> &Flusher {

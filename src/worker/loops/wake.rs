@@ -2,8 +2,9 @@
 //!
 //! Three ways, from the fastest to the most reliable: a datagram from tenure's own commands after
 //! their commit; inotify on the write-ahead log, for plain SQL clients; and a slow poll of SQLite's
-//! own change counter. An inotify event may precede the visibility of the commit, so it is followed
-//! by polls at increasing intervals. A needless hint costs one poll.
+//! own change counter on the writer's connection, which the worker's own commits do not change. An
+//! inotify event may precede the visibility of the commit, so it is followed by polls at increasing
+//! intervals. A needless hint costs one poll.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -18,7 +19,6 @@ use crate::host::condition::Condition;
 use crate::host::waker::{DATAGRAM_BYTES_MAX, SERVE, Short, YIELD, short};
 use crate::job::JobId;
 use crate::place::Place;
-use crate::store::Changes;
 use crate::worker::context::Context;
 
 /// Longest interval between two polls of the change counter without hints, in milliseconds.
@@ -96,13 +96,14 @@ enum Heard {
 /// runs.
 pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
-    let mut changes = Changed::new(ctx);
+    let mut changes = Changed::default();
+    changes.look(ctx);
     while !ctx.is_detaching() {
         match hear(listener, POLL_MS) {
             Heard::Datagram(asked) => {
                 obey(ctx, asked);
                 ctx.file_may_have_changed();
-                changes.seen();
+                changes.look(ctx);
             }
             Heard::File => {
                 climb(ctx, listener, &mut changes);
@@ -113,54 +114,66 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
             }
             Heard::Nothing => {
                 listener.regain(ctx);
-                poll_once(ctx, &mut changes);
+                if changes.look(ctx) != Look::Same {
+                    ctx.file_may_have_changed();
+                }
             }
         }
     }
 }
 
 /// Polls repeatedly, each time after a longer wait, to the end: a change that is seen meanwhile may
-/// be another one (usually that of this worker's writer), and the announced one causes no further
-/// event when it becomes visible.
+/// be another one, and the announced one causes no further event when it becomes visible. If the
+/// worker was writing at each of the last polls, there may have been one.
 fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
+    let mut unseen = false;
     for wait_ms in LADDER_MS {
         if let Some(asked) = hear_datagram(listener, wait_ms) {
             obey(ctx, asked);
             ctx.file_may_have_changed();
         }
-        poll_once(ctx, changes);
+        let look = changes.look(ctx);
+        unseen = look == Look::Unseen;
+        if look == Look::Changed {
+            ctx.file_may_have_changed();
+        }
         if ctx.is_detaching() {
             return;
         }
     }
-}
-
-fn poll_once(ctx: &Context, changes: &mut Changed) {
-    if changes.seen() {
+    if unseen {
         ctx.file_may_have_changed();
     }
 }
 
-/// The last value of the change counter. If it cannot be read, everything may have changed.
+/// What is known of the changes by others. The worker's own commits are not among them: the thread
+/// that makes one wakes the loops that it concerns.
+#[derive(Default)]
 struct Changed {
-    changes: Option<Changes>,
     last: Option<i64>,
 }
 
-impl Changed {
-    fn new(ctx: &Context) -> Self {
-        let changes = Changes::of(&ctx.store).inspect_err(|e| log::warn!("watching the file for changes: {e}")).ok();
-        let mut new = Self { changes, last: None };
-        new.seen();
-        new
-    }
+/// Whether others have changed the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Same,
+    /// Also if it cannot be read.
+    Changed,
+    /// The worker is writing, so it could not be seen.
+    Unseen,
+}
 
-    /// Whether it has changed since the last call.
-    fn seen(&mut self) -> bool {
-        let now = self.changes.as_ref().and_then(|changes| changes.count().ok());
-        let changed = now.is_none() || now != self.last;
-        self.last = now;
-        changed
+impl Changed {
+    fn look(&mut self, ctx: &Context) -> Look {
+        match ctx.store.changes_by_others() {
+            Ok(Some(now)) if self.last == Some(now) => Look::Same,
+            Ok(Some(now)) => {
+                self.last = Some(now);
+                Look::Changed
+            }
+            Ok(None) => Look::Unseen,
+            Err(_) => Look::Changed,
+        }
     }
 }
 
