@@ -23,3 +23,23 @@ pub fn remove_file(path: &Path) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any client may write a policy.
+    #[test]
+    fn a_name_that_is_no_token_removes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        std::fs::create_dir_all(place.secrets()).unwrap();
+        let others = [dir.path().join("mine"), place.dir().join("home"), place.secrets().join("a.new")];
+        let token = place.secret_file("a1");
+        others.iter().chain([&token]).for_each(|path| std::fs::write(path, "x").unwrap());
+        let mine = others[0].to_str().unwrap();
+        remove(&place, &["", ".", "..", "../home", "../../mine", mine, "a.new", "a1"].map(str::to_owned));
+        assert!(others.iter().all(|path| path.exists()), "{others:?}");
+        assert!(!token.exists());
+    }
+}
