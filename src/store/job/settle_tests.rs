@@ -193,6 +193,18 @@ fn tokens_are_given_back_when_a_job_ends_and_not_before() {
     assert!(matches!(retry::retry(&conn, id, false, 9), Err(crate::error::Error::Refused(_))));
 }
 
+/// More live jobs with files than are asked: one of the others may name it, and the sweep asks all.
+#[test]
+fn a_token_is_given_back_only_if_all_other_jobs_were_asked() {
+    let conn = fixture::fresh();
+    let policy = |token: &str| Policy::from_json(&format!(r#"{{"secrets":{{"KEY":"{token}"}}}}"#)).unwrap();
+    add(&conn, |j| j.policy = policy("shared"));
+    (0..150).for_each(|n| _ = add(&conn, |j| j.policy = policy(&format!("own{n}"))));
+    add(&conn, |j| j.policy = policy("shared"));
+    let claim = claim_one(&conn, 1).unwrap();
+    assert!(matches!(exit(&conn, &claim, 0), Settled::Won { freed, .. } if freed.is_empty()));
+}
+
 #[test]
 fn a_result_is_cut_between_characters() {
     let long = "ü".repeat(RESULT_BYTES_MAX);
