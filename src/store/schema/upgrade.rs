@@ -88,6 +88,9 @@ fn steps(conn: &Connection, from: i32, to: i32, steps: &[(i32, Step)], noted: Op
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::store::engine::connection::{Access, connect};
     use crate::store::engine::path::make_beside;
@@ -201,7 +204,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (path, copy) = (dir.path().join("t.db"), dir.path().join("copy.db"));
             let (conn, place) = older_file(&path, sql);
+            let commits = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&commits);
+            let count = move || counted.fetch_add(1, Ordering::Relaxed) == usize::MAX;
+            conn.commit_hook(Some(count)).unwrap();
             upgrade(&conn, &place, version, Some(&home::noted(&place).unwrap())).unwrap();
+            assert_eq!(commits.load(Ordering::Relaxed), 1, "version {version}: a crash comes before it or after it");
             assert!(!place.home().exists() && !place.stamp().exists(), "version {version}");
             drop(conn);
             let worker = Store::open(&path, Options::new(Role::Worker));
