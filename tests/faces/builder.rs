@@ -62,6 +62,21 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
         ("nice", &["--nice", "3", "--", "x"], x().nice(3)),
         ("user", &["--user", "nobody", "--", "x"], x().user("nobody")),
         ("log_limit", &["--log-limit", "1M", "--", "x"], x().log_limit(1 << 20)),
+        // A second call adds to the first, and the order of two methods does not matter.
+        ("retry_on", &["--retry-on", "1,timeout,memory", "--", "x"], {
+            x().retry_on_exit(1).retry_on(Reason::Timeout).retry_on(Reason::Memory)
+        }),
+        ("no_retry_on", &["--no-retry-on", "3,memory,4,timeout", "--", "x"], {
+            x().no_retry_on_exit(3).no_retry_on(Reason::Memory).no_retry_on_exit(4).no_retry_on(Reason::Timeout)
+        }),
+        ("after", &["-a", "1", "--after-any", "2", "--after-failed", "3", "--", "x"], {
+            x().after(first).after_any(JobId(2)).after_failed(JobId(3))
+        }),
+        ("env", &["-e", "A=b", "-e", "C=d", "--", "x"], x().env("A", "b").env("C", "d")),
+        ("secret", &["--secret", "LANG", "--secret", "TZ", "--", "x"], x().secret("LANG", "C.UTF-8").secret("TZ", "UTC")),
+        ("workspace", &["--workspace", "repo", "--prepare", "make", "--", "x"], {
+            x().workspace("other").prepare(["/bin/sh", "-c", "make"]).workspace("repo")
+        }),
     ]
 }
 
