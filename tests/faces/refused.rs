@@ -85,6 +85,31 @@ fn the_library_refuses_what_the_command_line_refuses() {
     assert_eq!(std::fs::read_dir(nest.beside().join("secrets")).unwrap().count(), 0);
 }
 
+/// No command line can contain one; a program can give one to the library.
+#[test]
+fn a_text_with_a_nul_byte_is_refused() {
+    let nest = Nest::new();
+    let queue = Queue::open(nest.db()).unwrap();
+    let (x, nul) = (|| Job::command(["x"]).cwd("/"), "a\0b");
+    let jobs = [
+        ("queue", x().queue(nul)),
+        ("lane", x().lane(nul)),
+        ("label", x().label(nul)),
+        ("unique", x().unique(nul)),
+        ("user", x().user(nul)),
+        ("cwd", x().cwd("/a\0b")),
+        ("env", x().env("A", nul)),
+        ("env", x().env(nul, "b")),
+    ];
+    for (option, job) in jobs {
+        match queue.add(job) {
+            Err(Error::Invalid(text)) => assert!(text.starts_with(&format!("{option}: ")), "{text}"),
+            other => panic!("{option}: the library says {other:?}"),
+        }
+    }
+    assert_eq!(queue.list(&Filter::all()).unwrap(), []);
+}
+
 #[test]
 fn a_secret_that_no_program_can_be_given_is_refused() {
     let nest = Nest::new();
