@@ -101,6 +101,7 @@ fn doctor_as_root_says_whose_worker_is_to_be_started() {
     let log = me.home().join("q.db.d/logs");
     std::os::unix::fs::chown(&log, Some(1), None).unwrap();
     let open = as_root(&nest, &me, &["doctor"], "");
+    assert!(open.out.contains("WRONG  permissions"), "{open:?}");
     for remedy in [format!("chmod go-w {}", me.db().display()), format!("chown 65534 {}", log.display())] {
         assert!(open.out.contains(&remedy), "{open:?}");
         assert!(std::process::Command::new("sh").args(["-c", &remedy]).status().unwrap().success());
