@@ -170,6 +170,24 @@ fn each_option_that_a_verb_shows_is_accepted() {
     assert!(tried > 140, "{tried}");
 }
 
+/// They share the options of `add`: what they could accept, they show.
+#[test]
+fn each_option_of_add_that_another_verb_hides_is_refused() {
+    let nest = Nest::new();
+    let of = |words: &[&str]| shown(&nest.ok(&[words, &["-h"]].concat()));
+    for verb in ["run", "schedule add"] {
+        let own: BTreeSet<String> = of(&verb.split(' ').collect::<Vec<_>>()).into_iter().map(|(name, _)| name).collect();
+        assert!(own.len() > 20, "{verb}: {own:?}");
+        for (name, value) in of(&["add"]).into_iter().filter(|(name, _)| !own.contains(name)) {
+            let value = value.map(|names| names.split('|').next().unwrap_or_default().to_owned());
+            let sample = value.map(|value| SAMPLES.iter().find(|(of, _)| *of == value).expect("a sample").1);
+            let line = line(verb, &name, sample);
+            let said = nest.say(&line.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(said.code, 2, "{line:?}: {}", said.err);
+        }
+    }
+}
+
 #[test]
 fn help_manual_and_completions_show_the_same_options() {
     let nest = Nest::new();
