@@ -52,7 +52,8 @@ impl Clock {
 
     fn work(&self, nest: &Nest, args: &[&str]) -> Worker {
         let path = |path: &Path| path.as_os_str().to_owned();
-        let env: [(&str, &OsStr); 2] = [("LD_PRELOAD", &path(&self.library)), ("CLOCK_OFFSET", &path(&self.offset))];
+        let (library, offset) = (path(&self.library), path(&self.offset));
+        let env: [(&str, &OsStr); 3] = [("LD_PRELOAD", &library), ("CLOCK_OFFSET", &offset), ("TENURE_KEEP", OsStr::new("1h"))];
         nest.work_with(args, &env)
     }
 
@@ -74,8 +75,6 @@ fn available_at(nest: &Nest, job: i64) -> i64 {
 fn walk(hours: i64) {
     let nest = Nest::new();
     let Some(clock) = Clock::new(&nest) else { return };
-    std::fs::create_dir(nest.file("tenure")).unwrap();
-    std::fs::write(nest.file("tenure/config.toml"), "keep = \"1h\"\n").unwrap();
     nest.ok(&["queue", "set", "two-hours", "--max-runtime", "2h"]);
     nest.ok(&["queue", "set", "later", "--slots", "9"]);
     let worker = clock.work(&nest, &["--slots", "9", "--tick", "200ms"]);
