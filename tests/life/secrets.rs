@@ -43,6 +43,43 @@ fn a_file_that_was_created_for_no_job_is_swept() {
     crate::support::until("the files to be removed", || (std::fs::read_dir(&secrets).unwrap().count() == 0).then_some(()));
 }
 
+/// A named file whose client has not added its job yet, and one that is about to be named.
+#[test]
+fn a_file_that_its_client_still_holds_is_not_swept() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let secrets = nest.beside().join("secrets");
+    let held = ["0123456789abcdef", "fedcba9876543210.new"].map(|name| {
+        let file = std::fs::File::create_new(secrets.join(name)).unwrap();
+        file.lock().unwrap();
+        file
+    });
+    let _worker = nest.work(&["--tick", "20ms"]);
+    // The round that removes the second of these began after one that has seen all files.
+    for free in ["00", "11"] {
+        std::fs::write(secrets.join(free), "s3cret").unwrap();
+        crate::support::until("a free file to be removed", || (!secrets.join(free).exists()).then_some(()));
+    }
+    assert_eq!(std::fs::read_dir(&secrets).unwrap().count(), held.len());
+    drop(held);
+    crate::support::until("the files to be removed", || (std::fs::read_dir(&secrets).unwrap().count() == 0).then_some(()));
+}
+
+/// SQLite flushes the header of a new log within the commit: after an error the row may be in the log or not.
+#[test]
+fn a_commit_that_may_be_on_the_disk_keeps_the_files_of_its_job() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let broken = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"];
+    let said = add_under_strace(&nest, &broken, &["add", "--secret", "MYS", "-c", "echo $MYS"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
+    assert!(said.err.contains("the jobs may have been added") && said.err.contains("tenure ls -a"), "{said:?}");
+    assert_eq!(std::fs::read_dir(nest.beside().join("secrets")).unwrap().count(), 1);
+}
+
 #[test]
 fn a_job_whose_flush_fails_keeps_its_secret_and_is_named() {
     if !has_strace() {
