@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::life::supervision::keep_stopped;
+use crate::support::frozen::Frozen;
 use crate::support::{Dice, Nest, Signal, children, kill, lives, seed, until};
 
 /// How the worker of a container is started. All need root, or a kernel that lets every user create namespaces.
@@ -270,10 +270,10 @@ fn a_shim_that_does_not_answer_is_killed_at_the_end_of_the_runs() {
     nest.until_log(id, "on");
     let shim = nest.shim(nest.show(id)["run_id"].as_i64().expect("a run"));
     worker.kill();
-    let stopper = keep_stopped(shim);
+    // One that is stopped is continued when it is asked, and may answer; this one does not.
+    Frozen::until_killed(shim);
     let said = nest.say(&["work", "--end-runs", "--stop-timeout", "100ms"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    stopper.join().expect("it ends with the shim");
+    assert_eq!((said.code, said.err.as_str()), (0, "tenure: 1 run was ended\n"));
     until("its tree to be swept", || nest.of_runs().is_empty().then_some(()));
 }
 

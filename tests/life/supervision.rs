@@ -205,7 +205,7 @@ fn a_run_that_was_adopted_twice_ends_as_a_launched_one_does() {
 }
 
 /// Stops a shim again as soon as it continues, until it is gone.
-pub fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
+fn keep_stopped(shim: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while lives(shim) {
             kill(shim, Signal::STOP);

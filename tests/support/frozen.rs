@@ -25,7 +25,9 @@ impl Frozen {
             assert!(traced, "tracing {pid}: {}", std::io::Error::last_os_error());
             wait(pid, libc::__WALL);
             stopped.send(()).expect("the test waits");
-            let _dropped = until_thawed.recv();
+            if until_thawed.recv().is_ok() {
+                return wait(pid, libc::__WALL);
+            }
             // SAFETY: as above. It fails where the process was killed, which is then seen to be over.
             if unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, none, none) } != 0 {
                 wait(pid, libc::__WALL | libc::WNOHANG);
@@ -33,6 +35,14 @@ impl Frozen {
         });
         until_stopped.recv().expect("the tracer says when it stands still");
         Self { thaw: Some(thaw), tracer: Some(tracer) }
+    }
+
+    /// Holds it still until it is killed: its parent learns of that from the kernel once the tracer has.
+    pub fn until_killed(pid: i32) {
+        let mut frozen = Self::new(pid);
+        frozen.thaw.take().expect("it is held").send(()).expect("the tracer listens");
+        // It ends with the process.
+        frozen.tracer.take();
     }
 }
 
