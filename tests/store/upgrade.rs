@@ -178,6 +178,16 @@ fn a_restored_backup_of_schema_1_is_upgraded() {
 }
 
 #[test]
+fn a_restored_backup_with_a_taken_new_name_is_refused() {
+    let home = older(VERSION_3);
+    home.foreign().execute_batch("CREATE TABLE unresolved (note); INSERT INTO unresolved VALUES ('mine')").unwrap();
+    let to = home.dir.path().join("new.db");
+    let error = tenure::store::restore(&to, &home.db(), 0, 0, &[], 7).unwrap_err().to_string();
+    assert!(error.contains("a table unresolved ") && error.contains("RENAME TO"), "{error}");
+    assert_eq!(std::fs::metadata(&to).unwrap().len(), 0, "nothing was put in place");
+}
+
+#[test]
 fn rows_that_break_a_new_rule_do_not_stop_the_upgrade() {
     let home = older(VERSION_1);
     let foreign = home.foreign();
