@@ -84,18 +84,21 @@ pub fn local(ms: i64, now: &Zoned) -> String {
 
 /// Converts milliseconds UTC to the local time zone.
 pub fn here(now_ms: i64) -> Zoned {
-    let zone = linked_zone().unwrap_or_else(TimeZone::system);
+    let zone = zone_without_a_search().unwrap_or_else(TimeZone::system);
     Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone)
 }
 
-/// Returns the zone that `/etc/localtime` links to, if no `TZ` replaces it.
+/// The machine's database of time zones, as files.
+const DATABASE: &str = "/usr/share/zoneinfo";
+
+/// Returns the zone that `TZ` names, or that `/etc/localtime` links to.
 ///
 /// The library finds a zone by a walk through the whole database of the machine (some 25
-/// directories), which was a tenth of the processor time of an `add`; a link needs no search.
-fn linked_zone() -> Option<TimeZone> {
+/// directories), which was a tenth of the processor time of an `add`; a path needs no search.
+fn zone_without_a_search() -> Option<TimeZone> {
     const LOCAL: &str = "/etc/localtime";
-    if std::env::var_os("TZ").is_some() {
-        return None;
+    if let Some(named) = std::env::var_os("TZ") {
+        return if std::env::var_os("TZDIR").is_none() { zone_of_file(named.to_str()?) } else { None };
     }
     zone_of_link(Path::new(LOCAL))
 }
@@ -104,6 +107,18 @@ fn zone_of_link(link: &Path) -> Option<TimeZone> {
     let target = std::fs::read_link(link).ok()?;
     let (_, name) = target.to_str()?.split_once("/zoneinfo/")?;
     TimeZone::tzif(name, &std::fs::read(link).ok()?).ok()
+}
+
+/// Returns the zone of that name, if the machine's database has it as a file. Everything else that
+/// `TZ` may hold (a rule, a path, a name in other letters) is left to the library.
+fn zone_of_file(name: &str) -> Option<TimeZone> {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && (name.contains('/') || name.chars().all(|c| c.is_ascii_alphabetic()))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c));
+    if !is_name {
+        return None;
+    }
+    TimeZone::tzif(name, &std::fs::read(Path::new(DATABASE).join(name)).ok()?).ok()
 }
 
 /// Returns a time as milliseconds UTC, which are negative before 1970.
@@ -130,25 +145,52 @@ pub fn between(from_ms: i64, to_ms: i64) -> String {
 mod tests {
     use super::*;
 
+    const NAMES: [&str; 5] = ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Etc/GMT+5"];
+
+    fn is_testable() -> bool {
+        let is_there = Path::new(DATABASE).join("Europe/Berlin").exists();
+        if !is_there {
+            println!("NOT TESTED: a time zone of the machine (apt-get install tzdata)");
+        }
+        is_there
+    }
+
+    fn assert_same(ours: &TimeZone, name: &str) {
+        let library = TimeZone::get(name).unwrap();
+        assert_eq!(ours.iana_name(), Some(name));
+        for ms in (0..100).map(|month| month * 30 * 86_400_000) {
+            let at = Timestamp::from_millisecond(ms + 1_600_000_000_000).unwrap();
+            assert_eq!(ours.to_offset(at), library.to_offset(at), "{name}: {at}");
+        }
+    }
+
     #[test]
     fn a_linked_zone_is_that_of_the_library() {
-        const DATABASE: &str = "/usr/share/zoneinfo";
-        if !Path::new(DATABASE).join("Europe/Berlin").exists() {
-            println!("NOT TESTED: a linked time zone (apt-get install tzdata)");
+        if !is_testable() {
             return;
         }
         let dir = tempfile::tempdir().unwrap();
-        for name in ["Europe/Berlin", "America/New_York", "Asia/Kolkata"] {
-            let link = dir.path().join("localtime");
+        let link = dir.path().join("localtime");
+        for name in NAMES {
             std::os::unix::fs::symlink(Path::new(DATABASE).join(name), &link).unwrap();
-            let (linked, library) = (zone_of_link(&link).expect(name), TimeZone::get(name).unwrap());
-            assert_eq!(linked.iana_name(), Some(name));
-            for ms in (0..100).map(|month| month * 30 * 86_400_000) {
-                let at = Timestamp::from_millisecond(ms + 1_600_000_000_000).unwrap();
-                assert_eq!(linked.to_offset(at), library.to_offset(at), "{name}: {at}");
-            }
+            assert_same(&zone_of_link(&link).expect(name), name);
             std::fs::remove_file(&link).unwrap();
         }
-        assert_eq!(zone_of_link(&dir.path().join("localtime")), None, "no link");
+        assert_eq!(zone_of_link(&link), None, "no link");
+    }
+
+    #[test]
+    fn a_named_zone_is_that_of_the_library() {
+        if is_testable() {
+            NAMES.iter().for_each(|name| assert_same(&zone_of_file(name).expect(name), name));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_name_is_left_to_the_library() {
+        let rules = ["EST5EDT,M3.2.0,M11.1.0", "EST5EDT", "GMT+0", ":UTC"];
+        for text in rules.iter().chain(&["", "/etc/localtime", "../zoneinfo/UTC", "Nowhere/Atlantis", "Europe"]) {
+            assert_eq!(zone_of_file(text), None, "{text:?}");
+        }
     }
 }
