@@ -3,4 +3,5 @@
 pub(in crate::cli) mod nested;
 pub(in crate::cli) mod new_queues;
 pub(in crate::cli) mod path_warning;
+pub(in crate::cli) mod sound;
 pub(in crate::cli) mod unread;

@@ -15,6 +15,7 @@ use crate::cli::parse::options::Surroundings;
 use crate::cli::parse::values;
 use crate::cli::view::escape;
 use crate::cli::warn::new_queues::NewQueues;
+use crate::cli::warn::sound::Sound;
 use crate::host::lock::Holder;
 use crate::job::{Argv, NewJob, Policy, Template, shell_line};
 use crate::place::Place;
@@ -65,13 +66,14 @@ pub struct Warnings<'a> {
     around: &'a Surroundings,
     shell_by: ShellBy,
     theirs: Option<Theirs>,
+    sound: Sound,
     told: BTreeSet<String>,
 }
 
 impl<'a> Warnings<'a> {
     pub fn new(store: &'a Store, around: &'a Surroundings, shell_by: ShellBy) -> Self {
         let (place, queues) = (store.place(), NewQueues::default());
-        Self { store, place, queues, around, shell_by, theirs: None, told: BTreeSet::new() }
+        Self { store, place, queues, around, shell_by, theirs: None, sound: Sound::default(), told: BTreeSet::new() }
     }
 
     /// Checks a job. `of`: its name, such as `line 3: `.
@@ -128,12 +130,11 @@ impl<'a> Warnings<'a> {
 
     fn check_command(&mut self, of: &str, job: &Checked<'_>) {
         let workspace = job.policy.workspace.as_ref();
-        if workspace.is_none() && !job.is_later {
-            let theirs = self.theirs(job);
-            let may = |path: &Path| !theirs || unexecutable::we_may(path);
-            if let Some(why) = unexecutable::explain_directory(Path::new(job.cwd), &may) {
-                return self.tell(of, format!("the job's directory {}: {why}", shown(Path::new(job.cwd))));
-            }
+        if workspace.is_none()
+            && !job.is_later
+            && let Some(why) = self.directory_fault(job)
+        {
+            return self.tell(of, format!("the job's directory {}: {why}", shown(Path::new(job.cwd))));
         }
         let prepare = workspace.and_then(|workspace| workspace.prepare.as_ref());
         let all = [("", Some(job.command)), ("check: ", job.policy.check.as_ref()), ("prepare: ", prepare)];
@@ -163,7 +164,37 @@ impl<'a> Warnings<'a> {
         self.theirs.get_or_insert_with(|| Theirs::read(place))
     }
 
+    fn directory_fault(&mut self, job: &Checked<'_>) -> Option<String> {
+        let theirs = self.theirs(job);
+        if self.sound.has([&[b'd' + u8::from(theirs)], job.cwd.as_bytes()]) {
+            return None;
+        }
+        let may = |path: &Path| !theirs || unexecutable::we_may(path);
+        let fault = unexecutable::explain_directory(Path::new(job.cwd), &may);
+        if fault.is_none() {
+            self.sound.found();
+        }
+        fault
+    }
+
+    /// In a workspace, and where other jobs come first, a command may be missing without a warning.
     fn warning(&mut self, job: &Checked<'_>, argv: &Argv) -> Option<String> {
+        if job.policy.workspace.is_some() {
+            return self.examined(job, argv);
+        }
+        let kind = b'p' + u8::from(self.theirs(job)) + 2 * u8::from(job.path.is_some());
+        let path = job.path.unwrap_or_default().as_bytes();
+        if self.sound.has([&[kind], argv.arguments()[0].as_slice(), job.cwd.as_bytes(), path]) {
+            return None;
+        }
+        let warning = self.examined(job, argv);
+        if warning.is_none() && !job.is_later {
+            self.sound.found();
+        }
+        warning
+    }
+
+    fn examined(&mut self, job: &Checked<'_>, argv: &Argv) -> Option<String> {
         let name = OsStr::from_bytes(&argv.arguments()[0]);
         let cwd = Path::new(job.cwd);
         let is_ours = self.theirs(job);
