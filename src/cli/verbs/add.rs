@@ -284,6 +284,9 @@ fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms
 }
 
 fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
+    if line.after.is_empty() {
+        return enqueue::add(conn, &line.jobs, now_ms);
+    }
     let waits_for = ids_of(&line.after, refs).map_err(Error::Invalid)?;
     let with_refs = |job: &NewJob| NewJob { after: [job.after.as_slice(), &waits_for].concat(), ..job.clone() };
     let jobs: Vec<NewJob> = line.jobs.iter().map(with_refs).collect();

@@ -59,7 +59,9 @@ fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) ->
     for (parent, need) in &job.after {
         wait_for(conn, id, *parent, need.as_str())?;
     }
-    end_if_hopeless(conn, id, now_ms, &mut out)?;
+    if !job.after.is_empty() {
+        end_if_hopeless(conn, id, now_ms, &mut out)?;
+    }
     Ok(Added { id, existing: false, replaced, freed: out.freed })
 }
 
