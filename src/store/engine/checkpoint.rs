@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::store::engine::connection::{Access, connect};
+use crate::store::engine::flush;
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::Durability;
 use crate::store::engine::seldom::Seldom;
@@ -238,7 +239,7 @@ impl Round {
         match done {
             Ok(done) => Some(done),
             Err(error) => {
-                if crate::store::engine::write::is_failed_flush(&error) {
+                if flush::is_failed(&error) {
                     self.health.set_fatal(&format!("a flush failed: {error}"));
                 } else if self.told.now() {
                     log::warn!("the log could not be copied into the file: {error}");

@@ -282,6 +282,12 @@ pub(in crate::store) fn flush_from_outside(place: &Place) -> Result<()> {
     }
 }
 
+/// Whether SQLite could not flush: then nothing that it reports later about the disk can be
+/// trusted.
+pub(in crate::store) fn is_failed(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error().map(|error| error.extended_code), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
+}
+
 /// Flushes the log through SQLite's own handle, and its directory the first time.
 pub(in crate::store) fn flush_journal(conn: &Connection) -> Result<()> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();

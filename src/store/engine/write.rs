@@ -185,12 +185,6 @@ fn explain_full(conn: &Connection, error: Error) -> Error {
     }
 }
 
-/// Whether SQLite could not flush: then nothing that it reports later about the disk can be
-/// trusted.
-pub(in crate::store) fn is_failed_flush(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error().map(|error| error.extended_code), Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC))
-}
-
 pub(in crate::store) fn refuse_if_fatal(health: &Shared) -> Result<()> {
     match health.fatal() {
         None => Ok(()),
@@ -249,7 +243,7 @@ impl Inline {
                 request.answer(Ok(Ticket(self.committed)));
             }
             Err(undone) => {
-                if is_failed_flush(&undone.error) {
+                if flush::is_failed(&undone.error) {
                     self.health.set_fatal(&format!("a flush failed: {}", undone.error));
                 }
                 request.answer(Err(undone.error.into()));

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 use crate::store::engine::changes;
 use crate::store::engine::checkpoint::{Checkpointer, Nudge};
-use crate::store::engine::flush::Flusher;
+use crate::store::engine::flush::{self, Flusher};
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::{Durability, Ticket};
 use crate::store::engine::readers::{Reader, Readers};
@@ -282,7 +282,7 @@ impl Writer {
     /// If one request caused the failure, the others run again without it. Otherwise all get the
     /// error.
     fn sort_out(&mut self, group: &mut Vec<Box<dyn Request>>, undone: &Undone) {
-        if write::is_failed_flush(&undone.error) {
+        if flush::is_failed(&undone.error) {
             self.health.set_fatal(&format!("a flush failed: {}", undone.error));
         }
         match undone.culprit {
