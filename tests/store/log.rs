@@ -1,4 +1,5 @@
-//! The write-ahead log stays short under load, is emptied when all is quiet, and the process that keeps it long is named.
+//! The write-ahead log stays short under load, is emptied when all is quiet, and the process that keeps it long is named. Clients
+//! keep it short without a worker.
 
 use std::fs;
 
@@ -50,4 +51,38 @@ fn a_reader_that_keeps_the_log_long_is_named_and_holds_none() {
     reader.execute_batch("COMMIT").unwrap();
     until("the log to be short again", || (wal_bytes(&worker) <= 16 << 20).then_some(()));
     assert!(worker.health().readers.is_empty());
+}
+
+#[test]
+fn without_a_worker_clients_keep_the_log_short() {
+    let home = Home::new();
+    let clients = [home.open(Role::Client), home.open(Role::Client)];
+    // Each of them commits while the other one copies.
+    let longest = std::thread::scope(|scope| {
+        let writing = clients.each_ref().map(|client| {
+            scope.spawn(|| {
+                let mut longest = 0;
+                write_megabytes(client, 60, || longest = longest.max(wal_bytes(client)));
+                longest
+            })
+        });
+        writing.map(|thread| thread.join().unwrap())
+    });
+    println!("longest: {longest:?} bytes");
+    assert!(longest.iter().all(|bytes| *bytes < 24 << 20), "{longest:?}");
+}
+
+#[test]
+fn the_log_of_a_client_is_short_again_after_a_reader() {
+    let home = Home::new();
+    let client = home.open(Role::Client);
+    let reader = home.foreign();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM job", [], |_| Ok(())).unwrap();
+    write_megabytes(&client, 30, || ());
+    assert!(wal_bytes(&client) > 24 << 20, "the reader keeps it");
+    reader.execute_batch("COMMIT").unwrap();
+    // The next attempt is due when it has grown by a quarter.
+    write_megabytes(&client, 20, || ());
+    assert!(wal_bytes(&client) <= 16 << 20, "{}", wal_bytes(&client));
 }

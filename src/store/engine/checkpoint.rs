@@ -26,7 +26,7 @@ use crate::store::engine::turnstile::Turnstile;
 /// Length of the log at which it is copied into the file, in bytes.
 const COPY_AT_BYTES: u32 = 2 << 20;
 /// Length of the log at which writers are delayed so that it can restart, in bytes.
-const RESTART_AT_BYTES: u32 = 12 << 20;
+pub(in crate::store) const RESTART_AT_BYTES: u32 = 12 << 20;
 /// Time without a commit after which the log is emptied, in milliseconds.
 const QUIET_MS: u64 = 5_000;
 /// Longest interval between two attempts to empty the log while a reader has a snapshot, in
@@ -35,7 +35,7 @@ const QUIET_MS_MAX: u64 = 300_000;
 /// How long writers are delayed for one restart of the log, in milliseconds.
 const HOLD_UP_MS: u64 = 200;
 /// Interval after a failed attempt to restart the log, in milliseconds.
-const HOLD_UP_AGAIN_MS: u64 = 5_000;
+pub(in crate::store) const HOLD_UP_AGAIN_MS: u64 = 5_000;
 /// Size of a page in the log with its header, in bytes.
 const FRAME_BYTES: u32 = 4096 + 24;
 
@@ -68,23 +68,17 @@ pub(in crate::store) struct Nudge {
 }
 
 impl Nudge {
-    /// Disables SQLite's automatic checkpoint on this connection, and observes the length of the
-    /// log instead.
-    pub(in crate::store) fn listen(&self, conn: &Connection) -> Result<()> {
-        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
-        conn.wal_hook(Some(|_, pages| {
-            LOG_PAGES.set(pages.unsigned_abs());
-            Ok(())
-        }));
-        Ok(())
+    /// See [`observe`].
+    pub(in crate::store) fn listen(&self, conn: &Connection) {
+        observe(conn);
     }
 
     /// Runs on the thread that committed.
     pub(in crate::store) fn after_commit(&self) {
-        let pages = LOG_PAGES.get();
+        let pages = observed_pages();
         if pages < self.state.pages.swap(pages, Ordering::SeqCst) {
             // The log has restarted from its beginning.
-            self.state.wake_at.fetch_min(COPY_AT_BYTES / FRAME_BYTES, Ordering::SeqCst);
+            self.state.wake_at.fetch_min(pages_of(COPY_AT_BYTES), Ordering::SeqCst);
         }
         self.state.commits.fetch_add(1, Ordering::SeqCst);
         if pages >= self.state.wake_at.load(Ordering::SeqCst) {
@@ -156,10 +150,40 @@ struct Round {
 }
 
 /// Result of a checkpoint.
-struct Done {
+pub(in crate::store) struct Done {
     /// A reader or a writer blocked it.
-    busy: bool,
-    log_pages: u32,
+    pub busy: bool,
+    /// Length of the log, in pages.
+    pub log_pages: u32,
+    /// How many of them are in the file.
+    pub copied_pages: u32,
+}
+
+/// Observes the length of the log after each commit, in place of SQLite's automatic checkpoint,
+/// which uses the same hook.
+pub(in crate::store) fn observe(conn: &Connection) {
+    conn.wal_hook(Some(|_, pages| {
+        LOG_PAGES.set(pages.unsigned_abs());
+        Ok(())
+    }));
+}
+
+/// Returns the length of the log after the latest commit of this thread, in pages.
+pub(in crate::store) fn observed_pages() -> u32 {
+    LOG_PAGES.get()
+}
+
+/// Returns how many pages of the log have this length, in bytes.
+pub(in crate::store) fn pages_of(bytes: u32) -> u32 {
+    bytes / FRAME_BYTES
+}
+
+/// Copies the log into the file.
+pub(in crate::store) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Done> {
+    conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let pages = |n| row.get::<_, i64>(n).map(|pages| u32::try_from(pages).unwrap_or(0));
+        Ok(Done { busy: row.get(0)?, log_pages: pages(1)?, copied_pages: pages(2)? })
+    })
 }
 
 impl Round {
@@ -204,7 +228,7 @@ impl Round {
     /// After a copy the log restarts or continues; in both cases the next check is due after
     /// another stretch of it was written.
     fn wake_at_next(&self) {
-        let (pages, step) = (self.state.pages.load(Ordering::SeqCst), COPY_AT_BYTES / FRAME_BYTES);
+        let (pages, step) = (self.state.pages.load(Ordering::SeqCst), pages_of(COPY_AT_BYTES));
         let next = if pages < step { step } else { pages + step };
         self.state.wake_at.store(next, Ordering::SeqCst);
     }
@@ -224,7 +248,7 @@ impl Round {
         // is being emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);
         match self.checkpoint("TRUNCATE") {
-            Some(Done { busy: false, log_pages: 0 }) => true,
+            Some(Done { busy: false, log_pages: 0, .. }) => true,
             _ => {
                 self.quiet_ms = (self.quiet_ms * 2).min(QUIET_MS_MAX);
                 false
@@ -233,10 +257,7 @@ impl Round {
     }
 
     fn checkpoint(&mut self, mode: &str) -> Option<Done> {
-        let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            Ok(Done { busy: row.get(0)?, log_pages: u32::try_from(row.get::<_, i64>(1)?).unwrap_or(0) })
-        });
-        match done {
+        match checkpoint(&self.conn, mode) {
             Ok(done) => Some(done),
             Err(error) => {
                 if flush::is_failed(&error) {

@@ -4,7 +4,8 @@
 //! A write passes through `open` → `turnstile` (fair turns between processes) → `write` (the
 //! transaction, run again if necessary) → `flush` (one `fdatasync` for all waiting callers). In a
 //! worker, `write_queue` and `writer` group the writes of its threads, `readers` serves its reads,
-//! and `checkpoint` keeps the log short. These threads report to `health`.
+//! and `checkpoint` keeps the log short. These threads report to `health`. In a client `client_log`
+//! keeps the log short.
 //!
 //! Under a crash: what `write` has acknowledged is durable. A transaction that was only committed
 //! can be lost in a power cut, but in no other crash.
@@ -13,6 +14,7 @@ pub(in crate::store) mod apart;
 pub(in crate::store) mod ballast;
 pub(in crate::store) mod changes;
 pub(in crate::store) mod checkpoint;
+pub(in crate::store) mod client_log;
 pub(in crate::store) mod connection;
 pub(in crate::store) mod flush;
 pub(in crate::store) mod health;

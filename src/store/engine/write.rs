@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::error::{Error, Result};
 use crate::place::Place;
+use crate::store::engine::client_log::ClientLog;
 use crate::store::engine::connection::snapshot;
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::{Durability, Ticket};
@@ -198,13 +199,15 @@ pub(in crate::store) struct Inline {
     turnstile: Turnstile,
     durability: Durability,
     health: Arc<Shared>,
+    log: ClientLog,
     committed: u64,
     flushed: u64,
 }
 
 impl Inline {
     pub(in crate::store) fn new(conn: Connection, turnstile: Turnstile, durability: Durability, health: Arc<Shared>) -> Self {
-        Self { conn, turnstile, durability, health, committed: 0, flushed: 0 }
+        let log = ClientLog::observe(&conn);
+        Self { conn, turnstile, durability, health, log, committed: 0, flushed: 0 }
     }
 
     pub(in crate::store) fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -240,6 +243,7 @@ impl Inline {
         match end {
             Ok(()) => {
                 self.committed += 1;
+                self.log.committed();
                 request.answer(Ok(Ticket(self.committed)));
             }
             Err(undone) => {
@@ -255,10 +259,15 @@ impl Inline {
         if self.flushed >= ticket.0 {
             return Ok(());
         }
-        if self.durability == Durability::Full {
-            return self.still_ours();
+        match self.durability {
+            Durability::Full => self.still_ours()?,
+            Durability::Flush => self.flush_now()?,
         }
-        self.flush_now()
+        // This commit is durable, even if the copy fails.
+        if let Err(error) = self.log.keep_short(&self.conn, &mut self.turnstile) {
+            self.health.set_fatal(&format!("a flush failed: {error}"));
+        }
+        Ok(())
     }
 
     pub(in crate::store) fn flush_now(&mut self) -> Result<()> {

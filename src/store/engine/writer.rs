@@ -56,7 +56,7 @@ impl Worker {
         let flusher = Arc::new(Flusher::start(health.clone(), durability)?);
         let checkpointer = Checkpointer::start(&health, durability)?;
         let nudge = checkpointer.nudge();
-        nudge.listen(&conn)?;
+        nudge.listen(&conn);
         let readers = Readers::new(&health.place, durability)?;
         let closing = Arc::new(AtomicBool::new(false));
         let writer = Writer {
