@@ -1,6 +1,6 @@
 //! Many jobs at once: `add --from`, arrays, keys that are unique.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use crate::faces::said::end;
@@ -108,6 +108,33 @@ fn ten_thousand_lines_are_one_transaction_and_more_need_a_chunk() {
     let added = from(&nest, &["--chunk", "4000"], &more);
     assert_eq!((added.code, added.out.lines().count(), count(&nest)), (0, 10_001, 20_001), "{}", added.err);
     assert_eq!(nest.status()["counts"]["queued"], 20_001);
+}
+
+/// Most memory that a command had at once, in KiB, after so many lines, each with a ref. All have one key, so that the file does not
+/// grow, nor what is kept of it in memory.
+fn most_memory_kb(lines: usize) -> u64 {
+    let nest = Nest::new();
+    let mut child = nest.tenure(&["add", "--from", "-", "--chunk", "1000"]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let writer = std::thread::spawn(move || {
+        for i in 0..lines {
+            writeln!(stdin, r#"{{"command": ["true"], "hold": true, "unique": "k", "ref": "{i}"}}"#).unwrap();
+        }
+        stdin
+    });
+    assert_eq!(stdout.lines().take(lines).filter(|id| id.as_ref().unwrap() == "1").count(), lines);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    drop(writer.join().unwrap());
+    assert!(child.wait().unwrap().success());
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok()).unwrap()
+}
+
+#[test]
+fn lines_are_read_as_a_stream_with_little_memory_for_refs() {
+    let (few, many) = (most_memory_kb(10_000), most_memory_kb(100_000));
+    println!("{few} kB, {many} kB");
+    assert!(many < few + 8_000, "{few} kB and {many} kB");
 }
 
 #[test]

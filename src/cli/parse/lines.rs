@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::cli::parse::job_options::{KEYS, Set};
+use crate::cli::parse::line_names::LineNames;
 use crate::cli::parse::options::{JobOptions, Surroundings};
 use crate::cli::parse::row_values::{self, Refs};
 use crate::cli::parse::{library_words, values};
@@ -31,10 +32,10 @@ pub struct Asked {
     /// Number of the line, from 1.
     pub line: usize,
     pub jobs: Vec<NewJob>,
-    /// The name by which later lines may refer to it.
-    pub name: Option<String>,
-    /// Earlier lines that it depends on.
-    pub after: Vec<(String, Need)>,
+    /// Its number among the lines with a `ref`, by which later lines refer to it.
+    pub name: Option<usize>,
+    /// Numbers of earlier lines that it depends on.
+    pub after: Vec<(usize, Need)>,
     /// Variables to be kept as secrets.
     pub secrets: Vec<String>,
 }
@@ -46,12 +47,12 @@ pub struct Lines<'a, R> {
     around: &'a Surroundings,
     line: usize,
     buffer: Vec<u8>,
-    names: HashSet<String>,
+    names: LineNames,
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
     pub fn new(reader: R, options: &'a JobOptions, around: &'a Surroundings) -> Self {
-        Self { reader, options, around, line: 0, buffer: Vec::new(), names: HashSet::new() }
+        Self { reader, options, around, line: 0, buffer: Vec::new(), names: LineNames::default() }
     }
 
     /// Returns the jobs of the next line; `None` at the end. Empty lines are skipped.
@@ -98,25 +99,23 @@ impl<'a, R: BufRead> Lines<'a, R> {
         let line = Line::of(entries, &[])?;
         let (name, mut after) = (line.name.as_ref().map(name_of).transpose()?, Vec::new());
         let options = line.over(self.options, &mut after)?;
-        if let Some((unknown, _)) = after.iter().find(|(earlier, _)| !self.names.contains(earlier)) {
-            return Err(format!("after: no earlier line has the ref {unknown:?}; a line waits only for lines above it"));
-        }
+        let after = after.iter().map(|(name, need)| Ok((self.earlier(name)?, *need))).collect::<Result<_, String>>()?;
         let jobs = options.new_jobs(line.command, self.around)?;
-        self.learn(name.as_deref())?;
+        let name = name.map(|name| self.learn(&name)).transpose()?;
         Ok(Asked { line: self.line, jobs, name, after, secrets: options.secret })
     }
 
-    fn learn(&mut self, name: Option<&str>) -> Result<(), String> {
-        let Some(name) = name else {
-            return Ok(());
-        };
+    fn earlier(&self, name: &str) -> Result<usize, String> {
+        self.names
+            .find(name)
+            .ok_or_else(|| format!("after: no earlier line has the ref {name:?}; a line waits only for lines above it"))
+    }
+
+    fn learn(&mut self, name: &str) -> Result<usize, String> {
         if self.names.len() >= REFS_MAX {
             return Err(format!("a file has at most {REFS_MAX} refs"));
         }
-        if !self.names.insert(name.to_owned()) {
-            return Err(format!("the ref {name:?} is taken by an earlier line; choose another"));
-        }
-        Ok(())
+        self.names.add(name).ok_or_else(|| format!("the ref {name:?} is taken by an earlier line; choose another"))
     }
 }
 

@@ -57,7 +57,7 @@ fn every_key_of_a_line_finds_its_place() {
     let asked = read(&text).unwrap().remove(0);
     let job = &asked.jobs[0];
     assert_eq!(job.command, Argv::shell("a && b").unwrap());
-    assert_eq!((asked.name.as_deref(), asked.secrets.as_slice()), (Some("r"), ["TOKEN".to_owned()].as_slice()));
+    assert_eq!((asked.name, asked.secrets.as_slice()), (Some(0), ["TOKEN".to_owned()].as_slice()));
     assert_eq!(
         (job.placement.queue.as_str(), job.placement.priority, job.placement.user_hold, job.placement.replace),
         ("q", -1, true, true)
@@ -85,7 +85,7 @@ fn a_line_is_laid_over_the_options_of_the_command_line() {
 #[test]
 fn lines_name_only_lines_above_them() {
     let all = read("{\"ref\":\"a\",\"command\":[\"x\"]}\n{\"command\":[\"y\"],\"after\":[\"a\",4]}").unwrap();
-    assert_eq!(all[1].after, [("a".to_owned(), Need::Done)]);
+    assert_eq!((all[0].name, all[1].after.as_slice()), (Some(0), [(0, Need::Done)].as_slice()));
     assert_eq!(all[1].jobs[0].after, [(JobId(4), Need::Done)]);
     let forward = read("{\"command\":[\"y\"],\"after\":[\"a\"]}\n{\"ref\":\"a\",\"command\":[\"x\"]}").unwrap_err();
     assert!(forward.starts_with("line 1: ") && forward.contains("above"), "{forward}");

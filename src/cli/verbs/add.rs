@@ -1,6 +1,6 @@
 //! `tenure add`: queue a job; prints its id alone. `add --from`: many jobs, all or nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -143,8 +143,32 @@ fn tell(face: &Face, added: &[Added]) -> Result<()> {
     face::print(&text)
 }
 
-/// Ids of lines that have a `ref`, across chunks.
-type Refs = HashMap<String, Vec<JobId>>;
+/// The jobs of each line that has a `ref`, in order of the lines, across chunks.
+type Refs = Vec<Ids>;
+
+/// The ids of one line, kept small: a file may have a million lines with a `ref`.
+enum Ids {
+    /// One job, or the jobs of an array: the first, and how many there are.
+    InSequence(JobId, u32),
+    Each(Box<[JobId]>),
+}
+
+impl Ids {
+    fn of(added: &[Added]) -> Self {
+        let in_sequence = added.windows(2).all(|pair| pair[0].id.0 + 1 == pair[1].id.0);
+        match (added, u32::try_from(added.len())) {
+            ([first, ..], Ok(count)) if in_sequence => Self::InSequence(first.id, count),
+            _ => Self::Each(added.iter().map(|one| one.id).collect()),
+        }
+    }
+
+    fn push_to(&self, ids: &mut Vec<(JobId, Need)>, need: Need) {
+        match self {
+            Self::InSequence(first, count) => ids.extend((0..i64::from(*count)).map(|n| (JobId(first.0 + n), need))),
+            Self::Each(all) => ids.extend(all.iter().map(|id| (*id, need))),
+        }
+    }
+}
 
 /// The refs of earlier chunks, and those of this one.
 struct Known<'a> {
@@ -153,8 +177,11 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    fn get(&self, name: &str) -> Option<&Vec<JobId>> {
-        self.here.get(name).or_else(|| self.before.get(name))
+    fn get(&self, number: usize) -> Option<&Ids> {
+        match number.checked_sub(self.before.len()) {
+            Some(here) => self.here.get(here),
+            None => self.before.get(number),
+        }
     }
 }
 
@@ -275,8 +302,8 @@ fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms
     for line in asked {
         let of_line =
             insert_line(conn, line, refs, now_ms).map_err(|e| reworded(e, |text| format!("line {}: {text}", line.line)))?;
-        if let Some(name) = &line.name {
-            refs.here.insert(name.clone(), of_line.iter().map(|one| one.id).collect());
+        if line.name.is_some() {
+            refs.here.push(Ids::of(&of_line));
         }
         added.extend(of_line);
     }
@@ -287,17 +314,17 @@ fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -
     if line.after.is_empty() {
         return enqueue::add(conn, &line.jobs, now_ms);
     }
-    let waits_for = ids_of(&line.after, refs).map_err(Error::Invalid)?;
+    let waits_for = ids_of(&line.after, refs)?;
     let with_refs = |job: &NewJob| NewJob { after: [job.after.as_slice(), &waits_for].concat(), ..job.clone() };
     let jobs: Vec<NewJob> = line.jobs.iter().map(with_refs).collect();
     enqueue::add(conn, &jobs, now_ms)
 }
 
-fn ids_of(after: &[(String, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>, String> {
+fn ids_of(after: &[(usize, Need)], refs: &Known<'_>) -> Result<Vec<(JobId, Need)>> {
     let mut ids = Vec::new();
-    for (name, need) in after {
-        let jobs = refs.get(name).ok_or_else(|| format!("no earlier line has the ref {name:?}"))?;
-        ids.extend(jobs.iter().map(|id| (*id, *need)));
+    for (number, need) in after {
+        let jobs = refs.get(*number).ok_or_else(|| Error::Internal("a line refers to jobs that were not added".into()))?;
+        jobs.push_to(&mut ids, *need);
     }
     Ok(ids)
 }
