@@ -46,7 +46,7 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 19 tables, 52 indexes, 12 views and 87
+-- Every program that opens the file parses all of this: 19 tables, 52 indexes, 12 views and 90
 -- triggers, together 89 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
@@ -377,7 +377,7 @@ CREATE INDEX job_by_state   ON job (state, id)                WHERE state <> 'do
 CREATE INDEX job_of_queue   ON job (queue, state, id)         WHERE state <> 'done';
 CREATE INDEX job_label      ON job (label, state, id)         WHERE label IS NOT NULL;
 CREATE INDEX job_task       ON job (task_id)                  WHERE task_id IS NOT NULL;
-CREATE INDEX job_ended      ON job (finished_at)              WHERE state IN ('done', 'failed', 'cancelled');
+CREATE INDEX job_ended      ON job (finished_at)              WHERE finished_at IS NOT NULL;
 -- One live job per key. The key is free again in the transaction that ends the job, and for a newer
 -- job as soon as a cancel of this job is open.
 CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
@@ -543,9 +543,9 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
       THEN RAISE(ABORT,
       'tenure: policy: secrets must be an object of names and tokens, which tenure add --secret makes') END
     ELSE RAISE(ABORT, 'tenure: policy: unknown key; docs/sql.md lists the keys') END
-    FROM json_each(NEW.policy) AS p WHERE p.type <> 'null';
+    FROM json_each(NEW.policy) AS p WHERE NEW.policy <> '{}' AND p.type <> 'null';
   SELECT RAISE(ABORT, 'tenure: policy: a key is given twice; keep one of them')
-   WHERE (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
+   WHERE NEW.policy <> '{}' AND (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.policy)) > 0;
   SELECT RAISE(ABORT, 'tenure: policy: warn comes before the timeout; give timeout_ms as well')
    WHERE coalesce(json_type(NEW.policy, '$.warn'), 'null') <> 'null'
      AND coalesce(json_type(NEW.policy, '$.timeout_ms'), 'null') = 'null';
@@ -671,19 +671,25 @@ CREATE TRIGGER job_delete_guard BEFORE DELETE ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the job is live; cancel it first') WHERE OLD.state IN ('queued', 'running');
 END;
 
--- A new job: its queue and its lane exist, and it is counted. (A row with the largest possible id
--- would make every later insert fail.)
+-- A new job is counted, and its queue and its lane exist. (A row with the largest possible id would
+-- make every later insert fail.) What few jobs need is a trigger with a condition: an INSERT with a
+-- SELECT into a table with triggers makes a temporary table first, even for no row.
 CREATE TRIGGER job_enters AFTER INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id; omit it') WHERE NEW.id < 1;
   SELECT RAISE(ABORT,
     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
-  INSERT INTO queue (name) SELECT NEW.queue WHERE NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
-  INSERT INTO lane (key) SELECT NEW.lane WHERE NEW.lane IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane);
   INSERT INTO tally (state, hold, queue, n) VALUES ('queued', coalesce(NEW.hold, ''), NEW.queue, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO choose_queue_head (queue)
-    SELECT name FROM queue WHERE name = NEW.queue AND NEW.hold IS NULL AND (head_id IS NULL OR head_priority < NEW.priority);
-  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
+END;
+CREATE TRIGGER job_enters_a_new_queue AFTER INSERT ON job WHEN NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue) BEGIN
+  INSERT INTO queue (name) VALUES (NEW.queue);
+END;
+CREATE TRIGGER job_enters_first AFTER INSERT ON job
+WHEN NEW.hold IS NULL AND EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND (head_id IS NULL OR head_priority < NEW.priority)) BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
+END;
+CREATE TRIGGER job_enters_a_lane AFTER INSERT ON job WHEN NEW.lane IS NOT NULL BEGIN
+  INSERT INTO choose_lane_head (lane, queue) VALUES (NEW.lane, NEW.queue);
 END;
 
 -- Effects of an update, one trigger for each set of columns: SQLite compiles a trigger into each

@@ -45,7 +45,7 @@ SELECT policy FROM job
 
 -- name: seen
 SELECT (SELECT coalesce(max(id), 0) FROM event),
-       coalesce((SELECT finished_at FROM job WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished_at DESC LIMIT 1), 0);
+       coalesce((SELECT finished_at FROM job WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1), 0);
 
 -- name: labels
 WITH RECURSIVE named (label) AS (
