@@ -278,6 +278,7 @@ END;
 --   unreleased     resources of its earlier runs that are not released yet
 --   due_seen       the latest instant of this job that the worker has seen pass
 --   lane_pass      its lane admits it to the head of its queue
+-- (`fault`: a list of more than two values would make a temporary index at each change of a row.)
 CREATE TABLE job (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   command       TEXT    NOT NULL,
@@ -327,7 +328,8 @@ CREATE TABLE job (
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
   fault         TEXT    GENERATED ALWAYS AS (
-    CASE WHEN state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled') THEN 'state_is_known'
+    CASE WHEN state <> 'queued' AND state <> 'running' AND state <> 'done' AND state <> 'failed' AND state <> 'cancelled'
+           THEN 'state_is_known'
          WHEN state = 'queued'  AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL THEN 'queued_owns_nothing'
          WHEN state = 'running' AND (run_id IS NULL OR started_at IS NULL OR coalesce(finished_at, reason) IS NOT NULL)
            THEN 'running_has_its_run'

@@ -129,10 +129,11 @@ fn words_of(constraint: &str) -> BTreeSet<String> {
     words_in(SCHEMA[at..].split_once(" IN (").unwrap().1)
 }
 
-/// The words of `CASE WHEN state NOT IN (...) THEN 'state_is_known'`, which is the first rule of the column `fault` of this table.
+/// The words of the condition of `CASE WHEN ... THEN 'state_is_known'`, which is the first rule of the column `fault` of this table.
 fn states_of(table: &str) -> BTreeSet<String> {
-    let made = SCHEMA.split_once(&format!("CREATE TABLE {table} (")).unwrap().1.split_once("STRICT;").unwrap().0;
-    words_in(made.split_once("CASE WHEN state NOT IN (").unwrap().1)
+    let made = SCHEMA.split_once(&format!("CREATE TABLE {table} (")).unwrap().1;
+    let condition = made.split_once("THEN 'state_is_known'").unwrap().0.rsplit_once("CASE WHEN ").unwrap().1;
+    set(condition.split('\'').skip(1).step_by(2))
 }
 
 fn words_in(list: &str) -> BTreeSet<String> {

@@ -13,7 +13,10 @@ const VERSION_2: &str = include_str!("version-2.sql");
 /// The same file, upgraded by a program with schema 3.
 const VERSION_3: &str = include_str!("version-3.sql");
 
-const OLDER: [(i32, &str, &str); 3] = [(1, VERSION_1, "14"), (2, VERSION_2, "26"), (3, VERSION_3, "26")];
+/// The same file, upgraded by a program with schema 4.
+const VERSION_4: &str = include_str!("version-4.sql");
+
+const OLDER: [(i32, &str, &str); 4] = [(1, VERSION_1, "14"), (2, VERSION_2, "26"), (3, VERSION_3, "26"), (4, VERSION_4, "26")];
 
 fn older(sql: &str) -> Home {
     let home = Home::new();
@@ -124,7 +127,8 @@ fn compare_what_is_derived(after: &Connection, before: &Connection) {
 fn a_persons_table_with_a_new_name_of_tenure_is_not_touched() {
     let names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name";
     let fresh = ask(&Home::new().open(Role::Client), names);
-    for (version, sql, jobs) in OLDER {
+    // Version 5 has no new name.
+    for (version, sql, jobs) in OLDER.into_iter().filter(|(version, ..)| *version < 4) {
         let was = text(&older(sql).foreign(), names);
         let new: Vec<&str> = fresh.split(' ').filter(|name| was.split(' ').all(|old| old != *name)).collect();
         assert!(new.len() >= 3, "{version}: {new:?}");
