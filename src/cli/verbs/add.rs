@@ -42,7 +42,7 @@ pub struct Args {
     pub from: Option<OsString>,
     /// With --from: commit after each N lines
     ///
-    /// Without it, all lines are added in one transaction or none is.
+    /// Without it, all lines are added in one transaction or none is. 10000, the most, is fastest.
     #[arg(long, value_name = "N", value_parser = parse_chunk, help_heading = MANY)]
     pub chunk: Option<usize>,
     /// Fail with exit code 5 if no worker is running

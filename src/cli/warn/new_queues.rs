@@ -8,6 +8,8 @@ use crate::error::Result;
 use crate::job::nearest::{NAMES_MAX, edits};
 use crate::store::{Store, job::read};
 
+/// Most queues that are checked, whose names are kept in memory.
+const CHECKED_MAX: usize = 10_000;
 /// Shorter names are not compared: most of them are similar.
 const NAME_CHARS_MIN: usize = 4;
 
@@ -19,9 +21,10 @@ impl NewQueues {
     /// Returns a warning about this queue, once. A file that cannot be read is reported when it is
     /// written.
     pub fn check(&mut self, store: &Store, queue: &str) -> Option<String> {
-        if queue.chars().count() < NAME_CHARS_MIN || !self.0.insert(queue.to_owned()) {
+        if self.0.contains(queue) || self.0.len() >= CHECKED_MAX || queue.chars().count() < NAME_CHARS_MIN {
             return None;
         }
+        self.0.insert(queue.to_owned());
         let names = names_if_new(store, queue).unwrap_or_default();
         let similar = similar(queue, names.iter().map(String::as_str))?;
         Some(format!(

@@ -26,6 +26,8 @@ use crate::store::Store;
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Most warnings that are printed one by one.
 const TOLD_MAX: usize = 10;
+/// Most warnings that are told apart, which are kept in memory.
+const COUNTED_MAX: usize = 10_000;
 
 /// How the job is described, for warnings that name a part of the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +110,8 @@ impl<'a> Warnings<'a> {
     /// Prints how many warnings were not printed one by one.
     pub fn end(self) {
         if self.told.len() > TOLD_MAX {
-            face::say(&format!("warning: {} more of this kind", self.told.len() - TOLD_MAX));
+            let at_least = if self.told.len() == COUNTED_MAX { "at least " } else { "" };
+            face::say(&format!("warning: {at_least}{} more of this kind", self.told.len() - TOLD_MAX));
         }
     }
 
@@ -149,7 +152,7 @@ impl<'a> Warnings<'a> {
     }
 
     fn tell(&mut self, of: &str, text: String) {
-        if self.told.insert(text.clone()) && self.told.len() <= TOLD_MAX {
+        if self.told.len() < COUNTED_MAX && self.told.insert(text.clone()) && self.told.len() <= TOLD_MAX {
             face::say(&format!("warning: {of}{text}"));
         }
     }
