@@ -138,6 +138,24 @@ fn lines_are_read_as_a_stream_with_little_memory_for_refs() {
 }
 
 #[test]
+fn a_reader_that_keeps_the_log_long_is_named_once() {
+    let nest = Nest::new();
+    nest.sh(&["--hold"], "true");
+    let line = format!("{{\"command\": [\"true\", \"{}\"], \"hold\": true}}\n", "x".repeat(120_000));
+    std::fs::write(nest.file("lines"), line.repeat(700)).unwrap();
+    let add = || nest.say(&["add", "--from", "lines", "--chunk", "50"]);
+    let alone = add();
+    assert_eq!((alone.code, alone.err.as_str()), (0, ""));
+    let reader = nest.sql();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM job").unwrap();
+    let beside = add();
+    assert_eq!((beside.code, beside.out.lines().count()), (0, 700), "its jobs are added");
+    let warning = "tenure: warning: the write-ahead log has grown to ";
+    assert!(beside.err.starts_with(warning) && beside.err.lines().count() == 1, "{}", beside.err);
+    assert!(beside.err.contains(&format!("{}", std::process::id())), "{}", beside.err);
+}
+
+#[test]
 fn an_array_is_a_job_for_each_index() {
     let nest = Nest::new();
     let ids = nest.ok(&["add", "--array", "3-6", "-c", "echo $TENURE_ARRAY_INDEX >>indexes"]);

@@ -16,6 +16,7 @@ use crate::cli::parse::job_options::MANY;
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
 use crate::cli::parse::values;
+use crate::cli::warn::long_log::LongLog;
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
 use crate::error::{self, Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
@@ -194,6 +195,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
     let bar = progress_bar();
     let refs = Arc::new(Mutex::new(Refs::new()));
     let mut warnings = Warnings::new(store, around, ShellBy::Key);
+    let mut log = LongLog::default();
     let mut done = 0;
     loop {
         let asked = read_chunk(&mut lines, args.chunk).map_err(|e| Error::Invalid(after_chunks(&e, done)))?;
@@ -218,6 +220,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
         if args.chunk.is_none() {
             break;
         }
+        log.check(store);
     }
     bar.finish_and_clear();
     warnings.end();
