@@ -22,6 +22,8 @@ use crate::run::limits;
 #[derive(Debug, Parser)]
 #[command(
     name = "tenure",
+    // Also for a program of another name: help is found by it, and remedies say tenure.
+    bin_name = "tenure",
     version,
     propagate_version = true,
     disable_help_subcommand = true,

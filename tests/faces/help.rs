@@ -2,6 +2,7 @@
 //! verb.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
 
 use crate::support::{Nest, Said, said};
 
@@ -92,6 +93,16 @@ fn help_needs_no_settings_and_no_reader() {
     let line = format!("{} help add | head -1; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_tenure"));
     let closed = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
     assert!(closed.status.success() && closed.stderr.is_empty(), "{closed:?}");
+}
+
+#[test]
+fn a_program_of_another_name_has_the_same_help() {
+    let nest = Nest::new();
+    for args in [&["--help"][..], &["cancel", "--help"], &["queue", "set", "-h"], &["queue"], &["cancel", "--bogus"]] {
+        let by_name = nest.say(args);
+        let renamed = said(nest.tenure(args).arg0("q").output().unwrap());
+        assert_eq!((renamed.code, &renamed.out, &renamed.err), (by_name.code, &by_name.out, &by_name.err), "{args:?}");
+    }
 }
 
 #[test]
