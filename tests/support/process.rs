@@ -74,12 +74,12 @@ pub fn niceness() -> i32 {
     rustix::process::getpriority_process(None).expect("a niceness")
 }
 
-/// A shell that starts something in the background lets it ignore INT and QUIT, and a worker leaves ignored what was ignored when it began.
-/// The workers of these tests hear both, however the tests were started.
+/// A shell that starts something in the background lets it ignore INT and QUIT, and `nohup` HUP; a worker leaves ignored what was ignored
+/// when it began. The workers of these tests hear all three, however the tests were started.
 pub fn heed_the_keyboard() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        for signal in [libc::SIGINT, libc::SIGQUIT] {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
             // SAFETY: the default action is not a function, and nothing in a test handles these.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
