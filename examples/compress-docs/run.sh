@@ -30,6 +30,7 @@ mkdir "$nest/out"
 echo "seed $seed; $files files of $source"
 find "$source" -type f -size -2M | sort | head -n "$files" >"$nest/list" || true
 count=$(wc -l <"$nest/list")
+[ "$count" -ge 1 ] || { echo "there is no file below $source; name another directory" >&2; exit 2; }
 [ "$count" -ge 2000 ] || echo "only $count files there; 2000 show more" >&2
 
 # One job a file. Names may contain anything but a newline, so python writes the JSON.
