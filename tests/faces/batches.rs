@@ -134,7 +134,8 @@ fn most_memory_kb(lines: usize) -> u64 {
 fn lines_are_read_as_a_stream_with_little_memory_for_refs() {
     let (few, many) = (most_memory_kb(10_000), most_memory_kb(100_000));
     println!("{few} kB, {many} kB");
-    assert!(many < few + 8_000, "{few} kB and {many} kB");
+    // Some 90 bytes for each of 90,000 refs; with a list of ids and two copies of the name it was twice as much.
+    assert!(many < few + 12_000, "{few} kB and {many} kB");
 }
 
 #[test]

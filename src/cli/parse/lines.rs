@@ -5,7 +5,8 @@
 //! each is read are in [`crate::cli::parse::job_options`]. Deliberately absent: adding;
 //! [`crate::cli::verbs::add`] passes the result to the store, in one transaction or in chunks.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Formatter};
 use std::io::BufRead;
 
@@ -14,7 +15,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::cli::parse::job_options::{KEYS, Set};
-use crate::cli::parse::line_names::LineNames;
 use crate::cli::parse::options::{JobOptions, Surroundings};
 use crate::cli::parse::row_values::{self, Refs};
 use crate::cli::parse::{library_words, values};
@@ -47,12 +47,14 @@ pub struct Lines<'a, R> {
     around: &'a Surroundings,
     line: usize,
     buffer: Vec<u8>,
-    names: LineNames,
+    /// The names of the lines, each with its number: all that is kept of a line once its jobs are
+    /// added.
+    names: HashMap<Box<str>, usize>,
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
     pub fn new(reader: R, options: &'a JobOptions, around: &'a Surroundings) -> Self {
-        Self { reader, options, around, line: 0, buffer: Vec::new(), names: LineNames::default() }
+        Self { reader, options, around, line: 0, buffer: Vec::new(), names: HashMap::new() }
     }
 
     /// Returns the jobs of the next line; `None` at the end. Empty lines are skipped.
@@ -106,16 +108,19 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 
     fn earlier(&self, name: &str) -> Result<usize, String> {
-        self.names
-            .find(name)
-            .ok_or_else(|| format!("after: no earlier line has the ref {name:?}; a line waits only for lines above it"))
+        let number = self.names.get(name).copied();
+        number.ok_or_else(|| format!("after: no earlier line has the ref {name:?}; a line waits only for lines above it"))
     }
 
     fn learn(&mut self, name: &str) -> Result<usize, String> {
         if self.names.len() >= REFS_MAX {
             return Err(format!("a file has at most {REFS_MAX} refs"));
         }
-        self.names.add(name).ok_or_else(|| format!("the ref {name:?} is taken by an earlier line; choose another"))
+        let number = self.names.len();
+        match self.names.entry(name.into()) {
+            Entry::Vacant(free) => Ok(*free.insert(number)),
+            Entry::Occupied(_) => Err(format!("the ref {name:?} is taken by an earlier line; choose another")),
+        }
     }
 }
 

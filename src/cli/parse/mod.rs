@@ -6,7 +6,6 @@
 pub(in crate::cli) mod foreign;
 pub(in crate::cli) mod job_options;
 pub(in crate::cli) mod library_words;
-pub(in crate::cli) mod line_names;
 pub(in crate::cli) mod lines;
 pub(in crate::cli) mod mistakes;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in by these two

@@ -124,7 +124,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
 
 /// Polls repeatedly, each time after a longer wait, to the end: a change that is seen meanwhile may
 /// be another one, and the announced one causes no further event when it becomes visible. If the
-/// worker was writing at each of the last polls, there may have been one.
+/// worker was writing at the last poll, there may have been one.
 fn climb(ctx: &Context, listener: &Listener, changes: &mut Changed) {
     let mut unseen = false;
     for wait_ms in LADDER_MS {
