@@ -68,11 +68,6 @@ pub(in crate::store) struct Nudge {
 }
 
 impl Nudge {
-    /// See [`observe`].
-    pub(in crate::store) fn listen(&self, conn: &Connection) {
-        observe(conn);
-    }
-
     /// Runs on the thread that committed.
     pub(in crate::store) fn after_commit(&self) {
         let pages = observed_pages();

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::store::engine::changes;
-use crate::store::engine::checkpoint::{Checkpointer, Nudge};
+use crate::store::engine::checkpoint::{self, Checkpointer, Nudge};
 use crate::store::engine::flush::{self, Flusher};
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::{Durability, Ticket};
@@ -56,7 +56,7 @@ impl Worker {
         let flusher = Arc::new(Flusher::start(health.clone(), durability)?);
         let checkpointer = Checkpointer::start(&health, durability)?;
         let nudge = checkpointer.nudge();
-        nudge.listen(&conn);
+        checkpoint::observe(&conn);
         let readers = Readers::new(&health.place, durability)?;
         let closing = Arc::new(AtomicBool::new(false));
         let writer = Writer {
