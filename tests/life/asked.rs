@@ -24,7 +24,7 @@ fn job_with_check(nest: &Nest, check: &str) -> (i64, Left) {
 
 /// The exit of the job is in its row, and a check was begun, as far as these records go.
 fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
-    let (parent, mut check) = (RunId(parent.run), run_file(nest, &machine::boot_id()));
+    let (parent, check) = (RunId(parent.run), run_file(nest, &machine::boot_id()));
     let prepared = Prepared { run: RunId(check.run), nonce: check.nonce };
     let record = RunRecord { exited_at: Some(NOW_MS + 2), ..RunRecord::default() };
     store(nest)
@@ -36,7 +36,7 @@ fn asked(nest: &Nest, job: i64, parent: &Left, records: &[Record]) -> Left {
         })
         .unwrap();
     append(nest, check.run, records);
-    check.held = None;
+    check.release();
     check
 }
 

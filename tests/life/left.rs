@@ -22,8 +22,8 @@ pub const NOW_MS: i64 = 1_700_000_000_000;
 pub struct Left {
     pub run: i64,
     pub nonce: Nonce,
-    /// Its lock, as long as this is kept.
-    pub held: Option<RunFile>,
+    /// Its lock, until this is dropped or released.
+    held: RunFile,
     log: PathBuf,
 }
 
@@ -43,14 +43,14 @@ fn run_file_in(nest: &Nest, place: &Place, boot_id: &str) -> Left {
     let file_id = store.read(|conn| read::meta(conn, "file_id")).unwrap().unwrap();
     let nonce = machine::nonce();
     let header = Header { file_id, run, nonce, boot_id: boot_id.into(), pid_ns: machine::pid_namespace(), pid_ns_ends: false };
-    let held = Some(RunFile::create(place, &header).unwrap());
+    let held = RunFile::create(place, &header).unwrap();
     Left { run: run.0, nonce, held, log: store.place().log_file(run) }
 }
 
 /// Claims a job as a worker does, and dies: the run file has its header and what is given here, and no process holds its lock.
 pub fn claimed(nest: &Nest, job: i64, records: &[Record]) -> Left {
-    let mut left = claimed_in(nest, job, &machine::boot_id());
-    left.held = None;
+    let left = claimed_in(nest, job, &machine::boot_id());
+    left.release();
     left.append(nest, records);
     left
 }
@@ -72,7 +72,18 @@ pub fn settle(nest: &Nest, job: i64, run: i64) {
     assert!(matches!(settled, Settled::Won { .. }));
 }
 
+/// Releases the lock of a run file. To close it is not enough: a child that another test has forked has a copy of the descriptor until it
+/// executes its program, and a worker that looks then finds the lock held.
+pub fn release(held: &RunFile) {
+    rustix::fs::flock(held, rustix::fs::FlockOperation::Unlock).unwrap();
+}
+
 impl Left {
+    /// No process holds its lock any more.
+    pub fn release(&self) {
+        release(&self.held);
+    }
+
     pub fn append(&self, nest: &Nest, records: &[Record]) {
         append(nest, self.run, records);
     }
@@ -152,8 +163,8 @@ pub fn after_a_tick(nest: &Nest) {
     let elsewhere = Place::new(nest.file("bait.db"));
     std::fs::create_dir_all(elsewhere.runs()).unwrap();
     for _ in 0..2 {
-        let mut bait = run_file_in(nest, &elsewhere, &machine::boot_id());
-        bait.held = None;
+        let bait = run_file_in(nest, &elsewhere, &machine::boot_id());
+        bait.release();
         let run = RunId(bait.run);
         std::fs::rename(elsewhere.run_file(run), Place::new(nest.db()).run_file(run)).unwrap();
         until_no_run_file(nest, bait.run);

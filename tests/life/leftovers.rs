@@ -65,8 +65,8 @@ fn a_settled_run_with_a_held_lock_is_ended_and_its_file_removed() {
 fn an_unknown_run_without_a_record_was_never_committed() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo once >>ledger");
-    let mut left = run_file(&nest, &machine::boot_id());
-    left.held = None;
+    let left = run_file(&nest, &machine::boot_id());
+    left.release();
     let _worker = nest.work(&TICK);
     until_no_run_file(&nest, left.run);
     nest.until_ended(job);
@@ -78,8 +78,8 @@ fn an_unknown_run_without_a_record_was_never_committed() {
 fn an_unknown_run_with_a_record_is_ended_and_reported() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
-    let mut left = run_file(&nest, &machine::boot_id());
-    left.held = None;
+    let left = run_file(&nest, &machine::boot_id());
+    left.release();
     append(&nest, left.run, &[prepare(), started()]);
     let member = left.member(&nest);
     std::fs::write(log_of(&nest, left.run), "what it said\n").unwrap();

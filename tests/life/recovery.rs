@@ -22,8 +22,8 @@ const NO_SECOND_COPY: &str = "echo $TENURE_ATTEMPT >>ledger; if [ $TENURE_ATTEMP
 fn a_run_of_an_earlier_boot_without_a_record_is_lost() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo again >>ledger");
-    let mut left = claimed_in(&nest, job, EARLIER_BOOT);
-    left.held = None;
+    let left = claimed_in(&nest, job, EARLIER_BOOT);
+    left.release();
     left.append(&nest, &[prepare(), started()]);
     let mut bystander = sleeper(&nest, Some(left.nonce), Stdio::null());
     let _worker = nest.work(&TICK);
@@ -41,8 +41,8 @@ fn a_run_of_an_earlier_boot_goes_on_from_its_record() {
     let nest = Nest::new();
     let jobs = [nest.sh(&[], "exit 9"), nest.sh(&[], "exit 9"), nest.sh(&[], "exit 9")];
     for (job, records) in jobs.iter().zip([whole(0), vec![prepare(), started(), exited(3)], vec![failed(2)]]) {
-        let mut left = claimed_in(&nest, *job, EARLIER_BOOT);
-        left.held = None;
+        let left = claimed_in(&nest, *job, EARLIER_BOOT);
+        left.release();
         left.append(&nest, &records);
     }
     let _worker = nest.work(&TICK);
@@ -55,13 +55,13 @@ fn a_run_of_an_earlier_boot_goes_on_from_its_record() {
 fn a_held_lock_is_a_living_run_with_any_record() {
     let nest = Nest::new();
     let job = nest.sh(&[], "echo again >>ledger");
-    let mut left = claimed_in(&nest, job, &machine::boot_id());
+    let left = claimed_in(&nest, job, &machine::boot_id());
     left.append(&nest, &whole(4));
     let _worker = nest.work(&TICK);
     until("the run to be adopted", || (nest.counter("adopted_total") == 1).then_some(()));
     after_a_tick(&nest);
     assert_eq!(row(&nest, job), "running - - 1", "DRAINED is not the end as long as a process holds the lock");
-    left.held = None;
+    left.release();
     nest.until_ended(job);
     assert_eq!(row(&nest, job), "failed exit 4 1");
     assert_eq!(nest.counter("adopted_total"), 1);
@@ -311,7 +311,9 @@ fn a_run_file_of_another_queue_ends_no_run() {
         };
         let held = RunFile::create(crate::life::left::store(&nest).place(), &header).unwrap();
         crate::life::left::append(&nest, left.run, &whole(0));
-        let held = is_held.then_some(held);
+        if !is_held {
+            crate::life::left::release(&held);
+        }
         let _worker = nest.work(&TICK);
         nest.until_ended(job);
         assert_eq!(row(&nest, job), "failed lost - 1", "held: {is_held}: what is recorded there is another run's");

@@ -182,7 +182,7 @@ fn workers_are_killed_at_random_while_workspaces_come_and_go() {
 
 /// A prepare that a dead worker had begun for a job of this run, with these records.
 fn begun(nest: &Nest, job: i64, parent: &left::Left, boot_id: &str, records: &[Record]) -> i64 {
-    let (parent, mut prepare, boot) = (RunId(parent.run), run_file(nest, boot_id), boot_id.to_owned());
+    let (parent, prepare, boot) = (RunId(parent.run), run_file(nest, boot_id), boot_id.to_owned());
     let prepared = Prepared { run: RunId(prepare.run), nonce: prepare.nonce };
     store(nest)
         .write(move |conn| {
@@ -200,7 +200,7 @@ fn begun(nest: &Nest, job: i64, parent: &left::Left, boot_id: &str, records: &[R
         })
         .unwrap();
     left::append(nest, prepare.run, records);
-    prepare.held = None;
+    prepare.release();
     prepare.run
 }
 
@@ -244,8 +244,8 @@ fn a_recorded_failure_of_a_prepare_is_a_failure() {
 fn after_a_reboot_a_job_outside_its_workspace_has_not_started() {
     let nest = Nest::new();
     let id = job(&nest, HALF);
-    let mut parent = claimed_in(&nest, id, "another boot");
-    parent.held = None;
+    let parent = claimed_in(&nest, id, "another boot");
+    parent.release();
     begun(&nest, id, &parent, "another boot", &[left::prepare(), left::started()]);
     let dir = nest.beside().join("work").join(format!(".new-{}", parent.nonce));
     std::fs::create_dir_all(&dir).unwrap();
