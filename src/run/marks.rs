@@ -255,12 +255,12 @@ mod tests {
 
     /// Runs as a thread of another user, who may read no environment of this user but every limit.
     fn as_another_user<T: Send>(look: impl FnOnce() -> T + Send) -> T {
-        const NOBODY: libc::uid_t = 65_534;
+        const OTHER_UID: libc::uid_t = 65_534;
         std::thread::scope(|scope| {
             let looks = scope.spawn(|| {
                 // SAFETY: the bare call changes the user of this thread alone, and the thread ends
                 // here.
-                assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) }, 0);
+                assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, OTHER_UID, OTHER_UID, OTHER_UID) }, 0);
                 look()
             });
             looks.join().unwrap()

@@ -21,6 +21,7 @@ const BANNED: &[(&str, &str)] = &[
     ("somebody", "name the actor"),
     ("someone", "name the actor"),
     ("anybody", "any client, any process, any user"),
+    ("nobody", "no client, no process, no user"),
     ("everybody", "every client, every process, every user"),
     ("whatever", "name the thing: any, every, all that"),
     ("stands in", "is in, is recorded in"),
@@ -98,6 +99,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("(\"", "recipe", "\", \"prepare_command"),
     ("workspace.", "recipe", "`"),
     ("`", "healers", ".*`"),
+    // The name of a user.
+    ("\"", "nobody", ""),
+    ("`", "nobody", "`"),
+    ("user ", "nobody", ""),
+    ("{} ", "nobody", " {}"),
     // A variable.
     ("", "let go", " ="),
 ];

@@ -42,7 +42,7 @@ pub(in crate::store) fn needed(version: i32) -> Error {
 
 /// Upgrades a file in use, after a backup beside it. `noted`: what the file records about its place
 /// with the same commit. An older file without such a record is trusted for its version, which the
-/// upgrade takes away: a crash in between would leave a file that nobody can tell from a copy.
+/// upgrade takes away: a crash in between would leave a file that cannot be told from a copy.
 pub(in crate::store) fn upgrade(conn: &Connection, place: &Place, version: i32, noted: Option<&str>) -> Result<()> {
     refuse_taken_names(conn, version)?;
     let saved = saved_as(place, version);
