@@ -46,7 +46,7 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 19 tables, 52 indexes, 12 views and 90
+-- Every program that opens the file parses all of this: 19 tables, 51 indexes, 12 views and 90
 -- triggers, together 89 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
