@@ -294,6 +294,7 @@ fn what_is_retried_without_retries_is_warned_of() {
     };
     let without = "tenure: warning: --retry-on alone retries nothing; give --retries 1 too\n";
     assert_eq!(warned(&["add", "--hold", "--retry-on", "5", "--", "true"]), without);
+    assert_eq!(warned(&["run", "--retry-on", "5", "--", "true"]), without);
     let scheduled = warned(&["schedule", "add", "s", "0 0 1 1 *", "--retry-on", "5", "--", "true"]);
     assert!(scheduled.starts_with(without), "{scheduled}");
     assert_eq!(warned(&["add", "--hold", "--retries", "1", "--retry-on", "5", "--", "true"]), "");

@@ -77,7 +77,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         Some(file) => add_lines(face, &store, &args, file, &around)?,
         None => {
             let jobs = prepare(&args.options, &args.command, &around)?;
-            warn(&store, &jobs, &around);
+            warn(&store, &jobs, &around, true);
             let added = add_jobs(&store, jobs, &args.options, &around)?;
             tell(face, &added)?;
         }
@@ -101,10 +101,13 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
     })
 }
 
-/// Warns about files that the worker will not find. The jobs of an array have one command.
-pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings) {
+/// Warns about files that the worker will not find, if another process than this one is the worker,
+/// and about what is never retried. The jobs of an array have one command.
+pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings, by_other: bool) {
     let mut warnings = Warnings::new(store, around, ShellBy::Option);
-    jobs.iter().take(1).for_each(|job| warnings.check("", job));
+    if let Some(job) = jobs.first() {
+        if by_other { warnings.check("", job) } else { warnings.check_retries("", job.placement.max_attempts, &job.policy) }
+    }
     warnings.end();
 }
 

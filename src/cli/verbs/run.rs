@@ -69,9 +69,7 @@ fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
     nested::enter(store, &mut jobs)?;
     // Without a worker it is one itself, with the environment of this command; missing files are
     // reported by the job's end.
-    if Holder::read(store.place())?.is_some() {
-        add::warn(store, &jobs, &around);
-    }
+    add::warn(store, &jobs, &around, Holder::read(store.place())?.is_some());
     let added = add::add_jobs(store, jobs, &args.options, &around)?;
     let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
     if added.existing {

@@ -121,7 +121,8 @@ impl<'a> Warnings<'a> {
         }
     }
 
-    fn check_retries(&mut self, of: &str, max_attempts: u32, policy: &Policy) {
+    /// Checks only whether what is to be retried can be.
+    pub fn check_retries(&mut self, of: &str, max_attempts: u32, policy: &Policy) {
         if policy.retry_on.is_some() && max_attempts == 1 {
             let (retry_on, retries) = match self.shell_by {
                 ShellBy::Option => ("--retry-on", "--retries 1"),
