@@ -162,7 +162,7 @@ fn who_stands_behind_others_can_be_put_in_front() {
     }
     let last = nest.sh(&[], "true");
     let position = obstacle(&nest, last, "position").expect("a position");
-    assert!(position["text"].as_str().unwrap().starts_with("3 ready jobs"), "{position}");
+    assert!(position["text"].as_str().unwrap().starts_with("3 ready jobs of queue \"default\" come before it"), "{position}");
     cleared(&nest, last, "position");
     assert_eq!(nest.show(last)["priority"], 6);
     let worker = nest.work(&[]);

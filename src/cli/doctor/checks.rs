@@ -275,7 +275,10 @@ fn readers(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let others: Vec<String> = health.readers.iter().filter(|holder| holder.pid != me).map(ToString::to_string).collect();
     Ok(vec![match others.is_empty() {
         true => Finding::fine("readers", "no reader keeps the write-ahead log from being emptied"),
-        false => Finding::wrong("readers", format!("{} keep an old snapshot open", named(&others)), "end what reads for long"),
+        false => {
+            let keep = if others.len() == 1 { "keeps" } else { "keep" };
+            Finding::wrong("readers", format!("{} {keep} an old snapshot open", named(&others)), "end what reads for long")
+        }
     }])
 }
 

@@ -130,7 +130,11 @@ fn of_the_file(picture: &Picture) -> Vec<Advice> {
     }
     if health.wal_bytes > WAL_LARGE_BYTES {
         let readers: Vec<String> = health.readers.iter().map(ToString::to_string).collect();
-        let by = if readers.is_empty() { String::new() } else { format!("; {} keep an old snapshot open", readers.join(", ")) };
+        let by = match readers.as_slice() {
+            [] => String::new(),
+            [one] => format!("; {one} keeps an old snapshot open"),
+            several => format!("; {} keep an old snapshot open", several.join(", ")),
+        };
         let text = format!("the write-ahead log has grown to {}{by}", size_text(health.wal_bytes));
         all.push(Advice::with_remedy("wal_large", text, "end the programs that read the file for long"));
     }

@@ -104,7 +104,8 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
         }
         Fact::Behind { queue, ahead, more, highest } => {
             let least = if *more { "at least " } else { "" };
-            let text = format!("{least}{} of queue {queue:?} before it", count(*ahead, "ready job", "comes", "come"));
+            let (jobs, come) = (count(*ahead, "ready job", "", ""), if *ahead == 1 { "comes" } else { "come" });
+            let text = format!("{least}{jobs} of queue {queue:?} {come} before it");
             Advice::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
         }
         Fact::Expires { at } => expires(id, *at, around),
