@@ -5,73 +5,97 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::nest::Nest;
-use crate::numbers::median;
+use crate::numbers::scattered;
+use crate::plan::Plan;
+use crate::plot::{Axis, Plot, Series};
+use crate::row::{Bar, Found, Row, Unit, thousands};
 
-/// Rows whose rate is the reference.
-const FIRST: usize = 50_000;
-/// Rows in all, unless `bulk=N` says otherwise: the bar is for 1,000,000.
-const ROWS: usize = 200_000;
 /// Rows of one transaction: the most that there may be.
-const CHUNK: &str = "10000";
-const ROUNDS: usize = 3;
+const CHUNK: usize = 10_000;
 
 /// Returns the line of a number.
 type Line = fn(usize) -> String;
 
-/// Labelled rows with priorities by `add --from --chunk`, without a worker, against their own first 50,000.
-pub fn bulk() {
-    let rows = std::env::args().find_map(|arg| arg.strip_prefix("bulk=")?.parse().ok()).unwrap_or(ROWS).max(2 * FIRST);
-    let kinds: [(&str, Line); 2] = [
-        ("1,000 labels, 100 priorities", |i| line(&format!("label-{}", i % 1000), scattered(i) % 100)),
-        ("as many labels and priorities as rows", |i| line(&format!("{:08x}", scattered(i)), scattered(i + 1) % 1_000_000)),
+/// Labelled rows with priorities by `add --from --chunk`, without a worker, against their own first
+/// 50,000.
+pub fn bulk(plan: &Plan) -> Found {
+    let rows = plan.of(4 * CHUNK, 200_000, 1_000_000);
+    let first = plan.of(CHUNK, 50_000, 50_000);
+    let kinds: [(&str, &str, Line); 2] = [
+        ("few labels", "1,000 labels and 100 priorities", |i| line(&format!("label-{}", i % 1000), scattered(i) % 100)),
+        ("all differ", "as many labels and priorities as rows", |i| {
+            line(&format!("{:08x}", scattered(i)), scattered(i + 1) % 1_000_000)
+        }),
     ];
-    for (what, line) in kinds {
-        let (mut ratios, mut firsts, mut wholes, mut longest) = (vec![], vec![], vec![], 0);
-        for _ in 0..ROUNDS {
+    let (mut found, mut nests, mut series) = (Found::default(), vec![], vec![]);
+    for (short, long, line) in kinds {
+        let mut pairs = vec![];
+        for _ in 0..plan.of(1, 3, 3) {
             let nest = Nest::new();
-            let from = nest.lines("jobs", rows, line);
-            let (first, whole) = add(&nest, &[from.to_str().expect("utf-8")], rows, &mut longest);
-            ratios.push(whole / first);
-            firsts.push(first);
-            wholes.push(whole);
+            let times = add(&nest, rows, line);
+            pairs.push((rate(&times, 0, rows), rate(&times, 0, first)));
+            nests.push(nest);
         }
-        println!(
-            "bulk: {rows} rows, {what}: {:.0}/s, the first {FIRST}: {:.0}/s; ratio {:.2}; longest log {:.1} MB",
-            median(wholes),
-            median(firsts),
-            median(ratios),
-            longest as f64 / 1e6
+        let all = pairs.iter().map(|(all, _)| *all).collect();
+        let what = |bar| format!("add --from, {} rows, {bar}", thousands(rows as i64));
+        let how = format!(
+            "`add --from FILE --chunk {CHUNK}` of {} rows with {long}, against its own first {}",
+            thousands(rows as i64),
+            thousands(first as i64)
         );
+        let row = Row::against(&what(short), Unit::PerSecond, &format!("its first {}", thousands(first as i64)), &pairs)
+            .bar(Bar::AtLeast(0.7))
+            .how(how);
+        found.rows.push(row);
+        if found.rows.len() == 1 {
+            let row = Row::alone("the same, rows a second", crate::numbers::median(all), Unit::PerSecond).rounds(pairs.len());
+            found.rows[0].is_headline = true;
+            found.rows.push(row.bar(Bar::AtLeast(50_000.0)).how("the rate of all rows of the row above"));
+        }
+        let nest = Nest::new();
+        let many = plan.of(rows, 1_000_000, 5_000_000);
+        let times = add(&nest, many, line);
+        let part = (many / 20).max(CHUNK);
+        let points = (0..many / part).map(|n| (((n + 1) * part) as f64, rate(&times, n * part, (n + 1) * part)));
+        series.push(Series { name: long.into(), points: points.collect() });
+        nests.push(nest);
     }
+    found.plots.push(Plot {
+        file: "add-rate",
+        title: "add --from: rows a second against the rows in the file".into(),
+        x: Axis { label: "rows in the file".into(), log: false },
+        y: Axis { label: "rows a second".into(), log: false },
+        series,
+    });
+    found
 }
 
 fn line(label: &str, priority: u32) -> String {
     format!(r#"{{"command": ["/bin/true"], "cwd": "/", "label": "{label}", "priority": {priority}}}"#)
 }
 
-/// A number that looks random, and is the same in each round.
-fn scattered(i: usize) -> u32 {
-    let mixed = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) as u32
+/// Rows a second between two of them.
+fn rate(times: &[f64], from: usize, to: usize) -> f64 {
+    let at = |row: usize| if row == 0 { 0.0 } else { times[row / CHUNK - 1] };
+    (to - from) as f64 / (at(to) - at(from))
 }
 
-/// Adds the rows of a file; returns the rows a second of the first ones, and of all.
-fn add(nest: &Nest, from: &[&str], rows: usize, longest: &mut u64) -> (f64, f64) {
+/// Adds rows from a file; returns when each chunk was acknowledged, in seconds.
+fn add(nest: &Nest, rows: usize, line: Line) -> Vec<f64> {
+    let from = nest.lines("jobs", rows, line);
     let begun = Instant::now();
-    let args = [&["add", "--chunk", CHUNK, "--from"], from].concat();
+    let chunk = CHUNK.to_string();
+    let args = ["add", "--chunk", &chunk, "--from", from.to_str().expect("utf-8")];
     let mut child = nest.tenure(&args).stdout(Stdio::piped()).spawn().expect("the program runs");
     let ids = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let log = nest.db().with_extension("db-wal");
-    let (mut first, mut read) = (0.0, 0);
+    let (mut read, mut times) = (0, vec![]);
     for _ in ids.map_while(Result::ok) {
         read += 1;
-        if read == FIRST {
-            first = begun.elapsed().as_secs_f64();
-        }
-        if read % 1_000 == 0 {
-            *longest = (*longest).max(std::fs::metadata(&log).map_or(0, |meta| meta.len()));
+        if read % CHUNK == 0 {
+            times.push(begun.elapsed().as_secs_f64());
         }
     }
     assert!(child.wait().expect("it ends").success() && read == rows, "{read} rows were added");
-    (FIRST as f64 / first, rows as f64 / begun.elapsed().as_secs_f64())
+    std::fs::remove_file(from).expect("removed");
+    times
 }

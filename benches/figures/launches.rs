@@ -1,44 +1,48 @@
 //! What it costs to start a run and to see its end.
 
 use std::os::fd::AsFd;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use tenure::run::{Record, Status, runfile};
 
-use crate::ROUNDS;
-use crate::numbers::median;
+use crate::drain::xargs;
+use crate::plan::Plan;
 use crate::processes::cpu_with_children_ms;
+use crate::row::{Found, Row, Unit};
 use crate::runs::{Running, Runs};
+use crate::shims;
 
-/// Runs of `/bin/true`, two at a time, each until its last record, against `xargs -P2 -n1 /bin/true`.
-pub fn launches() {
-    const LAUNCHES: usize = 1_000;
+/// Runs of `/bin/true`, two at a time, each until its last record, against `xargs -P2 -n1
+/// /bin/true`; and what a run costs that does nothing.
+pub fn launches(plan: &Plan) -> Found {
+    let launches = plan.of(100, 1_000, 3_000);
+    let per_second = |seconds: f64| launches as f64 / seconds;
+    let us_each = |ms: f64| ms * 1_000.0 / launches as f64;
     let runs = Runs::new();
-    let per_second = |took: Duration| LAUNCHES as f64 / took.as_secs_f64();
-    let us_each = |ms: f64| ms * 1_000.0 / LAUNCHES as f64;
     let (me, spawner) = (std::process::id(), runs.spawner.pid());
-    let (mut ours, mut xargs, mut our_cpu, mut xargs_cpu) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..ROUNDS {
-        let cpu = || cpu_with_children_ms(me) + cpu_with_children_ms(spawner);
+    let cpu = || cpu_with_children_ms(me) + cpu_with_children_ms(spawner);
+    let (mut rates, mut cpus) = (vec![], vec![]);
+    for _ in 0..plan.rounds() {
         let (before, begun) = (cpu(), Instant::now());
-        two_at_a_time(&runs, LAUNCHES);
-        ours.push(per_second(begun.elapsed()));
-        our_cpu.push(us_each(cpu() - before));
-        let (before, begun) = (cpu(), Instant::now());
-        let line = format!("seq {LAUNCHES} | xargs -P2 -n1 /bin/true");
-        assert!(Command::new("sh").args(["-c", &line]).status().expect("sh").success());
-        xargs.push(per_second(begun.elapsed()));
-        xargs_cpu.push(us_each(cpu() - before));
+        two_at_a_time(&runs, launches);
+        let (ours, our_cpu) = (per_second(begun.elapsed().as_secs_f64()), us_each(cpu() - before));
+        let before = cpu();
+        rates.push((ours, per_second(xargs(launches, 2))));
+        cpus.push((our_cpu, us_each(cpu() - before)));
     }
-    println!(
-        "launches: 2 in flight, without a file: {:.0} runs/s, {:.0} us of CPU each; xargs -P2 -n1: {:.0}/s, {:.0} us of CPU each",
-        median(ours),
-        median(our_cpu),
-        median(xargs),
-        median(xargs_cpu)
+    drop(runs);
+    let row = |what, unit, pairs: &[(f64, f64)]| Row::against(what, unit, "xargs -P2 -n1", pairs);
+    let how = format!(
+        "{launches} runs of `/bin/true` through a spawner, two at a time, each until its tree is known to be gone, \
+         without a worker and a file"
     );
+    let mut found = Found::rows(vec![
+        row("launches alone, 2 at once", Unit::PerSecond, &rates).how(how),
+        row("CPU of a launch alone", Unit::Microseconds, &cpus).how("of the same runs, with the program that asks for them"),
+    ]);
+    found.add(shims::shims(plan));
+    found
 }
 
 fn two_at_a_time(runs: &Runs, count: usize) {

@@ -37,6 +37,10 @@ pub fn pss_kb(pid: u32) -> Option<u64> {
     rollup_kb(pid, "Pss:")
 }
 
+pub fn rss_kb(pid: u32) -> u64 {
+    rollup_kb(pid, "Rss:").unwrap_or_default()
+}
+
 /// A line of the sums over all mappings of a process.
 pub fn rollup_kb(pid: u32, key: &str) -> Option<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -48,4 +52,22 @@ pub fn cpu_with_children_ms(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
     fields.skip(11).take(4).map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() * 10.0
+}
+
+/// Whether a process has ended and waits to be reaped.
+pub fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|fields| fields.trim_start().starts_with('Z'))
+}
+
+/// How often each thread of a process has gone to sleep, with its name.
+pub fn sleeps(pid: u32) -> Vec<(u32, String, u64)> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return vec![] };
+    let thread = |task: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+        let line = |key: &str| Some(status.lines().find_map(|line| line.strip_prefix(key))?.trim().to_owned());
+        let id = task.file_name().to_string_lossy().parse().ok()?;
+        Some((id, line("Name:")?, line("voluntary_ctxt_switches:")?.parse().ok()?))
+    };
+    tasks.flatten().filter_map(thread).collect()
 }

@@ -1,0 +1,70 @@
+//! The rows as a table, for a terminal of 100 columns and for a page.
+
+use crate::row::{Bar, Row, digits};
+
+const HEADS: [&str; 7] = ["what", "figure", "reference", "", "ratio", "least-most", "bar"];
+/// Columns whose texts end at the same place.
+const RIGHT: [bool; 7] = [false, true, false, true, true, true, true];
+
+/// Aligned columns; the last one tells whether the bar is reached.
+pub fn text(rows: &[Row]) -> String {
+    let cells: Vec<[String; 7]> = rows.iter().map(cells).collect();
+    let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).chain([HEADS[at].len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
+    let line = |row: &[String; 7], end: &str| {
+        let padded = row.iter().enumerate().map(|(at, cell)| {
+            let fill = " ".repeat(widths[at] - cell.chars().count());
+            if RIGHT[at] { fill + cell } else { cell.clone() + &fill }
+        });
+        format!("{}  {end}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
+    };
+    let mut text = line(&HEADS.map(str::to_owned), "reached");
+    for (row, cells) in rows.iter().zip(&cells) {
+        text += &line(cells, reached(row));
+    }
+    text
+}
+
+fn reached(row: &Row) -> &'static str {
+    match row.is_reached() {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    }
+}
+
+fn cells(row: &Row) -> [String; 7] {
+    let (reference, measured) = row.reference.as_ref().map_or_else(Default::default, |(name, n)| (name.clone(), n.to_string()));
+    let (ratio, spread) = row.ratio.map_or_else(Default::default, |ratio| {
+        (digits(ratio.median), format!("{}-{}", digits(ratio.least), digits(ratio.greatest)))
+    });
+    [row.what.clone(), row.figure.to_string(), reference, measured, ratio, spread, bar(row)]
+}
+
+fn bar(row: &Row) -> String {
+    match row.bar {
+        Some(Bar::AtLeast(bar)) => format!(">= {}", plain(bar)),
+        Some(Bar::AtMost(bar)) => format!("<= {}", plain(bar)),
+        None => String::new(),
+    }
+}
+
+/// Without digits that say nothing.
+fn plain(bar: f64) -> String {
+    if bar >= 1_000.0 { digits(bar) } else { bar.to_string() }
+}
+
+/// A table of Markdown. How each row was measured is left to the page.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text =
+        "| what | figure | reference in the same run | ratio (least to greatest) | rounds | bar | reached |\n".to_owned();
+    text += "| --- | ---: | --- | ---: | ---: | ---: | --- |\n";
+    for row in rows {
+        let [what, figure, reference, measured, ratio, _, bar] = cells(row);
+        let reference = if reference.is_empty() { reference } else { format!("{reference}: {measured}") };
+        let spread = row.ratio.map(|r| format!(" ({} to {})", digits(r.least), digits(r.greatest))).unwrap_or_default();
+        let reached = if row.bar.is_some() { reached(row) } else { "" };
+        text += &format!("| {what} | {figure} | {reference} | {ratio}{spread} | {} | {bar} | {reached} |\n", row.rounds);
+    }
+    text
+}
