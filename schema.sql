@@ -46,8 +46,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 19 tables, 51 indexes, 12 views and 90
--- triggers, together 89 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 19 tables, 51 indexes, 12 views and 98
+-- triggers, together 90 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -149,14 +149,16 @@ END;
 CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
 END;
--- A client that sets the head must set it to the true value.
+-- A client that sets the head, or that the queue is full, must set it to the true value.
 CREATE TRIGGER queue_changes AFTER UPDATE ON queue
-WHEN (NEW.slots, NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.slots, OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
+WHEN (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
   SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; change the jobs or the slots')
-   WHERE (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_id, OLD.is_full)
-     AND (NEW.head_priority, NEW.head_id, NEW.is_full)
-         IS NOT (SELECT head_priority, head_id, is_full FROM queue_truth WHERE queue = NEW.name);
-  INSERT INTO choose_queue_head (queue) SELECT NEW.name WHERE NEW.slots IS NOT OLD.slots;
+   WHERE ((NEW.head_priority, NEW.head_id) IS NOT (OLD.head_priority, OLD.head_id)
+          AND (NEW.head_priority, NEW.head_id) IS NOT (SELECT head_priority, head_id FROM queue_truth WHERE queue = NEW.name))
+      OR (NEW.is_full <> OLD.is_full AND NEW.is_full IS NOT (SELECT is_full FROM queue_truth WHERE queue = NEW.name));
+END;
+CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots ON queue WHEN NEW.slots IS NOT OLD.slots BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
 END;
 
 -- The true head and slots of each queue.
@@ -169,18 +171,20 @@ CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
     FROM queue q;
 -- `INSERT INTO choose_queue_head (queue) VALUES (queue)` stores them; it is a procedure, not a
 -- table. A queue that was deleted because it was empty is inserted again with its next queued job.
+-- (A trigger of `tally` stores that a queue is full when the number of its running jobs changes.)
 CREATE VIEW choose_queue_head (queue) AS SELECT NULL WHERE 0;
 CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
   UPDATE queue
      SET (head_priority, head_id) = (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                      ORDER BY priority DESC, id LIMIT 1),
-         is_full = slots IS NOT NULL
-                   AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)
+                                      ORDER BY priority DESC, id LIMIT 1)
    WHERE name = NEW.queue
-     AND (   (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                               ORDER BY priority DESC, id LIMIT 1)
-          OR is_full <> (slots IS NOT NULL
-                         AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0)));
+     AND (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                           ORDER BY priority DESC, id LIMIT 1);
+  UPDATE queue
+     SET is_full = NOT is_full
+   WHERE name = NEW.queue
+     AND is_full <> (slots IS NOT NULL
+                     AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0));
 END;
 
 ----------------------------------------------------------------------------------------------------
@@ -618,10 +622,10 @@ END;
 -- must set the true value.
 CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
 WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased)
-  OR (OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state) BEGIN
+  OR (OLD.state NOT IN ('queued', 'running') AND NEW.state = OLD.state) BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
-   WHERE OLD.state IN ('done', 'failed', 'cancelled') AND NEW.state = OLD.state AND OLD.fault IS NULL;
+   WHERE OLD.state NOT IN ('queued', 'running') AND NEW.state = OLD.state AND OLD.fault IS NULL;
   SELECT RAISE(ABORT, 'tenure: a job keeps its unique_key until it is cancelled; INSERT INTO cancel (job_id)')
    WHERE NEW.key_taken IS NOT OLD.key_taken
      AND (NEW.key_taken = 1 AND EXISTS (SELECT 1 FROM cancel WHERE job_id = OLD.id AND closed_at IS NULL)) IS NOT 1
@@ -698,41 +702,48 @@ END;
 -- statement that may change one of its columns, so what follows a change of `state` alone must not
 -- be compiled into every INSERT, which only passes the lane on (`lane_pass`).
 --
--- The counts and the heads of the queue. A trigger may run inside another one and before it, so a
--- count may be negative for a moment. A requeued job finds its queue even if that was deleted.
+-- The counts. A trigger may run inside another one and before it, so a count may be negative for a
+-- moment.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
-WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority) BEGIN
-  INSERT INTO queue (name)
-    SELECT NEW.queue
-     WHERE NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
-       AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue);
-  INSERT INTO tally (state, hold, queue, n)
-    SELECT OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1 WHERE (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold)
+AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
+WHEN (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold) BEGIN
+  INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1)
     ON CONFLICT DO UPDATE SET n = n - 1;
-  INSERT INTO tally (state, hold, queue, n)
-    SELECT NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1 WHERE (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold)
+  INSERT INTO tally (state, hold, queue, n) VALUES (NEW.state, coalesce(NEW.hold, ''), NEW.queue, 1)
     ON CONFLICT DO UPDATE SET n = n + 1;
-  INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.queue IS NOT NEW.queue;
-  INSERT INTO choose_queue_head (queue)
-    SELECT NEW.queue
-     WHERE OLD.queue IS NOT NEW.queue
-        OR 'running' IN (OLD.state, NEW.state)
-        OR (OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL);
+END;
+-- The head of the queue that it leaves or enters, or in which it is or was ready. A requeued job
+-- finds its queue even if that was deleted.
+CREATE TRIGGER job_may_be_the_head
+AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
+WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority)
+ AND ((OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL)) BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
+END;
+CREATE TRIGGER job_leaves_its_queue AFTER UPDATE OF queue ON job WHEN OLD.queue IS NOT NEW.queue BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (OLD.queue);
+END;
+CREATE TRIGGER job_returns_to_a_queue AFTER UPDATE OF state, queue ON job
+WHEN NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
+ AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue) BEGIN
+  INSERT INTO queue (name) VALUES (NEW.queue);
 END;
 
 -- Each move is an event with the name in `legal_move`, except for `claimed` and `done`, which are
 -- read from the row of the run.
-CREATE TRIGGER job_is_an_event AFTER UPDATE OF state, user_hold ON job
-WHEN (OLD.state, OLD.user_hold) IS NOT (NEW.state, NEW.user_hold) BEGIN
+CREATE TRIGGER job_makes_a_move AFTER UPDATE OF state ON job WHEN OLD.state IS NOT NEW.state BEGIN
+  UPDATE meta SET value = value + 1 WHERE key = 'moves';
+END;
+CREATE TRIGGER job_is_an_event AFTER UPDATE OF state ON job
+WHEN OLD.state IS NOT NEW.state AND NEW.state NOT IN ('running', 'done') BEGIN
   INSERT INTO event (job_id, run_id, kind, reason, detail)
     SELECT NEW.id, coalesce(NEW.run_id, OLD.run_id), event,
            coalesce(NEW.reason, CASE WHEN OLD.state = 'running' THEN NEW.last_reason END), NEW.error
-      FROM legal_move WHERE before = OLD.state AND after = NEW.state AND NEW.state NOT IN ('running', 'done');
-  INSERT INTO event (job_id, kind)
-    SELECT NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END
-     WHERE OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued';
-  UPDATE meta SET value = value + 1 WHERE key = 'moves' AND OLD.state IS NOT NEW.state;
+      FROM legal_move WHERE before = OLD.state AND after = NEW.state;
+END;
+CREATE TRIGGER job_is_held_or_released AFTER UPDATE OF user_hold ON job
+WHEN OLD.user_hold IS NOT NEW.user_hold AND NEW.state = 'queued' BEGIN
+  INSERT INTO event (job_id, kind) VALUES (NEW.id, CASE WHEN NEW.user_hold THEN 'held' ELSE 'released' END);
 END;
 
 -- The resources of a job that ends are released from this transaction on. A requeued job counts the
@@ -740,7 +751,8 @@ END;
 -- running jobs.
 CREATE TRIGGER job_changes_state AFTER UPDATE OF state ON job
 WHEN OLD.state IS NOT NEW.state
- AND (NEW.lane IS NOT NULL OR NEW.state = 'queued' OR EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id)) BEGIN
+ AND (NEW.lane IS NOT NULL OR NEW.state = 'queued'
+      OR (NEW.state <> 'running' AND EXISTS (SELECT 1 FROM resource WHERE job_id = NEW.id))) BEGIN
   UPDATE resource SET state = 'releasing'
    WHERE job_id = NEW.id AND state = 'held' AND NEW.state IN ('done', 'failed', 'cancelled');
   UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id)
@@ -771,7 +783,7 @@ END;
 -- `cancelled`: by a client, or not needed (dependency). `failed` from queued: it can never start.
 -- `requeued`: retried, deferred, or never started.
 CREATE VIEW legal_move (before, after, event) AS VALUES
-  ('queued', 'running', 'claimed'), ('queued', 'cancelled', 'cancelled'), ('queued', 'failed', 'failed'), ('running', 'done', 'done'),
+  ('queued', 'running', 'claimed'), ('running', 'done', 'done'), ('queued', 'cancelled', 'cancelled'), ('queued', 'failed', 'failed'),
   ('running', 'failed', 'failed'), ('running', 'cancelled', 'cancelled'), ('running', 'queued', 'requeued'),
   ('failed', 'queued', 'retried'), ('cancelled', 'queued', 'retried');
 
@@ -1064,6 +1076,14 @@ END;
 CREATE TRIGGER tally_update_guard BEFORE UPDATE ON tally BEGIN
   SELECT RAISE(ABORT, 'tenure: tally is maintained by triggers; do not change it')
    WHERE NEW.n NOT BETWEEN -1000000000000 AND 1000000000000 OR (NEW.state, NEW.hold, NEW.queue) IS NOT (OLD.state, OLD.hold, OLD.queue);
+END;
+
+-- Whether a queue is full. (The first job that runs in a queue inserts the row; it is 1 then.)
+CREATE TRIGGER tally_fills_a_queue AFTER UPDATE OF n ON tally WHEN NEW.state = 'running' AND NEW.hold = '' BEGIN
+  UPDATE queue SET is_full = NOT is_full WHERE name = NEW.queue AND slots IS NOT NULL AND is_full <> (slots <= NEW.n);
+END;
+CREATE TRIGGER tally_begins_to_fill_a_queue AFTER INSERT ON tally WHEN NEW.state = 'running' AND NEW.hold = '' BEGIN
+  UPDATE queue SET is_full = NOT is_full WHERE name = NEW.queue AND slots IS NOT NULL AND is_full <> (slots <= NEW.n);
 END;
 
 ----------------------------------------------------------------------------------------------------
