@@ -21,10 +21,11 @@ SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FRO
 -- The gate of the claim: the job is queued, ready, not cancelled and not expired, its queue is
 -- open, its lane has room, none of its runs is open (a client may have set a running row to queued
 -- by hand while its process lives), and the new run has a higher id than every earlier one, as a
--- fencing token must. What the last run left in the row is cleared; it is in the history.
+-- fencing token must. What the last run left in the row is cleared; it is in the history. (It
+-- left no `result`: only an end writes one, and a retry clears it.)
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
-       exit_code = NULL, signal = NULL, error = NULL, progress = NULL, result = NULL
+       exit_code = NULL, signal = NULL, error = NULL, progress = NULL
  WHERE id = ?1 AND state = 'queued' AND hold IS NULL
    AND NOT EXISTS (SELECT 1 FROM cancel WHERE job_id = ?1 AND closed_at IS NULL)
    AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND finished_at IS NULL AND kind = 'job')

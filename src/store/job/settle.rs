@@ -88,7 +88,9 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         if known.cancel_open {
             ended::close_cancel(conn, s.job, now_ms)?;
         }
-        ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
+        if known.has_dependants {
+            ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
+        }
         if let Some(task) = known.task {
             advance::job_ended(conn, task, s.job, now_ms)?;
         }
@@ -120,6 +122,8 @@ struct Known {
     policy: String,
     cancel_open: bool,
     task: Option<i64>,
+    /// A dependency on the job is unmet.
+    has_dependants: bool,
 }
 
 /// Reads a job that this run owns.
@@ -134,6 +138,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             policy: crate::store::engine::text::text(row, 4)?,
             cancel_open: row.get(5)?,
             task: row.get(6)?,
+            has_dependants: row.get(7)?,
         })
     });
     Ok(known.optional()?)
@@ -163,6 +168,9 @@ fn end(
         }
         _ => decision.error.clone(),
     };
+    if let Some(result) = s.record.result.as_deref() {
+        conn.prepare_cached(sql!("settle.sql", "result"))?.execute((s.job.0, s.run.0, kept(result)))?;
+    }
     let mut end = conn.prepare_cached(sql!("settle.sql", "end"))?;
     Ok(end.execute(params![
         s.job.0,
@@ -174,7 +182,6 @@ fn end(
         decision.signal,
         error,
         decision.reason.map(Reason::as_str),
-        s.record.result.as_deref().map(kept),
         s.record.started_at,
         decision.outcome == Outcome::Unstarted,
     ])? > 0)

@@ -8,11 +8,11 @@ UPDATE job
  WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
 -- name: end
--- The gate, to the end. A run that never started has used no attempt.
+-- The gate, to the end. A run that never started has used no attempt. (The claim has taken the
+-- pass of its lane.)
 UPDATE job
-   SET state = ?3, reason = ?4, finished_at = ?5, pid = NULL, lane_pass = 0, exit_code = ?6, signal = ?7, error = ?8,
-       last_reason = coalesce(?9, last_reason), result = coalesce(?10, result), started_at = coalesce(?11, started_at),
-       attempts = max(0, attempts - ?12)
+   SET state = ?3, reason = ?4, finished_at = ?5, pid = NULL, exit_code = ?6, signal = ?7, error = ?8,
+       last_reason = coalesce(?9, last_reason), started_at = coalesce(?10, started_at), attempts = max(0, attempts - ?11)
  WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
 -- name: exited
@@ -29,8 +29,13 @@ SELECT attempts, max_attempts, deferrals, failed_starts, policy,
          -- No job of a task with a stop request is retried, although the task waits for the real
          -- end of a critical one.
          OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)),
-       task_id
+       task_id, EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet')
   FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2;
+
+-- name: result
+-- A statement of its own, because few jobs write a result: SQLite compiles the guard of `result`
+-- into each statement that names it.
+UPDATE job SET result = ?3 WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
 -- name: started
 -- Of a job's own run, or of the run of its check, while that is open and owns the job.
