@@ -24,9 +24,9 @@ impl Context {
     ) -> Result<(T, Ticket)> {
         let believed = self.believed();
         let done = self.store.commit(move |conn| {
-            belief::check(conn, &believed)?;
+            let before = belief::check(conn, &believed)?;
             let value = f(conn)?;
-            Ok((value, belief::read(conn)?))
+            Ok((value, before.with_moves_now(conn)?))
         });
         match done {
             Ok(((value, seen), ticket)) => {
@@ -43,7 +43,7 @@ impl Context {
     /// [`Error::Replaced`]: the worker ends.
     pub fn check_file(&self) -> Result<()> {
         let believed = self.believed();
-        self.store.read(|conn| belief::check(conn, &believed)).map_err(|error| self.doubt(error))
+        self.store.read(|conn| belief::check(conn, &believed).map(drop)).map_err(|error| self.doubt(error))
     }
 
     fn believed(&self) -> belief::Belief {

@@ -52,13 +52,14 @@ pub fn read(conn: &Connection) -> Result<Belief> {
     })?)
 }
 
-/// Compares the file with what this worker has seen.
+/// Compares the file with what this worker has seen, and returns what it is now.
 ///
 /// # Errors
 /// [`Error::Replaced`] if the content is that of another file, or another worker has started on it.
-pub fn check(conn: &Connection, believed: &Belief) -> Result<()> {
-    match doubt(&read(conn)?, believed) {
-        None => Ok(()),
+pub fn check(conn: &Connection, believed: &Belief) -> Result<Belief> {
+    let is = read(conn)?;
+    match doubt(&is, believed) {
+        None => Ok(is),
         Some(Doubt::Superseded(why)) => Err(Error::Replaced { why, superseded: true }),
         Some(Doubt::Replaced(why)) => Err(Error::Replaced { why, superseded: false }),
     }
@@ -87,6 +88,16 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
 }
 
 impl Belief {
+    /// Reads the count of moves again, after a change in the same transaction: a change of the
+    /// state of a job is counted there. The other values stay those before it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn with_moves_now(self, conn: &Connection) -> Result<Self> {
+        let moves = conn.prepare_cached(sql!("belief.sql", "moves"))?.query_row([], |row| row.get(0))?;
+        Ok(Self { moves, ..self })
+    }
+
     /// Adopts the values of a later check; the generation stays that of this worker.
     pub fn learn(&mut self, later: &Self) {
         let honest = |was: i64, is: i64| if is <= HONEST_ID_MAX { was.max(is) } else { was };
