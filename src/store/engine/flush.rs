@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, ffi};
@@ -65,6 +65,10 @@ struct Book {
     closing: bool,
     /// No flush will succeed any more.
     dead: bool,
+    /// The thread waits for work. (Waking a thread is a call to the system, also if none waits.)
+    is_idle: bool,
+    /// Callers that wait for the end of a flush.
+    waiting: usize,
 }
 
 impl Flusher {
@@ -85,7 +89,7 @@ impl Flusher {
     pub(in crate::store) fn committed(&self) -> Ticket {
         let mut book = lock(&self.ledger.book);
         book.committed += 1;
-        self.ledger.work.notify_one();
+        self.ledger.wake(&mut book);
         Ticket(book.committed)
     }
 
@@ -95,7 +99,7 @@ impl Flusher {
             if book.dead {
                 return Err(not_flushed(&self.ledger.health));
             }
-            book = self.ledger.done.wait(book).unwrap_or_else(std::sync::PoisonError::into_inner);
+            book = self.ledger.wait_for_flush(book);
         }
         Ok(())
     }
@@ -111,11 +115,11 @@ impl Flusher {
         let on_flusher = self.thread.as_ref().is_some_and(|thread| thread.thread().id() == thread::current().id());
         let mut book = lock(&self.ledger.book);
         while book.then.len() >= AFTER_FLUSH_MAX && !on_flusher && !book.dead {
-            book = self.ledger.done.wait(book).unwrap_or_else(std::sync::PoisonError::into_inner);
+            book = self.ledger.wait_for_flush(book);
         }
         if !book.dead {
             book.then.push_back((ticket.0, then));
-            self.ledger.work.notify_one();
+            self.ledger.wake(&mut book);
         }
     }
 }
@@ -156,11 +160,34 @@ impl Drop for Flusher {
 }
 
 impl Ledger {
+    /// Wakes the thread, if it waits for work.
+    fn wake(&self, book: &mut Book) {
+        if std::mem::take(&mut book.is_idle) {
+            self.work.notify_one();
+        }
+    }
+
+    fn wait_for_flush<'a>(&self, mut book: MutexGuard<'a, Book>) -> MutexGuard<'a, Book> {
+        book.waiting += 1;
+        let mut book = self.done.wait(book).unwrap_or_else(PoisonError::into_inner);
+        book.waiting -= 1;
+        book
+    }
+
+    /// A flush has ended, successfully or not, or there is room.
+    fn tell_done(&self, book: MutexGuard<'_, Book>) {
+        if book.waiting > 0 {
+            self.done.notify_all();
+        }
+    }
+
     fn run(&self, log: &OpenLog, durability: Durability) {
         loop {
             let mut book = lock(&self.book);
             while book.committed == book.flushed && !book.has_ripe_call() && !book.closing {
-                book = self.work.wait(book).unwrap_or_else(std::sync::PoisonError::into_inner);
+                book.is_idle = true;
+                book = self.work.wait(book).unwrap_or_else(PoisonError::into_inner);
+                book.is_idle = false;
             }
             let target = book.committed;
             if book.closing && target == book.flushed && !book.has_ripe_call() {
@@ -185,16 +212,14 @@ impl Ledger {
         let mut book = lock(&self.book);
         book.flushed = book.flushed.max(target);
         let at_once = take_ripe(&mut book.at_once, target);
-        drop(book);
-        self.done.notify_all();
+        self.tell_done(book);
         call(at_once);
         let mut book = lock(&self.book);
         if book.committed > target && book.then.len() <= PUT_OFF_MAX {
             return;
         }
         let ripe = take_ripe(&mut book.then, target);
-        drop(book);
-        self.done.notify_all();
+        self.tell_done(book);
         call(ripe);
     }
 
@@ -206,8 +231,7 @@ impl Ledger {
         book.dead = true;
         book.at_once.clear();
         book.then.clear();
-        drop(book);
-        self.done.notify_all();
+        self.tell_done(book);
     }
 }
 

@@ -98,7 +98,10 @@ impl<R> WriteQueue<R> {
             if state.writing == Writing::Handed {
                 state.writing = Writing::AThread;
                 let n = state.waiting.len().min(GROUP_MAX);
-                self.room.notify_all();
+                // A call to the system even if no caller waits, as is each `notify` below.
+                if state.waiting.len() >= WAITING_MAX {
+                    self.room.notify_all();
+                }
                 return Some(state.waiting.drain(..n).collect());
             }
             if state.closed && state.writing == Writing::NoThread {
@@ -126,25 +129,35 @@ impl<R> Drop for HandOver<'_, R> {
 }
 
 /// One answer, and the caller that waits for it.
-pub(in crate::store) struct Answer<T>(Mutex<Option<T>>, Condvar);
+pub(in crate::store) struct Answer<T>(Mutex<Given<T>>, Condvar);
+
+struct Given<T> {
+    value: Option<T>,
+    /// A caller waits, so it must be woken. (The caller that writes itself finds the answer.)
+    is_awaited: bool,
+}
 
 impl<T> Answer<T> {
     pub(in crate::store) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(None), Condvar::new()))
+        Arc::new(Self(Mutex::new(Given { value: None, is_awaited: false }), Condvar::new()))
     }
 
     pub(in crate::store) fn give(&self, value: T) {
-        *lock(&self.0) = Some(value);
-        self.1.notify_one();
+        let mut given = lock(&self.0);
+        given.value = Some(value);
+        if given.is_awaited {
+            self.1.notify_one();
+        }
     }
 
     pub(in crate::store) fn wait(&self) -> T {
-        let mut answer = lock(&self.0);
+        let mut given = lock(&self.0);
         loop {
-            match answer.take() {
-                Some(value) => return value,
-                None => answer = self.1.wait(answer).unwrap_or_else(PoisonError::into_inner),
+            if let Some(value) = given.value.take() {
+                return value;
             }
+            given.is_awaited = true;
+            given = self.1.wait(given).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
