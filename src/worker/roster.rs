@@ -5,6 +5,7 @@
 //! another.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use super::run_waker::RunWaker;
@@ -22,6 +23,17 @@ impl Roster {
     /// From now on recovery skips this run.
     pub fn own(&self, run: RunId) {
         lock(&self.owned).entry(run).or_insert(None);
+    }
+
+    /// Like [`Roster::own`]; `false` if it was owned already.
+    pub fn owns_now(&self, run: RunId) -> bool {
+        match lock(&self.owned).entry(run) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(None);
+                true
+            }
+        }
     }
 
     /// Recovery may handle it again.

@@ -68,6 +68,18 @@ fn a_held_lock_is_a_living_run_with_any_record() {
     assert!(lines(&nest, "ledger").is_empty());
 }
 
+/// Recovery reads the rows of open runs while monitors settle them.
+#[test]
+fn a_run_that_has_just_ended_is_not_taken_over() {
+    let nest = Nest::new();
+    nest.ok(&["add", "--array", "1-600", "--", "true"]);
+    let said = nest.say(&["work", "--until-idle", "--slots", "8", "--tick", "1ms"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let warnings: Vec<&str> = said.err.lines().filter(|line| !line.contains(" INFO ")).collect();
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(["lost_total", "adopted_total"].map(|name| nest.counter(name)), [0, 0]);
+}
+
 #[test]
 fn a_launch_whose_worker_dies_is_adopted_and_starts_once() {
     let nest = Nest::new();

@@ -17,6 +17,7 @@ mod retention;
 pub(super) mod service_manager;
 pub(super) mod stops;
 mod teardowns;
+mod unwatched;
 pub(super) mod wake;
 pub(super) mod workspaces;
 

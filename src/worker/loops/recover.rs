@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::unwatched::Unwatched;
 use super::{leftovers, repair, retention, teardowns};
 use crate::error::Result;
 use crate::host::condition::Condition;
@@ -125,21 +126,12 @@ fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
 
 /// Gives every running row without a monitor one, which determines the fate of its run.
 fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
-    for open in ctx.store.read(open_runs::open_runs)? {
-        if ctx.roster.owns(open.run.id) {
-            continue;
-        }
+    Unwatched::find(ctx, open_runs::open_runs, |open| open.run.id)?.each(|open| {
+        let seat = ctx.pool.reserve()?;
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
-        ctx.roster.own(open.run.id);
-        match ctx.pool.reserve() {
-            Ok(seat) => run_job::adopt(ctx, seat, open, ctx.slots.take()),
-            Err(error) => {
-                ctx.roster.disown(open.run.id);
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
+        run_job::adopt(ctx, seat, open, ctx.slots.take());
+        Ok(())
+    })
 }
 
 /// Removes run files that no open run needs.

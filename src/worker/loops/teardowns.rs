@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::unwatched::Unwatched;
 use crate::error::Result;
 use crate::job::ResourceId;
 use crate::job::limits::TEARDOWNS_PER_ROUND_MAX;
@@ -39,17 +40,10 @@ pub fn is_busy(ctx: &Context) -> Result<bool> {
 
 /// Resumes every open auxiliary run without a parent and without a watcher.
 pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
-    for run in ctx.store.read(open_runs::open_auxiliaries)? {
-        if ctx.roster.owns(run.id) {
-            continue;
-        }
+    Unwatched::find(ctx, open_runs::open_auxiliaries, |run| run.id)?.each(|run| {
         log::info!("{} {}: no worker watches it; taking it over", run.kind, run.id);
-        let id = run.id;
-        ctx.roster.own(id);
-        // A run that could not be adopted is found again at the next tick.
-        adopt_one(ctx, run).inspect_err(|_| ctx.roster.disown(id))?;
-    }
-    Ok(())
+        adopt_one(ctx, run)
+    })
 }
 
 fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
