@@ -39,6 +39,9 @@
 //! before PREPARE: its worker sends "go" when the claim is durable. If the worker dies before, the
 //! shim sees the end of the socket and exits, and the file has no record.
 //!
+//! A shim serves one run after the other. Between two it holds no lock, no descriptor of a run and
+//! no child, so that each rule above holds for each of its runs as if it were the only one.
+//!
 //! Deliberately absent: SQLite, retries, policies, threads (the worker's end may be called from
 //! many), fsync (a kill does not lose the page cache; after a power cut nothing is alive), and
 //! every decision about an end.

@@ -21,5 +21,11 @@ pub const TREE_IS_EMPTY: i32 = 0;
 /// The descriptor of the run file in a shim: `stop` checks it before it signals.
 pub const LOCK_FD: i32 = 3;
 
+/// The descriptor of its end of the status pipe.
+pub const STATUS_FD: i32 = 4;
+
 /// How a shim is called in `ps`.
 pub const SHIM_NAME: &str = "tenure-shim";
+
+/// The message of a shim to its spawner: nothing is left of its run, and it can serve the next one.
+pub const READY_AGAIN: &[u8] = b"r";

@@ -179,6 +179,24 @@ pub fn bare_within(timeout_ms: u64) -> bool {
     unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), timeout_ptr) > 0 }
 }
 
+/// Waits until a descriptor can be read, and meanwhile lets TERM, INT and HUP end this process,
+/// also one that is pending already. `false`: the wait failed.
+pub fn readable_or_ended(fd: BorrowedFd<'_>) -> bool {
+    let mut blocked = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: sigfillset fills the set before anything reads it; the numbers are those of real
+    // signals.
+    let blocked = unsafe {
+        libc::sigfillset(blocked.as_mut_ptr());
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            libc::sigdelset(blocked.as_mut_ptr(), signal);
+        }
+        blocked.assume_init()
+    };
+    let mut wait = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `wait` and `blocked` live until the call returns; it waits without a limit.
+    unsafe { libc::ppoll(&raw mut wait, 1, ptr::null(), &raw const blocked) == 1 }
+}
+
 /// A descriptor that becomes readable when a child changes its state. CHLD must be blocked.
 pub fn child_fd() -> io::Result<OwnedFd> {
     let set = set_of(&[libc::SIGCHLD]);

@@ -18,7 +18,7 @@ use super::machine;
 use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
 use super::protocol::{LOCK_FD, SHIM_NAME};
 use super::record::Started;
-use super::runfile::{Inspection, inspect_with_identity};
+use super::runfile::{Inspection, inspect, inspect_with_identity};
 use super::signal;
 
 /// Instead of a cause: the grace of a run that was asked to stop ends now.
@@ -183,9 +183,21 @@ fn find(place: &Place, key: RunKey) -> Result<Found> {
         });
     }
     match records.started {
-        Some(started) => Ok(open_checked(&started, identity)),
+        Some(started) => match open_checked(&started, identity) {
+            // It may have ended this run meanwhile, and wait for the next one or have it already.
+            Found::Not(Asked::NotOurs) if has_drained(place, key.run)? => Ok(Found::Not(Asked::Gone)),
+            found => Ok(found),
+        },
         None => search(identity),
     }
+}
+
+fn has_drained(place: &Place, run: RunId) -> Result<bool> {
+    Ok(match inspect(place, run)? {
+        Inspection::Missing => true,
+        Inspection::Unreadable(_) => false,
+        Inspection::Found { records, locked, .. } => records.drained.is_some() || !locked,
+    })
 }
 
 /// Finds the shim of a run by the file that it holds. For one that has not recorded itself: it may

@@ -129,8 +129,11 @@ pub fn is_out_of_sight(header: &Header) -> bool {
 }
 
 /// A process that ends closes its descriptors, and so releases its locks, before its children are
-/// reparented.
+/// reparented. (A shim that has recorded DRAINED may live on, for other runs.)
 fn is_dying(header: Option<&Header>, records: &Records) -> bool {
+    if records.drained.is_some() {
+        return false;
+    }
     let Some(started) = records.started.filter(|_| header.is_some_and(|header| header.pid_ns == machine::pid_namespace())) else {
         return false;
     };

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use super::record::Usage;
 use crate::job::Exit;
 
 /// A child that has ended and was not reaped yet.
@@ -59,6 +60,42 @@ pub fn next_dead() -> Option<i32> {
 pub fn reap(pid: i32) -> io::Result<()> {
     waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)?;
     Ok(())
+}
+
+/// What reaped children have used, they and all that they had reaped themselves.
+///
+/// Counted child by child: what the kernel adds up for a process covers its whole life, and a shim
+/// may serve several runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    max_rss_kb: u64,
+    user_us: u64,
+    system_us: u64,
+}
+
+impl Used {
+    /// Reaps a child that has ended, and adds what it has used.
+    pub fn reap(&mut self, pid: i32) -> io::Result<()> {
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: `usage` has room for the answer; the status is not asked for.
+        let reaped = unsafe { libc::wait4(pid, std::ptr::null_mut(), libc::WNOHANG, usage.as_mut_ptr()) };
+        if reaped < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: zeroed at first, and then filled or left alone by the call.
+        let usage = unsafe { usage.assume_init() };
+        let us = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
+        self.max_rss_kb = self.max_rss_kb.max(u64::try_from(usage.ru_maxrss).unwrap_or(0));
+        self.user_us += us(usage.ru_utime);
+        self.system_us += us(usage.ru_stime);
+        Ok(())
+    }
+}
+
+impl From<Used> for Usage {
+    fn from(used: Used) -> Self {
+        Self { max_rss_bytes: used.max_rss_kb * 1024, user_ms: used.user_us / 1000, system_ms: used.system_us / 1000 }
+    }
 }
 
 /// Waits until a child has ended, and reaps it.

@@ -12,7 +12,7 @@ use tenure::run::{Launch, Record, Records, Spawner, Status, StatusPipe};
 
 pub use crate::run::launch::{header, launch_in};
 use crate::support::process::{has_open, is_fork_of_this, pids};
-use crate::support::until;
+use crate::support::{children, until};
 
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_tenure"))
@@ -191,6 +191,18 @@ impl Running<'_> {
             (!self.bench.inspect(self.run).1).then_some(())
         });
     }
+}
+
+/// The shims of a spawner that wait for a run: they hold no run file.
+pub fn idle_shims(spawner: i32) -> Vec<i32> {
+    let is_idle = |pid: &i32| {
+        let is = |name: &str, text: &str| {
+            fs::read_to_string(format!("/proc/{pid}/{name}")).is_ok_and(|found| found.trim_end() == text)
+        };
+        // It becomes a shim by name after it has its run file.
+        is("comm", "tenure-shim") && fs::symlink_metadata(format!("/proc/{pid}/fd/3")).is_err()
+    };
+    children(spawner).into_iter().filter(is_idle).collect()
 }
 
 /// From here on, what loses its parent becomes a child of this test program, so that it can be reaped: not every machine has an init that does.

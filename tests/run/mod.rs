@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod again;
 mod asking;
 mod chaos;
 mod crashes;

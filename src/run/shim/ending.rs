@@ -10,11 +10,10 @@ use crate::run::descendants::{self, kill_round};
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
-use crate::run::record::{Drained, Exited, Record, Usage};
+use crate::run::record::{Drained, Exited, Record};
 use crate::run::signal::{self, Heard};
-use crate::run::wait::{self, Children};
+use crate::run::wait::{self, Children, Used};
 
-use super::TREE_IS_EMPTY;
 use super::logfile::LogFile;
 use super::memory::Memory;
 use super::stop_signal::{Request, ends_like_a_shutdown, request_of};
@@ -38,8 +37,17 @@ const SHUTDOWN_WINDOW_MS: u64 = 500;
 /// Most leftover processes that are named.
 const LEFTOVERS_NAMED_MAX: usize = 8;
 
-/// Runs a job to its end; returns the exit status of the shim.
-pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u64, log: LogFile, memory: Memory) -> i32 {
+/// What a run has left in its shim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Neither a process nor a file, a signal or a limit: the next run finds a shim as new.
+    Nothing,
+    /// The tree is empty, and something was unusual.
+    Doubt,
+}
+
+/// Runs a job to its end; nothing of it is left then, and no descriptor of the run is open.
+pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u64, log: LogFile, memory: Memory) -> Left {
     let now = boottime_ms();
     let me = getpid().as_raw_nonzero().get();
     let watched = Watched {
@@ -54,6 +62,7 @@ pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u
         warned: false,
         stop: None,
         killed: HashSet::new(),
+        used: Used::default(),
     };
     watched.see_through()
 }
@@ -70,6 +79,7 @@ struct Watched<'a> {
     warned: bool,
     stop: Option<Stop>,
     killed: HashSet<i32>,
+    used: Used,
 }
 
 /// The job was asked to stop.
@@ -81,7 +91,7 @@ struct Stop {
 }
 
 impl Watched<'_> {
-    fn see_through(mut self) -> i32 {
+    fn see_through(mut self) -> Left {
         let exit = loop {
             // Checked first: a request that arrives after the job has ended does not count.
             if let Some(exit) = self.reap_all_but_the_job() {
@@ -98,7 +108,8 @@ impl Watched<'_> {
         self.linger();
         // Nothing else is left, so no further event can arrive: the usual case.
         let mut leftovers = String::new();
-        if !self.only_the_job_is_left() {
+        let was_alone = self.only_the_job_is_left();
+        if !was_alone {
             if cause.is_none() {
                 leftovers = name(&self.living().collect::<Vec<_>>());
             }
@@ -108,18 +119,22 @@ impl Watched<'_> {
         self.log.close();
         let drained = self.drained(leftovers, exit);
         self.memory.remove();
-        let _ = self.journal.insist(&Record::Drained(drained));
+        let is_recorded = self.journal.insist(&Record::Drained(drained)).is_ok();
         self.journal.tell();
-        TREE_IS_EMPTY
+        if was_alone && is_recorded && self.stop.is_none() && self.memory.kept_by().is_none() {
+            Left::Nothing
+        } else {
+            Left::Doubt
+        }
     }
 
     /// Reaps what the tree has left to the shim. The job's own process is peeked at but not reaped:
     /// until it is reaped, its pid and its process group belong to this run.
-    fn reap_all_but_the_job(&self) -> Option<Exit> {
+    fn reap_all_but_the_job(&mut self) -> Option<Exit> {
         loop {
             match wait::peek() {
                 Children::Ended(ended) if ended.pid == self.job => return Some(ended.exit),
-                Children::Ended(ended) => wait::reap(ended.pid).ok()?,
+                Children::Ended(ended) => self.used.reap(ended.pid).ok()?,
                 Children::Alive | Children::None => return None,
             }
         }
@@ -288,7 +303,7 @@ impl Watched<'_> {
     /// may not be signalled: the run lives as long as they do.
     fn empty_tree(&mut self) {
         let mut wait_ms = KILL_MS_MIN;
-        while !reap_everything() {
+        while !self.reap_everything() {
             // From here on the monitor knows that the job's own process has ended, and what is
             // left.
             if wait_ms > KILL_MS_MIN {
@@ -298,7 +313,7 @@ impl Watched<'_> {
             self.kill_everything();
             let until_ms = boottime_ms() + wait_ms;
             loop {
-                if reap_everything() {
+                if self.reap_everything() {
                     return;
                 }
                 let now = boottime_ms();
@@ -311,9 +326,21 @@ impl Watched<'_> {
         }
     }
 
+    /// Returns true when no child is left.
+    fn reap_everything(&mut self) -> bool {
+        loop {
+            match wait::peek() {
+                Children::None => return true,
+                Children::Alive => return false,
+                // An error would be ECHILD, which the next check sees.
+                Children::Ended(ended) => drop(self.used.reap(ended.pid)),
+            }
+        }
+    }
+
     fn drained(&self, leftovers: String, exit: Exit) -> Drained {
         Drained {
-            usage: usage_of_children(),
+            usage: self.used.into(),
             killed: u32::try_from(self.killed.len()).unwrap_or(u32::MAX),
             leftovers,
             out_of_memory: self.memory.has_killed(exit),
@@ -332,34 +359,6 @@ fn name(leftovers: &[(i32, Stat)]) -> String {
     }
 }
 
-/// Returns true when no child is left.
-fn reap_everything() -> bool {
-    loop {
-        match wait::peek() {
-            Children::None => return true,
-            Children::Alive => return false,
-            // An error would be ECHILD, which the next check sees.
-            Children::Ended(ended) => drop(wait::reap(ended.pid)),
-        }
-    }
-}
-
 fn earliest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     [a, b].into_iter().flatten().min()
-}
-
-/// The resource usage of everything that was reaped: the job and its leftovers.
-fn usage_of_children() -> Usage {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: `usage` has room for the answer; on failure it stays zero.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let ms = |time: libc::timeval| u64::try_from(time.tv_sec * 1000 + time.tv_usec / 1000).unwrap_or(0);
-    Usage {
-        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
-        user_ms: ms(usage.ru_utime),
-        system_ms: ms(usage.ru_stime),
-    }
 }

@@ -15,6 +15,7 @@
 
 pub(super) mod descriptors;
 pub(super) mod process;
+mod shims;
 pub(super) mod status;
 pub(super) mod title;
 pub(super) mod wire;

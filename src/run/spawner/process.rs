@@ -3,9 +3,10 @@
 //! It keeps a copy of each run's lock and status pipe until that run's shim has been reaped and, if
 //! the shim died without having emptied its tree, until the leftovers have been ended: every child
 //! of the spawner that is not one of its shims. So the end of a status pipe means that the lock is
-//! free, and a free lock that nothing is left.
+//! free, and a free lock that nothing is left. A shim that has emptied its tree says so instead of
+//! ending, and is given the next run ([`super::shims`]): a fork, the page faults after it and the
+//! exit are the largest part of what a short run costs.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -18,7 +19,6 @@ use rustix::process::{getpid, setsid};
 use crate::error::said;
 use crate::job::Exit;
 use crate::run::descendants;
-use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::marks::marks_a_run;
 use crate::run::open_files::raise_for_spawner;
@@ -28,11 +28,11 @@ use crate::run::signal;
 use crate::run::wait::{self, Children};
 
 use super::descriptors::{at_fd, close_from, silence_standard_fds};
+use super::shims::{Kept, Shims};
 use super::title::Title;
 use super::wire::{self, Arrived, INLINE_BYTES_MAX, Received, receive};
 use crate::run::forked::{Inherited, become_reaper, exit_now};
 use crate::run::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, TREE_IS_EMPTY, UNFIT};
-use crate::run::shim::refusal::Refusal;
 
 /// Launches that are accepted before dead shims are looked for again.
 const LAUNCHES_PER_ROUND_MAX: usize = 16;
@@ -88,27 +88,13 @@ pub fn be_spawner() -> ! {
     exit_now(code)
 }
 
-/// What the spawner keeps of a run.
-struct Kept {
-    lock: OwnedFd,
-    status: OwnedFd,
-}
-
-impl Kept {
-    /// The lock first: the monitor that sees the end of the pipe finds it free.
-    fn release(self) {
-        drop(self.lock);
-        drop(self.status);
-    }
-}
-
 struct Nursery {
     me: i32,
     control: Option<OwnedFd>,
     children: OwnedFd,
     inherited: Inherited,
     buffer: Vec<u8>,
-    shims: HashMap<i32, Kept>,
+    shims: Shims,
     /// Runs whose shim died without having emptied its tree.
     dirty: Vec<Kept>,
     sweep_ms: u64,
@@ -125,7 +111,7 @@ impl Nursery {
                 children,
                 inherited,
                 buffer: vec![0; INLINE_BYTES_MAX + 1],
-                shims: HashMap::new(),
+                shims: Shims::default(),
                 dirty: Vec::new(),
                 sweep_ms: SWEEP_MS_MIN,
                 next_sweep_ms: 0,
@@ -165,13 +151,15 @@ impl Nursery {
 
     /// Returns `false` when nothing is left to do.
     fn round(&mut self) -> bool {
-        let ready = self.wait();
+        let retires_in_ms = self.shims.retire_idle();
+        let ready = self.wait(retires_in_ms);
         if ready.children {
             drain(self.children.as_fd());
         }
         // Even without the signal: a check is cheap, and the signal of a child can be merged with
         // that of another.
         self.reap();
+        self.shims.hear_all(&ready.shims);
         self.sweep();
         if ready.control {
             self.take_launches();
@@ -179,43 +167,56 @@ impl Nursery {
         self.control.is_some() || !self.shims.is_empty() || !self.dirty.is_empty()
     }
 
-    fn wait(&self) -> Ready {
+    fn wait(&self, retires_in_ms: Option<u64>) -> Ready {
         let mut fds = vec![PollFd::new(&self.children, PollFlags::IN)];
+        let (pids, sockets): (Vec<i32>, Vec<PollFd<'_>>) = self.shims.sockets().unzip();
+        fds.extend(sockets);
         fds.extend(self.control.as_ref().map(|control| PollFd::new(control, PollFlags::IN)));
-        let timeout = (!self.dirty.is_empty()).then(|| {
-            let ms = self.next_sweep_ms.saturating_sub(boottime_ms()).min(SWEEP_MS_MAX).cast_signed();
+        let sweeps_in_ms = (!self.dirty.is_empty()).then(|| self.next_sweep_ms.saturating_sub(boottime_ms()).min(SWEEP_MS_MAX));
+        let timeout = [sweeps_in_ms, retires_in_ms].into_iter().flatten().min().map(|ms| {
+            let ms = ms.cast_signed();
             Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 }
         });
         // An error is a disturbance: the descriptors are ours.
         let _ = poll(&mut fds, timeout.as_ref());
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-        Ready { children: is_ready(&fds[0]), control: fds.get(1).is_some_and(is_ready) }
+        let of_shims = pids.iter().zip(&fds[1..]).filter(|(_, fd)| is_ready(fd)).map(|(pid, _)| *pid);
+        Ready { children: is_ready(&fds[0]), shims: of_shims.collect(), control: fds.get(1 + pids.len()).is_some_and(is_ready) }
     }
 
     fn take_launches(&mut self) {
         for _ in 0..LAUNCHES_PER_ROUND_MAX {
             let Some(control) = &self.control else { return };
             match receive(control.as_fd(), &mut self.buffer) {
-                Ok(Received::Launch(arrived)) => self.fork(arrived),
+                Ok(Received::Launch(arrived)) => {
+                    if let Some(arrived) = self.shims.serve(arrived) {
+                        self.fork(arrived);
+                    }
+                }
                 Ok(Received::Broken) => {}
                 // Its status pipe is closed by now, or its reader has nothing to read: the message
                 // comes beside it.
                 Ok(Received::NoMeans(errno)) => wire::complain(control.as_fd(), errno),
                 Ok(Received::NothingYet) => return,
-                Ok(Received::Ended) | Err(_) => self.control = None,
+                Ok(Received::Ended) | Err(_) => {
+                    self.control = None;
+                    self.shims.close();
+                }
             }
         }
     }
 
     fn fork(&mut self, arrived: Arrived) {
+        let (ours, theirs) = match Shims::socket() {
+            Ok(pair) => pair,
+            Err(error) => return Kept::of(arrived).fail("socketpair", &error),
+        };
         // SAFETY: this process has one thread (asserted at its start), so the child may do
         // everything that the parent may; it never returns.
         match unsafe { libc::fork() } {
-            0 => shim::be_shim(arrived, self.inherited),
-            -1 => record_failed_fork(arrived, &io::Error::last_os_error()),
-            pid => {
-                self.shims.insert(pid, Kept { lock: arrived.lock, status: arrived.status });
-            }
+            0 => shim::be_shim(arrived, theirs, self.inherited),
+            -1 => Kept::of(arrived).fail("fork", &io::Error::last_os_error()),
+            pid => self.shims.add(pid, arrived, ours),
         }
     }
 
@@ -224,7 +225,7 @@ impl Nursery {
             if wait::reap(ended.pid).is_err() {
                 return;
             }
-            let Some(kept) = self.shims.remove(&ended.pid) else { continue };
+            let Some(kept) = self.shims.remove(ended.pid) else { continue };
             if ended.exit == Exit::Code(TREE_IS_EMPTY) {
                 kept.release();
             } else {
@@ -240,7 +241,7 @@ impl Nursery {
         if self.dirty.is_empty() {
             return;
         }
-        let is_shim = |pid: i32| self.shims.contains_key(&pid);
+        let is_shim = |pid: i32| self.shims.contains(pid);
         if descendants::children(self.me).is_some_and(|children| children.into_iter().all(is_shim)) {
             self.dirty.drain(..).for_each(Kept::release);
             return;
@@ -256,16 +257,9 @@ impl Nursery {
 
 struct Ready {
     children: bool,
+    /// The shims that have sent something, or are ending.
+    shims: Vec<i32>,
     control: bool,
-}
-
-fn record_failed_fork(arrived: Arrived, error: &io::Error) {
-    let failed = Refusal::ours("fork", error).into_record();
-    if let Ok(mut journal) = Journal::new(arrived.lock, arrived.status) {
-        // If it cannot be written, the run counts as never started, which is true.
-        let _ = journal.write(&failed);
-        journal.tell();
-    }
 }
 
 /// Closes every foreign descriptor, and moves the control socket from where it was handed over,
@@ -346,7 +340,7 @@ mod tests {
         let (read, status) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let lock = file.as_file().try_clone().unwrap().into();
         let arrived = Arrived { spec: Spec::Inline(Vec::new()), lock, status };
-        record_failed_fork(arrived, &io::Error::from_raw_os_error(libc::EAGAIN));
+        Kept::of(arrived).fail("fork", &io::Error::from_raw_os_error(libc::EAGAIN));
         let kept = fs::read(file.path()).unwrap();
         let mut told = Vec::new();
         fs::File::from(read).read_to_end(&mut told).unwrap();

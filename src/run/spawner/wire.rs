@@ -17,6 +17,8 @@ use rustix::net::{
     recv, recvmsg, send, sendmsg,
 };
 
+use crate::run::protocol::READY_AGAIN;
+
 /// Longest spec inside a packet, in bytes. A socket with default buffers takes twice as much.
 pub const INLINE_BYTES_MAX: usize = 60 << 10;
 /// Longest spec, in bytes: argv and environment as the kernel accepts them, and room for their
@@ -65,8 +67,8 @@ pub struct Arrived {
 /// First byte of the message that a launch could not be accepted; the errno follows.
 const MARK_COMPLAINT: u8 = b'E';
 
-/// Tells the worker that a launch could not be accepted. If no worker receives it, the run counts
-/// as never started, which is true.
+/// Tells the worker, or a shim its spawner, that a launch could not be accepted. If no worker
+/// receives it, the run counts as never started, which is true.
 pub fn complain(control: BorrowedFd<'_>, errno: Errno) {
     let [a, b, c, d] = errno.raw_os_error().to_ne_bytes();
     let _ = send(control, &[MARK_COMPLAINT, a, b, c, d], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
@@ -81,6 +83,30 @@ pub fn take_complaint(control: BorrowedFd<'_>) -> Option<Errno> {
             Some(Errno::from_raw_os_error(i32::from_ne_bytes([a, b, c, d])))
         }
         _ => None,
+    }
+}
+
+/// What a shim has sent to its spawner.
+pub enum Said {
+    /// Nothing is left of its run, and it can serve the next one.
+    Ready,
+    /// It could not receive the launch that it was given: nothing was started.
+    NotTaken(Errno),
+    Nothing,
+    Closed,
+}
+
+/// Reads the next message of a shim, without waiting.
+pub fn hear_shim(shim: BorrowedFd<'_>) -> Said {
+    let mut buffer = [0; 5];
+    match recv(shim, &mut buffer, RecvFlags::DONTWAIT) {
+        Ok((_, n)) if &buffer[..n.min(5)] == READY_AGAIN => Said::Ready,
+        Ok((_, 5)) if buffer[0] == MARK_COMPLAINT => {
+            let [_, a, b, c, d] = buffer;
+            Said::NotTaken(Errno::from_raw_os_error(i32::from_ne_bytes([a, b, c, d])))
+        }
+        Err(Errno::AGAIN | Errno::INTR) => Said::Nothing,
+        Ok(_) | Err(_) => Said::Closed,
     }
 }
 
@@ -102,8 +128,9 @@ pub enum Received {
 /// # Errors
 /// It was not sent. `BrokenPipe`: there is no receiver.
 pub fn send_launch(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
+    let patience = Duration::from_millis(SEND_WAIT_MS_MAX);
     if spec.len() <= INLINE_BYTES_MAX {
-        return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status]);
+        return send_packet(control, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status], patience);
     }
     if spec.len() > LAUNCH_BYTES_MAX {
         return Err(io::ErrorKind::ArgumentListTooLong.into());
@@ -112,11 +139,19 @@ pub fn send_launch(control: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, s
     let mut file = std::fs::File::from(memfd);
     file.write_all(spec)?;
     fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    send_packet(control, &[IoSlice::new(MARK_MEMFD)], &[lock, status, file.as_fd()])
+    send_packet(control, &[IoSlice::new(MARK_MEMFD)], &[lock, status, file.as_fd()], patience)
 }
 
-fn send_packet(control: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let deadline = Instant::now() + Duration::from_millis(SEND_WAIT_MS_MAX);
+/// Passes a launch with a short spec on to a shim that waits for one, without waiting.
+///
+/// # Errors
+/// It was not sent.
+pub fn forward(shim: BorrowedFd<'_>, spec: &[u8], lock: BorrowedFd<'_>, status: BorrowedFd<'_>) -> io::Result<()> {
+    send_packet(shim, &[IoSlice::new(MARK_INLINE), IoSlice::new(spec)], &[lock, status], Duration::ZERO)
+}
+
+fn send_packet(control: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>], patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
     loop {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
@@ -232,10 +267,11 @@ mod tests {
         let (ours, theirs) = pair();
         let mut buffer = vec![0; INLINE_BYTES_MAX + 1];
         for (mark, count) in [(b"I", 1), (b"I", 3), (b"M", 2), (b"X", 2), (b"I", 0)] {
-            send_packet(ours.as_fd(), &[IoSlice::new(mark)], &vec![ours.as_fd(); count]).unwrap();
+            send_packet(ours.as_fd(), &[IoSlice::new(mark)], &vec![ours.as_fd(); count], Duration::ZERO).unwrap();
             assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Broken), "{mark:?} {count}");
         }
-        send_packet(ours.as_fd(), &[IoSlice::new(&vec![b'I'; INLINE_BYTES_MAX + 2])], &[ours.as_fd(); 2]).unwrap();
+        send_packet(ours.as_fd(), &[IoSlice::new(&vec![b'I'; INLINE_BYTES_MAX + 2])], &[ours.as_fd(); 2], Duration::ZERO)
+            .unwrap();
         assert!(matches!(receive(theirs.as_fd(), &mut buffer).unwrap(), Received::Broken));
     }
 
