@@ -10,8 +10,8 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time' AND av
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND broken > 0) OR EXISTS (SELECT 1 FROM unresolved);
 
 -- name: runtime_limits
-SELECT j.run_id, q.max_runtime_ms FROM job j JOIN queue q ON q.name = j.queue
- WHERE j.state = 'running' AND q.max_runtime_ms > 0;
+SELECT j.run_id, q.max_runtime_ms FROM job j CROSS JOIN queue q ON q.name = j.queue
+ WHERE j.state = 'running' AND j.state <> 'done' AND q.max_runtime_ms > 0;
 
 -- name: waits_for_time
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 'queued' AND hold = 'time')

@@ -188,8 +188,7 @@ pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
 /// Returns the open runs that cannot end, with the text of
 /// [`crate::store::upkeep::open_runs::note_trouble`].
 pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String)>> {
-    let mut stuck =
-        conn.prepare_cached("SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY id")?;
+    let mut stuck = conn.prepare_cached(sql!("read.sql", "stuck"))?;
     let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -54,3 +54,7 @@ WITH RECURSIVE named (label) AS (
      SELECT (SELECT min(label) FROM job WHERE label IS NOT NULL AND label > named.label) FROM named
      WHERE named.label IS NOT NULL)
  SELECT label FROM named WHERE label IS NOT NULL LIMIT ?1;
+
+-- name: stuck
+-- (`+id`: in the order of the table, it would read all runs that there ever were.)
+SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY +id;
