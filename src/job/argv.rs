@@ -89,6 +89,10 @@ impl Argv {
     /// # Errors
     /// As [`Argv::new`], and [`ArgvError::Json`] if it is not an array of strings.
     pub fn from_json(text: &str) -> Result<Self, ArgvError> {
+        // The usual case, without a tree of values.
+        if let Ok(strings) = serde_json::from_str::<Vec<String>>(text) {
+            return Self::new(strings.into_iter().map(String::into_bytes).collect());
+        }
         let json: Value = serde_json::from_str(text).map_err(|_| ArgvError::Json("it is not JSON".to_owned()))?;
         let Value::Array(raw) = json else { return Err(ArgvError::Json("it is not an array".to_owned())) };
         let argument = |(index, value): (usize, Value)| {

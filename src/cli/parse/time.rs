@@ -136,7 +136,7 @@ pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
 /// Returns RFC 3339 in UTC with milliseconds, for scripts.
 pub fn utc(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {
-        Ok(instant) => instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        Ok(instant) => format!("{instant:.3}"),
         // A row that was written by hand may hold any number.
         Err(_) => format!("@{ms}ms"),
     }
