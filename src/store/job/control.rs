@@ -170,12 +170,7 @@ pub fn lane_set(conn: &Connection, key: &str, max_running: i64) -> Result<()> {
 /// [`Error::NotFound`]; [`Error::Refused`] while live jobs are in it.
 pub fn queue_remove(conn: &Connection, name: &str) -> Result<()> {
     let key = known_queue(conn, name)?;
-    refuse_if_in_use(
-        conn,
-        "SELECT count(*) FROM job WHERE queue = ?1 AND state IN ('queued', 'running') AND state <> 'done'",
-        &key,
-        "queue",
-    )?;
+    refuse_if_in_use(conn, sql!("control.sql", "live_in_queue"), &key, "queue")?;
     conn.execute("DELETE FROM tally WHERE queue = ?1 AND n = 0", [&key])?;
     conn.execute("DELETE FROM queue WHERE name = ?1", [&key])?;
     Ok(())

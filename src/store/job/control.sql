@@ -6,6 +6,11 @@ UPDATE job
                                WHERE job_id = ?1 AND kind = 'job' AND reason IS NOT NULL ORDER BY id DESC LIMIT 1)
  WHERE id = ?1 AND state = 'queued';
 
+-- name: live_in_queue
+-- The index by queue has the conditions of the first, and not the running jobs.
+SELECT (SELECT count(*) FROM job WHERE queue = ?1 AND state = 'queued' AND state <> 'done' AND state <> 'running')
+     + (SELECT count(*) FROM job WHERE queue = ?1 AND state = 'running' AND state <> 'done');
+
 -- name: set
 UPDATE job
    SET priority = coalesce(?2, priority), queue = coalesce(?3, queue), label = iif(?4, ?5, label),

@@ -110,8 +110,11 @@ fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Re
     sql.push_str(state.as_str());
     sql.push('\'');
     if state != State::Done {
-        // The index on the state has this condition.
+        // The indexes on the state and on the queue have these conditions.
         sql.push_str(" AND job.state <> 'done'");
+        if filter.queue.is_some() && state != State::Running {
+            sql.push_str(" AND job.state <> 'running'");
+        }
     }
     let mut values = Vec::new();
     for (column, wanted) in [("queue", &filter.queue), ("label", &filter.label)] {
