@@ -46,8 +46,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 19 tables, 51 indexes, 12 views and 98
--- triggers, together 90 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 20 tables, 51 indexes, 12 views and 101
+-- triggers, together 91 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -1654,6 +1654,24 @@ CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
 
 ----------------------------------------------------------------------------------------------------
+-- Receipts
+
+-- A request to add jobs that a client has handed to the worker over its socket, written in the
+-- transaction that adds them. A client whose answer was lost finds its jobs by it; if there is
+-- none, the client adds the jobs itself with this row, and the worker, if it comes late, adds
+-- nothing. `sent` is the client's clock of the boot in milliseconds, `token` 16 random bytes of the
+-- client, and `answer` is JSON; an answer without jobs: the client was refused. Removed after two
+-- minutes.
+CREATE TABLE receipt (
+  sent   INTEGER NOT NULL,
+  token  BLOB    NOT NULL,
+  answer TEXT    NOT NULL,
+  PRIMARY KEY (sent, token),
+  CONSTRAINT receipt_token_has_16_bytes  CHECK (length(token) = 16),
+  CONSTRAINT receipt_answer_is_an_object CHECK (json_valid(answer) AND json_type(answer) = 'object')
+) STRICT, WITHOUT ROWID;
+
+----------------------------------------------------------------------------------------------------
 -- Guards of tables that need no other guard: what only tenure may do, and what no client may do
 
 CREATE TRIGGER meta_insert_guard BEFORE INSERT ON meta WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
@@ -1679,6 +1697,15 @@ CREATE TRIGGER unresolved_insert_guard BEFORE INSERT ON unresolved WHEN NOT sqli
 END;
 CREATE TRIGGER unresolved_delete_guard BEFORE DELETE ON unresolved WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: unresolved is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER receipt_insert_guard BEFORE INSERT ON receipt WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: receipt is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER receipt_update_guard BEFORE UPDATE ON receipt WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: receipt is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER receipt_delete_guard BEFORE DELETE ON receipt WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: receipt is written by tenure alone; do not change it');
 END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: a dependency cannot be removed; INSERT INTO cancel (job_id) for the waiting job, and queue another one');

@@ -45,6 +45,21 @@ pub fn edits(a: &str, b: &str) -> usize {
     table[a.len()][b.len()]
 }
 
+/// Shorter names are not compared with [`one_apart`]: most of them are similar.
+const NAME_CHARS_MIN: usize = 4;
+
+/// Whether a name is long enough for [`one_apart`].
+pub fn is_comparable(name: &str) -> bool {
+    name.chars().count() >= NAME_CHARS_MIN
+}
+
+/// Returns the name that differs in one place; numbered names are meant to differ in their number.
+pub fn one_apart<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let without_digits = |name: &str| name.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let letters = without_digits(word);
+    names.into_iter().find(|name| edits(word, name) == 1 && without_digits(name) != letters)
+}
+
 /// `; did you mean "nightly"?`, or nothing.
 pub fn question<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, names).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
@@ -75,5 +90,25 @@ mod tests {
         }
         assert_eq!(question("biuld", names), "; did you mean \"build\"?");
         assert_eq!(question("zzz", names), "");
+    }
+
+    #[test]
+    fn a_name_is_one_apart_that_differs_in_one_place_but_its_number() {
+        let names = ["default", "build", "gpu1", "nightly"];
+        for (typed, meant) in [
+            ("biuld", Some("build")),
+            ("buil", Some("build")),
+            ("builds", Some("build")),
+            ("Build", Some("build")),
+            ("defualt", Some("default")),
+            ("nighly", Some("nightly")),
+            ("bulid2", None),
+            ("gpu2", None),
+            ("gpu12", None),
+            ("test", None),
+        ] {
+            assert_eq!(one_apart(typed, names), meant, "{typed}");
+        }
+        assert!(is_comparable("abcd") && !is_comparable("abc"));
     }
 }

@@ -1,5 +1,7 @@
 //! A job to add: the command and its options.
 
+use serde::{Deserialize, Serialize};
+
 use super::argv::Argv;
 use super::id::JobId;
 use super::placement::Placement;
@@ -8,7 +10,7 @@ use super::reason::Reason;
 use super::state::State;
 
 /// The required end of a dependency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Need {
     /// `--after`: done.
     Done,
@@ -42,8 +44,9 @@ pub fn was_needless(state: Option<State>, reason: Option<Reason>) -> bool {
     (state, reason) == (Some(State::Cancelled), Some(Reason::Dependency))
 }
 
-/// A job to be added.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A job to be added. As JSON it is what a client hands to the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewJob {
     pub command: Argv,
     pub placement: Placement,

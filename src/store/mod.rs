@@ -35,6 +35,7 @@
 //! | [`schema`] | creates, upgrades, verifies and repairs the tables of `schema.sql` |
 //! | [`job`] | the life of a job: enqueue, claim, settle, requests of a person, reads |
 //! | [`upkeep`] | due jobs, repair of impossible rows, retention |
+//! | [`receipt`] | jobs that a client hands to the worker, added once |
 //! | [`suggest`] | what begins with a text, for the completion of a command line |
 //! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
 //!
@@ -56,6 +57,7 @@ pub mod file;
 pub mod job;
 pub mod lease;
 pub mod pipeline;
+pub mod receipt;
 pub mod resource;
 pub mod schedule;
 pub mod schema;
@@ -75,7 +77,7 @@ pub use engine::permission::read_only;
 pub use engine::store::Store;
 pub use file::backup::sweep as sweep_copies;
 pub use file::declare::{Is, declare};
-pub use file::identity::random_name;
+pub use file::identity::{USER_VERSION, random_name};
 pub use file::kept::Kept;
 pub use file::restore::{Restored, adopt_older_copy, place_to_restore, restore};
 pub use schema::altered::Altered;

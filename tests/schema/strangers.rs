@@ -31,6 +31,7 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("counter", &[("name", "'n'")]),
     ("meta", &[("key, value", "'n', 'x'")]),
     ("unresolved", &[("job_id", "1")]),
+    ("receipt", &[("sent, token, answer", "2, zeroblob(16), '{}'")]),
 ];
 /// Values that some column of some table takes.
 #[rustfmt::skip]

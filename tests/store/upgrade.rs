@@ -16,7 +16,11 @@ const VERSION_3: &str = include_str!("version-3.sql");
 /// The same file, upgraded by a program with schema 4.
 const VERSION_4: &str = include_str!("version-4.sql");
 
-const OLDER: [(i32, &str, &str); 4] = [(1, VERSION_1, "14"), (2, VERSION_2, "26"), (3, VERSION_3, "26"), (4, VERSION_4, "26")];
+/// The same rows in a file of schema 5.
+const VERSION_5: &str = include_str!("version-5.sql");
+
+const OLDER: [(i32, &str, &str); 5] =
+    [(1, VERSION_1, "14"), (2, VERSION_2, "26"), (3, VERSION_3, "26"), (4, VERSION_4, "26"), (5, VERSION_5, "26")];
 
 fn older(sql: &str) -> Home {
     let home = Home::new();
@@ -127,11 +131,10 @@ fn compare_what_is_derived(after: &Connection, before: &Connection) {
 fn a_persons_table_with_a_new_name_of_tenure_is_not_touched() {
     let names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY name";
     let fresh = ask(&Home::new().open(Role::Client), names);
-    // Version 5 has no new name.
-    for (version, sql, jobs) in OLDER.into_iter().filter(|(version, ..)| *version < 4) {
+    for (version, sql, jobs) in OLDER {
         let was = text(&older(sql).foreign(), names);
         let new: Vec<&str> = fresh.split(' ').filter(|name| was.split(' ').all(|old| old != *name)).collect();
-        assert!(new.len() >= 3, "{version}: {new:?}");
+        assert!(new.contains(&"receipt") && (version >= 4 || new.len() >= 3), "{version}: {new:?}");
         for name in new {
             let home = older(sql);
             home.foreign()
@@ -144,6 +147,9 @@ fn a_persons_table_with_a_new_name_of_tenure_is_not_touched() {
             let worker = home.open(Role::Worker);
             assert_eq!(ask(&worker, "SELECT count(*) FROM job"), jobs);
             assert_eq!(ask(&worker, "SELECT note || what FROM my_notes"), "ab");
+        }
+        if version >= 4 {
+            continue;
         }
         let home = older(sql);
         home.foreign().execute_batch("CREATE VIEW blocking_resource AS SELECT 1 AS mine").unwrap();

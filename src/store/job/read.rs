@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use crate::error::{Error, Result};
+use crate::job::nearest;
 use crate::job::policy::Stdin;
 use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
 use crate::store::engine::text::{maybe, text};
@@ -261,6 +262,16 @@ pub fn queue_names(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let mut names = conn.prepare_cached("SELECT name FROM queue ORDER BY name LIMIT ?1")?;
     let rows = names.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the name of a queue that one of this name, which does not exist, may have been meant to
+/// be.
+pub fn similar_queue(conn: &Connection, name: &str) -> Result<Option<String>> {
+    if !nearest::is_comparable(name) || has_queue(conn, name)? {
+        return Ok(None);
+    }
+    let names = queue_names(conn, nearest::NAMES_MAX)?;
+    Ok(nearest::one_apart(name, names.iter().map(String::as_str)).map(str::to_owned))
 }
 
 /// Every queue, by name, with its counts.

@@ -20,8 +20,11 @@ use crate::store::schema::objects::{Objects, fresh, objects, quoted};
 const RENAMED_TABLES: &[(&str, &str)] = &[("slot", "occurrence"), ("untold", "unresolved")];
 
 /// Names of tables and views by the version that first used them, apart from those of version 1.
-const NEW_NAMES: &[(i32, &[&str])] =
-    &[(3, &["choose_lane_head", "choose_queue_head", "queue_truth"]), (4, &["blocking_resource", "occurrence", "unresolved"])];
+const NEW_NAMES: &[(i32, &[&str])] = &[
+    (3, &["choose_lane_head", "choose_queue_head", "queue_truth"]),
+    (4, &["blocking_resource", "occurrence", "unresolved"]),
+    (6, &["receipt"]),
+];
 
 /// Views of earlier versions that this one does not have.
 const OLD_VIEWS: &[&str] = &["impossible_job", "lane_head", "queue_head", "resource_in_the_way", "unreadable_job"];

@@ -48,6 +48,7 @@ INSERT INTO task (pipeline_id, pipeline, key, stage, created_at) VALUES (1, 'p',
 INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at) VALUES (30, 'probe', 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
 INSERT INTO counter (name, n) VALUES ('lost_total', 1);
 INSERT INTO unresolved VALUES (3), (9);
+INSERT INTO receipt VALUES (1, zeroblob(16), '{}');
 INSERT INTO resource (name, run_id, teardown) VALUES ('of-run', 30, '["true"]');
 INSERT INTO resource (name, task_id, teardown) VALUES ('of-task', 1, '["true"]');
 "#;

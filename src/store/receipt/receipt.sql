@@ -1,0 +1,11 @@
+-- name: find
+SELECT answer FROM receipt WHERE sent = ?1 AND token = ?2;
+
+-- name: has_old
+SELECT EXISTS (SELECT 1 FROM receipt WHERE sent < ?1) OR EXISTS (SELECT 1 FROM receipt WHERE sent > ?2);
+
+-- name: keep
+INSERT INTO receipt (sent, token, answer) VALUES (?1, ?2, ?3);
+
+-- name: prune
+DELETE FROM receipt WHERE sent < ?1 OR sent > ?2;
