@@ -84,7 +84,19 @@ impl Store {
         match &self.0.engine {
             Engine::Reader(_) => Err(Error::Internal("a reader was asked to write".into())),
             Engine::Client(inline) => lock(inline).commit(f),
-            Engine::Worker(worker) => worker.commit(f, true),
+            Engine::Worker(worker) => worker.commit(f, true, true),
+        }
+    }
+
+    /// Like [`Store::commit`], for a change that the caller can do without: on a full disk it
+    /// fails, and the ballast is left to what must be recorded.
+    pub fn commit_sparing<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        match &self.0.engine {
+            Engine::Worker(worker) => worker.commit(f, true, false),
+            _ => self.commit(f),
         }
     }
 
@@ -95,7 +107,7 @@ impl Store {
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<(T, Ticket)> {
         match &self.0.engine {
-            Engine::Worker(worker) => worker.commit(f, false),
+            Engine::Worker(worker) => worker.commit(f, false, true),
             _ => self.commit(f),
         }
     }

@@ -19,6 +19,8 @@ pub(in crate::store) trait Request: Send {
     /// Runs the request. False if it failed by itself: then its savepoint is rolled back, and the
     /// group continues.
     fn attempt(&mut self, conn: &Connection) -> Attempt;
+    /// Whether the ballast is released for it on a full disk.
+    fn may_take_ballast(&self) -> bool;
     /// Answers the caller: with the commit that contains it, or with the reason why there is none.
     fn answer(self: Box<Self>, fate: Result<Ticket>);
 }
@@ -37,6 +39,7 @@ pub(in crate::store) struct Typed<T, F, R> {
     pub f: F,
     pub result: Option<Result<T>>,
     pub reply: R,
+    pub may_take_ballast: bool,
 }
 
 impl<T, F, R> Request for Typed<T, F, R>
@@ -55,6 +58,10 @@ where
         };
         self.result = Some(result);
         attempt
+    }
+
+    fn may_take_ballast(&self) -> bool {
+        self.may_take_ballast
     }
 
     fn answer(self: Box<Self>, fate: Result<Ticket>) {
@@ -220,7 +227,7 @@ impl Inline {
     pub(in crate::store) fn commit<T: Send>(&mut self, f: impl FnMut(&Connection) -> Result<T> + Send) -> Result<(T, Ticket)> {
         refuse_if_fatal(&self.health)?;
         let mut answer = None;
-        let request = Typed { f, result: None, reply: |result| answer = Some(result) };
+        let request = Typed { f, result: None, reply: |result| answer = Some(result), may_take_ballast: false };
         self.commit_one(Box::new(request));
         answer.unwrap_or_else(|| Err(Error::Internal("a write was not answered".into())))
     }

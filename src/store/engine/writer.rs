@@ -92,17 +92,18 @@ impl Worker {
         })
     }
 
-    /// `here`: on this thread, if no write is in progress.
+    /// `here`: on this thread, if no write is in progress. `may_take_ballast`: on a full disk.
     pub(in crate::store) fn commit<T: Send + 'static>(
         &self,
         f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
         here: bool,
+        may_take_ballast: bool,
     ) -> Result<(T, Ticket)> {
         write::refuse_if_fatal(&self.health)?;
         let answer = Answer::new();
         let reply = Reply(Some(answer.clone()));
         let reply = move |result| reply.give(result);
-        match self.queue.submit(Box::new(Typed { f, result: None, reply }), here) {
+        match self.queue.submit(Box::new(Typed { f, result: None, reply, may_take_ballast }), here) {
             Submitted::Write(group) => see_to(&self.queue, &self.writer, group),
             Submitted::Queued => {}
             Submitted::Closed => return Err(Error::Internal("the writer has ended".into())),
@@ -217,8 +218,14 @@ impl Writer {
             match end {
                 Ok(()) => return self.committed(group),
                 Err(undone) if write::is_full(&undone.error) && !ballast_tried => {
-                    ballast_tried = true;
-                    self.make_room();
+                    // What a client can do without goes first.
+                    let (kept, refused): (Vec<_>, Vec<_>) = group.into_iter().partition(|request| request.may_take_ballast());
+                    group = kept;
+                    if refused.is_empty() {
+                        ballast_tried = true;
+                        self.make_room();
+                    }
+                    refuse(refused, || write::again(&undone.error));
                 }
                 Err(undone) => self.sort_out(&mut group, &undone),
             }
