@@ -88,6 +88,11 @@ pub fn here(now_ms: i64) -> Zoned {
     Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone)
 }
 
+/// Converts milliseconds UTC to a time without a zone of its own, for which no file is read.
+pub fn utc(now_ms: i64) -> Zoned {
+    Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC)
+}
+
 /// The machine's database of time zones, as files.
 const DATABASE: &str = "/usr/share/zoneinfo";
 

@@ -75,7 +75,7 @@
 //! | `job` | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
 //! | `store` | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
 //! | `run` | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
-//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, gates, leases, directories of workspaces, files of secrets, asking a shim to stop | long-lived threads |
+//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, gates, leases, directories of workspaces, files of secrets, asking a shim to stop | long-lived threads |
 //! | `worker` | THE THREADS: claims, runs and settles jobs | printing |
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
@@ -92,6 +92,11 @@
 //! `store::job::settle`; and after a crash of the worker: recovery → `store::upkeep::open_runs`
 //! (which runs) → `run::runfile` (is it alive, what is recorded) → `job::verdict` (what to do) →
 //! `store::job::settle`.
+//!
+//! With a running worker `add` does not open the file: `cli::verbs::add` → `host::handover` →
+//! (socket) → `worker::loops::handover` → `store::receipt` → `store::job::enqueue`. If the
+//! answer is lost, it continues with `queue::once` → `store::receipt`, which finds the jobs or
+//! adds them.
 //!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run:
 //! a run with a kind, a run file and a shim, which is started, watched, resumed after a crash and
@@ -117,6 +122,7 @@
 //!   ├─ workspaces                       at start and at every tick: their directories: sweeps, syncs, measures, evicts
 //!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows,
 //!   │                                   retention
+//!   ├─ handover                         adds the jobs that clients hand over, without waiting for the flush
 //!   ├─ wake                             hints that the file has changed: a datagram, inotify, a slow poll
 //!   ├─ notify                           reports to the service manager, where there is one
 //!   └─ orphans                          reaps processes that are reparented when a spawner dies (`run::orphans`)

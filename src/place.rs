@@ -6,6 +6,7 @@
 //!   worker.lock        held by the worker as long as it lives
 //!   gate, turn         the queue of processes for the write lock
 //!   wake.sock          a datagram here says "look"
+//!   add.sock           clients hand their jobs to the worker
 //!   stamp              the highest generation and run id that this directory has seen
 //!   home               which file this directory belongs to, see `store::file::home`
 //!   ballast            space that is released when the disk is full
@@ -89,6 +90,10 @@ impl Place {
 
     pub fn wake_socket(&self) -> PathBuf {
         self.dir.join("wake.sock")
+    }
+
+    pub fn handover_socket(&self) -> PathBuf {
+        self.dir.join("add.sock")
     }
 
     pub fn stamp(&self) -> PathBuf {

@@ -17,6 +17,7 @@ pub const KEYS: &[&str] = &[
     "on_term",
     "stop_timeout",
     "allow_shared",
+    "handover",
     "color",
     "floor.memory",
     "floor.disk",

@@ -87,6 +87,8 @@ pub struct Settings {
     pub stop_timeout_ms: Setting<u64>,
     /// A worker accepts a file that other users may write: they can then run commands as its user.
     pub allow_shared: Setting<bool>,
+    /// `add` hands its jobs to the running worker.
+    pub handover: Setting<bool>,
     pub color: Setting<Colour>,
     /// Above this total the least recently used workspaces are evicted, in bytes. `None`: they are
     /// kept.
@@ -108,6 +110,7 @@ struct File {
     on_term: Option<OnTerm>,
     stop_timeout: Option<String>,
     allow_shared: Option<bool>,
+    handover: Option<bool>,
     color: Option<Colour>,
     floor: Floor,
     workspace: WorkspaceTable,
@@ -242,6 +245,7 @@ impl Settings {
             allow_shared: layers
                 .of("allow_shared", flags.allow_shared.then_some(("--allow-shared", true)), file.allow_shared, parse_bool)?
                 .or(false),
+            handover: layers.of("handover", None, file.handover, parse_bool)?.or(true),
             color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
             workspace_max_size_bytes: layers.size("workspace_max_size", file.workspace.max_size)?,
             repair: layers.of("repair", None, file.repair, parse_bool)?.or(true),

@@ -7,6 +7,7 @@
 //! | [`report`], [`condition`] | the worker's report, and its conditions |
 //! | [`sight`] | both, with what the kernel says of that process |
 //! | [`waker`] | notify the worker of a write |
+//! | [`handover`] | hand jobs to the worker, which adds them |
 //! | [`stop`] | ask the shim of a run to stop it, with or without a worker |
 //! | [`gates`] | free memory, disk and load, and whether a floor is reached |
 //! | [`lease`] | hold a named lock with a process tree; reclaim locks of dead holders |
@@ -20,6 +21,7 @@
 
 pub mod condition;
 pub mod gates;
+pub mod handover;
 pub mod lease;
 pub mod lock;
 mod main_lock;

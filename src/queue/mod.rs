@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
-//!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `secrets`)
+//!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `once`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
 //!   ├─ Status         what is known of the file (`status`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
@@ -27,6 +27,8 @@ mod handler;
 mod info;
 mod job;
 mod logs;
+#[cfg(feature = "cli")]
+pub(crate) mod once;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 mod runs;

@@ -49,7 +49,7 @@ impl Queue {
 
 /// Jobs that are being added. Dropped before [`Adding::commit`], it leaves nothing behind.
 pub(crate) struct Adding<'a> {
-    queue: &'a Queue,
+    pub(super) queue: &'a Queue,
     kept: Kept,
 }
 
@@ -139,7 +139,7 @@ impl Adding<'_> {
 }
 
 /// Returns the error for jobs that were written while the disk did not confirm it.
-fn unconfirmed(added: &[Added], error: Error) -> Error {
+pub(super) fn unconfirmed(added: &[Added], error: Error) -> Error {
     let mut new = added.iter().filter(|one| !one.existing).map(|one| one.id);
     let (which, look) = match (new.next(), new.next_back()) {
         (None, _) if !added.is_empty() => return error,

@@ -20,14 +20,37 @@ impl Context {
     /// [`Error::Replaced`]: the worker ends; or the error of `f`.
     pub fn commit_believing<T: Send + 'static>(
         &self,
-        mut f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<(T, Ticket)> {
+        self.learn(self.store.commit(self.believing(f)))
+    }
+
+    /// The same for a change that the caller can do without, see [`Store::commit_sparing`].
+    ///
+    /// # Errors
+    /// As [`Context::commit_believing`].
+    ///
+    /// [`Store::commit_sparing`]: crate::store::Store::commit_sparing
+    pub fn commit_believing_sparing<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<(T, Ticket)> {
+        self.learn(self.store.commit_sparing(self.believing(f)))
+    }
+
+    fn believing<T>(
+        &self,
+        mut f: impl FnMut(&Connection) -> Result<T> + Send + 'static,
+    ) -> impl FnMut(&Connection) -> Result<(T, belief::Belief)> + Send + 'static {
         let believed = self.believed();
-        let done = self.store.commit(move |conn| {
+        move |conn| {
             let before = belief::check(conn, &believed)?;
             let value = f(conn)?;
             Ok((value, before.with_moves_now(conn)?))
-        });
+        }
+    }
+
+    fn learn<T>(&self, done: Result<((T, belief::Belief), Ticket)>) -> Result<(T, Ticket)> {
         match done {
             Ok(((value, seen), ticket)) => {
                 lock(&self.belief).learn(&seen);

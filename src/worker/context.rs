@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::reporter::Reporter;
 use super::roster::Roster;
 use super::run_files::RunFilePool;
+use super::run_waker::RunWaker;
 use super::shortage::{self, Admits, Shortage};
 use super::single_flight::SingleFlight;
 use super::slots::Slots;
@@ -62,6 +63,8 @@ pub(super) struct Context {
     pub teardowns: TeardownQueue,
     pub claims: LoopWaker,
     pub stops: LoopWaker,
+    /// Wakes the handover thread when the worker detaches from its runs.
+    pub handover: RunWaker,
     pub stop: StopFlag,
     spawner: Mutex<Arc<Spawner>>,
     /// The death of the spawner was reported.
@@ -89,11 +92,12 @@ pub(super) struct Parts {
     pub report: Reporter,
     pub orphans: Option<Orphans>,
     pub limiter: Limiter,
+    pub handover: RunWaker,
 }
 
 impl Context {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter } = parts;
+        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter, handover } = parts;
         let clock_steps = ClockSteps::new(store.clock().now_ms());
         let file_id = belief.file_id.clone();
         Self {
@@ -113,6 +117,7 @@ impl Context {
             teardowns: TeardownQueue::default(),
             claims: LoopWaker::new(),
             stops: LoopWaker::new(),
+            handover,
             stop: StopFlag::new(),
             spawner: Mutex::new(Arc::new(spawner)),
             spawner_is_missed: AtomicBool::new(false),
@@ -171,6 +176,7 @@ impl Context {
         self.stop.set_detaching();
         self.report.phase(Phase::Leaving);
         self.stops.wake();
+        self.handover.wake();
         self.roster.wake_all();
     }
 

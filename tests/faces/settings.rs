@@ -91,7 +91,7 @@ fn sample(key: &str) -> &'static str {
         "color" => "\"never\"",
         "floor.memory" | "floor.disk" | "workspace.max_size" => "\"1.5G\"",
         "floor.load" => "7.5",
-        "repair" => "false",
+        "repair" | "handover" => "false",
         other => panic!("no sample for {other}"),
     }
 }

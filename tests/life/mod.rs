@@ -15,6 +15,7 @@ mod files;
 mod filters;
 mod flushed;
 mod guards;
+mod handover;
 mod hostile_sql;
 mod impossible;
 mod lanes;

@@ -83,6 +83,17 @@ impl JobOptions {
         [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().any(|s| s.0.contains(&Part::Last))
     }
 
+    /// Whether the running worker can add the jobs: it does not know which job was added last here,
+    /// and a private file belongs to the process that adds the job until that is done.
+    pub fn can_be_handed_over(&self) -> bool {
+        !self.names_last() && self.secret.is_empty() && self.stdin.as_deref().is_none_or(|file| file != "-")
+    }
+
+    /// Whether the local time zone has to be known.
+    pub fn names_time_of_day(&self) -> bool {
+        self.at.is_some() || self.expires.is_some()
+    }
+
     /// Returns the jobs to add: one, or one for each index of an array.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
+use jiff::Zoned;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -16,16 +17,23 @@ use crate::cli::parse::job_options::MANY;
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
 use crate::cli::parse::values;
+use crate::cli::refs::{Ids, Known, Refs};
 use crate::cli::warn::long_log::LongLog;
+use crate::cli::warn::new_queues::Queues;
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
+use crate::clock;
 use crate::error::{self, Error, Result, exit};
+use crate::host::handover::{Outcome, Sent};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::policy::Stdin;
 use crate::job::{JobId, Need, NewJob};
+use crate::place::Place;
 use crate::queue::Queue;
+use crate::queue::once;
 use crate::queue::submit::Adding;
 use crate::run::machine;
 use crate::store::job::enqueue::{self, Added};
+use crate::store::receipt::{Answer, Key, OneJob};
 use crate::store::{Store, job::read};
 use crate::units::size_text;
 
@@ -68,6 +76,9 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         // Before the file is created: a mistyped command leaves nothing behind.
         args.command.argv().map_err(Error::Invalid)?;
     }
+    if let Some(done) = by_worker(face, &args) {
+        return done;
+    }
     let store = face.client()?;
     if args.need_worker {
         face::need_worker(store.place())?;
@@ -79,10 +90,53 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
             let jobs = prepare(&args.options, &args.command, &around)?;
             warn(&store, &jobs, &around, true);
             let added = add_jobs(&store, jobs, &args.options, &around)?;
-            tell(face, &added)?;
+            tell(face, added.iter().map(OneJob::from))?;
         }
     }
     Ok(exit::OK)
+}
+
+/// Has the running worker add the jobs. `None`: nothing was added, no worker will add it, and
+/// nothing was printed.
+fn by_worker(face: &Face, args: &Args) -> Option<Result<u8>> {
+    if !face.settings.handover.value || args.from.is_some() || !args.options.can_be_handed_over() {
+        return None;
+    }
+    // What is wrong with them is reported after the file was opened.
+    let now = if args.options.names_time_of_day() { face.now() } else { clock::utc(face.now_ms()) };
+    let around = surroundings_without(now, None).ok()?;
+    let jobs = prepare(&args.options, &args.command, &around).ok()?;
+    let job = jobs.first()?;
+    let place = Place::new(std::path::absolute(&face.settings.db.value).ok()?);
+    let sent = Sent::send(&place, &jobs)?;
+    let warnings = Warnings::kept(&place, &around, job);
+    let done = match sent.outcome() {
+        Outcome::NotTaken => return None,
+        Outcome::Added(answer) => Ok(answer),
+        Outcome::Refused(refusal, similar) => Err((refusal, Queues::Told(similar))),
+        Outcome::Lost(key) => match add_once(face, key, &jobs) {
+            Ok((_, Ok(answer))) => Ok(answer),
+            Ok((store, Err(refusal))) => Err((refusal, Queues::In(store))),
+            Err(error) => return Some(Err(error)),
+        },
+    };
+    Some(match done {
+        Ok(answer) => {
+            warnings.say(&Queues::Told(answer.similar_queue), job);
+            tell(face, answer.jobs.into_iter()).map(|()| exit::OK)
+        }
+        Err((refusal, queues)) => {
+            warnings.say(&queues, job);
+            Err(refusal)
+        }
+    })
+}
+
+/// Adds the jobs that the worker may have added, unless it has; or refuses them.
+fn add_once(face: &Face, key: Key, jobs: &[NewJob]) -> Result<(Store, Result<Answer>)> {
+    let store = face.client().map_err(once::may_be_added)?;
+    let added = Queue::of(&store).adding().commit_once(key, jobs.to_vec())?;
+    Ok((store, added))
 }
 
 /// Returns the jobs for options and a command.
@@ -92,11 +146,15 @@ pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -
 
 /// Returns what the jobs inherit from here.
 pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
+    surroundings_without(face.now(), if options.names_last() { store.read(read::last_job)? } else { None })
+}
+
+fn surroundings_without(now: Zoned, last: Option<JobId>) -> Result<Surroundings> {
     Ok(Surroundings {
-        now: face.now(),
+        now,
         cwd: std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e))?,
         env: std::env::vars_os().collect(),
-        last: if options.names_last() { store.read(read::last_job)? } else { None },
+        last,
         draw: || machine::nonce().to_string(),
     })
 }
@@ -131,7 +189,7 @@ fn keep_secrets(adding: &mut Adding<'_>, jobs: &mut [NewJob], names: &[String], 
     adding.keep_secrets(jobs, &values.map_err(|e| Error::Invalid(format!("--secret: {e}")))?)
 }
 
-fn tell(face: &Face, added: &[Added]) -> Result<()> {
+fn tell(face: &Face, added: impl Iterator<Item = OneJob>) -> Result<()> {
     let mut text = String::new();
     for one in added {
         if one.existing {
@@ -145,48 +203,6 @@ fn tell(face: &Face, added: &[Added]) -> Result<()> {
         text.push('\n');
     }
     face::print(&text)
-}
-
-/// The jobs of each line that has a `ref`, in order of the lines, across chunks.
-type Refs = Vec<Ids>;
-
-/// The ids of one line, kept small: a file may have a million lines with a `ref`.
-enum Ids {
-    /// One job, or the jobs of an array: the first, and how many there are.
-    InSequence(JobId, u32),
-    Each(Box<[JobId]>),
-}
-
-impl Ids {
-    fn of(added: &[Added]) -> Self {
-        let in_sequence = added.windows(2).all(|pair| pair[0].id.0 + 1 == pair[1].id.0);
-        match (added, u32::try_from(added.len())) {
-            ([first, ..], Ok(count)) if in_sequence => Self::InSequence(first.id, count),
-            _ => Self::Each(added.iter().map(|one| one.id).collect()),
-        }
-    }
-
-    fn push_to(&self, ids: &mut Vec<(JobId, Need)>, need: Need) {
-        match self {
-            Self::InSequence(first, count) => ids.extend((0..i64::from(*count)).map(|n| (JobId(first.0 + n), need))),
-            Self::Each(all) => ids.extend(all.iter().map(|id| (*id, need))),
-        }
-    }
-}
-
-/// The refs of earlier chunks, and those of this one.
-struct Known<'a> {
-    before: &'a Refs,
-    here: Refs,
-}
-
-impl Known<'_> {
-    fn get(&self, number: usize) -> Option<&Ids> {
-        match number.checked_sub(self.before.len()) {
-            Some(here) => self.here.get(here),
-            None => self.before.get(number),
-        }
-    }
 }
 
 fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {
@@ -219,7 +235,7 @@ fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &
         })?;
         done += count;
         bar.set_position(done as u64);
-        tell(face, &added)?;
+        tell(face, added.iter().map(OneJob::from))?;
         if args.chunk.is_none() {
             break;
         }

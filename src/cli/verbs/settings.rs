@@ -125,6 +125,7 @@ fn rows(s: &Settings) -> Vec<Row> {
             "",
             &s.allow_shared.source,
         ),
+        Row::new("handover", json!({"value": s.handover.value}), Some(s.handover.value.to_string()), "", &s.handover.source),
         Row::text("color", color, &s.color.source),
         Row::size("floor.memory", s.floor_memory_bytes.value, &s.floor_memory_bytes.source),
         Row::size("floor.disk", s.floor_disk_bytes.value, &s.floor_disk_bytes.source),

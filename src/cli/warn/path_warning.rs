@@ -14,7 +14,7 @@ use crate::cli::face;
 use crate::cli::parse::options::Surroundings;
 use crate::cli::parse::values;
 use crate::cli::view::escape;
-use crate::cli::warn::new_queues::NewQueues;
+use crate::cli::warn::new_queues::{NewQueues, Queues};
 use crate::cli::warn::sound::Sound;
 use crate::host::lock::Holder;
 use crate::job::{Argv, NewJob, Policy, Template, shell_line};
@@ -62,20 +62,44 @@ struct Theirs {
 
 /// Warnings about the jobs of one command; each is printed once.
 pub struct Warnings<'a> {
-    store: &'a Store,
     place: &'a Place,
-    queues: NewQueues,
+    queues: Queues,
+    new_queues: NewQueues,
     around: &'a Surroundings,
     shell_by: ShellBy,
     theirs: Option<Theirs>,
     sound: Sound,
     told: BTreeSet<String>,
+    /// What is printed later.
+    kept: Option<Vec<String>>,
 }
 
 impl<'a> Warnings<'a> {
     pub fn new(store: &'a Store, around: &'a Surroundings, shell_by: ShellBy) -> Self {
-        let (place, queues) = (store.place(), NewQueues::default());
-        Self { store, place, queues, around, shell_by, theirs: None, sound: Sound::default(), told: BTreeSet::new() }
+        Self::with(store.place(), Queues::In(store.clone()), around, shell_by)
+    }
+
+    /// Without an open file: checks a job that is given by options while the worker adds it. What
+    /// is found is kept for [`Warnings::say`].
+    pub fn kept(place: &'a Place, around: &'a Surroundings, job: &NewJob) -> Self {
+        let kept = Some(Vec::new());
+        let mut warnings = Self { kept, ..Self::with(place, Queues::Told(None), around, ShellBy::Option) };
+        warnings.check_but_queue("", job, false);
+        warnings
+    }
+
+    fn with(place: &'a Place, queues: Queues, around: &'a Surroundings, shell_by: ShellBy) -> Self {
+        let (new_queues, sound) = (NewQueues::default(), Sound::default());
+        Self { place, queues, new_queues, around, shell_by, theirs: None, sound, told: BTreeSet::new(), kept: None }
+    }
+
+    /// Prints what was kept, after what is to be said of the queue.
+    pub fn say(mut self, queues: &Queues, job: &NewJob) {
+        let kept = self.kept.take().unwrap_or_default();
+        if let Some(text) = self.new_queues.check(queues, &job.placement.queue) {
+            self.tell("", text);
+        }
+        kept.iter().for_each(|text| face::say(text));
     }
 
     /// Checks a job. `of`: its name, such as `line 3: `.
@@ -86,6 +110,10 @@ impl<'a> Warnings<'a> {
     /// Like [`Warnings::check`]; `is_later`: jobs that are not in it come before it.
     pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
         self.check_queue(of, &job.placement.queue);
+        self.check_but_queue(of, job, is_later);
+    }
+
+    fn check_but_queue(&mut self, of: &str, job: &NewJob, is_later: bool) {
         self.check_retries(of, job.placement.max_attempts, &job.policy);
         let path = job.placement.env.get("PATH").map(String::as_str);
         let (is_later, has_places) = (is_later || !job.after.is_empty(), false);
@@ -116,7 +144,7 @@ impl<'a> Warnings<'a> {
     }
 
     fn check_queue(&mut self, of: &str, queue: &str) {
-        if let Some(text) = self.queues.check(self.store, queue) {
+        if let Some(text) = self.new_queues.check(&self.queues, queue) {
             self.tell(of, text);
         }
     }
@@ -154,7 +182,11 @@ impl<'a> Warnings<'a> {
 
     fn tell(&mut self, of: &str, text: String) {
         if self.told.len() < COUNTED_MAX && self.told.insert(text.clone()) && self.told.len() <= TOLD_MAX {
-            face::say(&format!("warning: {of}{text}"));
+            let text = format!("warning: {of}{text}");
+            match &mut self.kept {
+                Some(kept) => kept.push(text),
+                None => face::say(&text),
+            }
         }
     }
 

@@ -19,10 +19,12 @@ use crate::run::spawner::Spawner;
 use crate::run::{limits, machine, open_files};
 use crate::store::{self, Store};
 use crate::worker::context::{Context, Parts};
+use crate::worker::loops::handover::Door;
 use crate::worker::loops::wake::Listener;
-use crate::worker::loops::{claim, recover, service_manager, stops, wake, workspaces};
+use crate::worker::loops::{claim, handover, recover, service_manager, stops, wake, workspaces};
 use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
+use crate::worker::run_waker::RunWaker;
 
 /// A running worker.
 pub struct Worker {
@@ -74,6 +76,7 @@ impl Worker {
         report.memory(limiter.by(), &limiter.why);
         let spawner = Spawner::start(options.spawner.as_deref())?;
         let mut listener = Listener::bind(&place)?;
+        let mut door = Door::open(&place)?;
         let ctx = Arc::new(Context::new(Parts {
             store,
             options,
@@ -85,6 +88,7 @@ impl Worker {
             report,
             orphans,
             limiter,
+            handover: RunWaker::without_stop_requests()?,
         }));
         let mut cursors = recover::Cursors::default();
         recover::round(&ctx, &mut cursors)?;
@@ -95,6 +99,7 @@ impl Worker {
             thread("workspaces", &ctx, workspaces::run)?,
             thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
             thread("stops", &ctx, stops::run)?,
+            thread("handover", &ctx, move |ctx| handover::serve(ctx, &mut door))?,
             thread("notify", &ctx, service_manager::run)?,
         ];
         ctx.report.phase(Phase::Serving);

@@ -175,6 +175,7 @@ impl Worker {
         join(threads);
         ctx.run_files.clear(&ctx.store);
         let _no_next_worker_is_misled = std::fs::remove_file(ctx.place().wake_socket());
+        let _no_client_is_misled = std::fs::remove_file(ctx.place().handover_socket());
         let flushed = ctx.store.flush_now();
         ctx.pool.close();
         ctx.report.remove();

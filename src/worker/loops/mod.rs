@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 pub(super) mod claim;
+pub(super) mod handover;
 mod held_back;
 mod leftovers;
 pub(super) mod recover;

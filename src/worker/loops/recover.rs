@@ -67,8 +67,11 @@ const STEPS: [Step; 11] = [
     |ctx, _| sweep_groups(ctx),
     |ctx, _| leftovers::results(ctx),
 ];
-const STEPS_OF_A_SERVING_WORKER: [Step; 2] =
-    [|ctx, cursors| retention::round(ctx, &mut cursors.retention), |ctx, _| teardowns::round(ctx)];
+const STEPS_OF_A_SERVING_WORKER: [Step; 3] = [
+    |ctx, cursors| retention::round(ctx, &mut cursors.retention),
+    |ctx, _| retention::receipts(ctx),
+    |ctx, _| teardowns::round(ctx),
+];
 
 /// Runs one round. A failure for one run is logged and does not affect the others.
 pub fn round(ctx: &Arc<Context>, cursors: &mut Cursors) -> Result<()> {

@@ -2,11 +2,20 @@
 //! recovery.
 
 use crate::error::Result;
-use crate::store::upkeep::prune;
+use crate::run::machine::boottime_ms;
+use crate::store::{receipt, upkeep::prune};
 use crate::worker::context::Context;
 
 /// Most ended jobs that one tick prunes.
 const PRUNE_MAX: usize = 1_000;
+
+/// Removes receipts that neither a client nor this worker can look for any more.
+pub fn receipts(ctx: &Context) -> Result<()> {
+    if !ctx.store.read(|conn| receipt::has_old(conn, boottime_ms()))? {
+        return Ok(());
+    }
+    ctx.store.commit(|conn| receipt::prune(conn, boottime_ms())).map(drop)
+}
 
 /// Prunes old history: rows first, then the logs of their runs.
 pub fn round(ctx: &Context, cursor: &mut prune::Cursor) -> Result<()> {
