@@ -6,16 +6,15 @@ use crate::job::Cause;
 use crate::store::job::control;
 
 impl Context {
-    /// Asks the monitor of every run whose job has an open cancel to stop it.
+    /// Asks the monitor of every run whose job has an open cancel to stop it; returns `false` if
+    /// one has no monitor yet.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn pass_on_cancels(&self) -> Result<()> {
-        for (_, run) in self.store.read(control::open_cancels)? {
-            if let Some(run) = run {
-                self.roster.request_stop(run, Cause::Cancel);
-            }
-        }
-        Ok(())
+    pub fn pass_on_cancels(&self) -> Result<bool> {
+        let open = self.store.read(control::open_cancels)?;
+        let runs = open.into_iter().filter_map(|(_, run)| run);
+        let unheard = runs.filter(|run| !self.roster.request_stop(*run, Cause::Cancel)).count();
+        Ok(unheard == 0)
     }
 }

@@ -4,7 +4,8 @@
 //! their commit; inotify on the write-ahead log, for plain SQL clients; and a slow poll of SQLite's
 //! own change counter on the writer's connection, which the worker's own commits do not change. An
 //! inotify event may precede the visibility of the commit, so it is followed by polls at increasing
-//! intervals. A needless hint costs one poll.
+//! intervals. A needless hint costs one poll. The kernel also tells here when the wall clock is
+//! set.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -12,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::inotify;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
@@ -21,8 +24,12 @@ use crate::job::JobId;
 use crate::place::Place;
 use crate::worker::context::Context;
 
-/// Longest interval between two polls of the change counter without hints, in milliseconds.
+/// Interval between two polls of the change counter without hints, in milliseconds: where there is
+/// no inotify, and for some polls after an event, as the disk may be slow to make a commit visible;
+/// and at rest, so that an idle machine stays asleep.
 const POLL_MS: u64 = 1_000;
+const POLL_RESTING_MS: u64 = 10_000;
+const POLLS_AFTER_EVENT: u32 = 10;
 /// Polls after an inotify event: the waits between them, in milliseconds.
 const LADDER_MS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 /// After a round of inotify events the next one is ignored for this long, in milliseconds, so that
@@ -35,7 +42,10 @@ const REST_FULL_MS: u64 = 25;
 pub struct Listener {
     socket: UnixDatagram,
     /// `None` if the system gives none: then the slow poll finds the writes of plain SQL.
-    watch: Option<rustix::fd::OwnedFd>,
+    watch: Option<OwnedFd>,
+    /// Readable when the wall clock was set. `None` if the system gives none: then the next tick
+    /// finds it.
+    clock: Option<OwnedFd>,
 }
 
 impl Listener {
@@ -53,7 +63,7 @@ impl Listener {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| Error::io(what(), e))?;
         socket.set_nonblocking(true).map_err(|e| Error::io(what(), e))?;
         let watch = new_watch();
-        let listener = Self { socket, watch };
+        let listener = Self { socket, watch, clock: clock_that_tells() };
         listener.watch_wal(place);
         Ok(listener)
     }
@@ -82,13 +92,23 @@ impl Listener {
     }
 }
 
-fn new_watch() -> Option<rustix::fd::OwnedFd> {
+fn new_watch() -> Option<OwnedFd> {
     inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()
+}
+
+/// A timer of the wall clock that never expires, and is cancelled when that clock is set.
+fn clock_that_tells() -> Option<OwnedFd> {
+    let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK).ok()?;
+    let never = Timespec { tv_sec: i64::from(u32::MAX) * 100, tv_nsec: 0 };
+    let once = Itimerspec { it_interval: Timespec::default(), it_value: never };
+    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &once).ok()?;
+    Some(timer)
 }
 
 enum Heard {
     Datagram(Asked),
     File,
+    ClockWasSet,
     Nothing,
 }
 
@@ -98,14 +118,18 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::default();
     changes.look(ctx);
+    let mut polls = 0;
     while !ctx.is_detaching() {
-        match hear(listener, POLL_MS) {
+        let rests = listener.watch.is_some() && polls >= POLLS_AFTER_EVENT;
+        match hear(listener, if rests { POLL_RESTING_MS } else { POLL_MS }) {
+            Heard::ClockWasSet => ctx.wake_claims(),
             Heard::Datagram(asked) => {
                 obey(ctx, asked);
                 ctx.file_may_have_changed();
                 changes.look(ctx);
             }
             Heard::File => {
+                polls = 0;
                 climb(ctx, listener, &mut changes);
                 let full = ctx.slots.busy() >= ctx.options.slots;
                 // A pause after an event, not a wait for one: everything that arrives meanwhile is
@@ -113,6 +137,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));
             }
             Heard::Nothing => {
+                polls += u32::from(polls < POLLS_AFTER_EVENT);
                 listener.regain(ctx);
                 if changes.look(ctx) != Look::Same {
                     ctx.file_may_have_changed();
@@ -184,9 +209,12 @@ fn wait(fds: &mut [PollFd<'_>], at_most_ms: u64) -> bool {
 
 fn hear(listener: &Listener, at_most_ms: u64) -> Heard {
     let mut fds = vec![PollFd::new(&listener.socket, PollFlags::IN)];
-    fds.extend(listener.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
+    fds.extend(listener.watch.iter().chain(&listener.clock).map(|fd| PollFd::new(fd, PollFlags::IN)));
     if !wait(&mut fds, at_most_ms) {
         return Heard::Nothing;
+    }
+    if listener.clock.as_ref().is_some_and(was_cancelled) {
+        return Heard::ClockWasSet;
     }
     if let Some(asked) = drain_socket(&listener.socket) {
         return Heard::Datagram(asked);
@@ -229,7 +257,11 @@ fn drain_socket(socket: &UnixDatagram) -> Option<Asked> {
     heard
 }
 
-fn drain_watch(watch: &rustix::fd::OwnedFd) {
+fn was_cancelled(clock: &OwnedFd) -> bool {
+    rustix::io::read(clock, &mut [0; 8]) == Err(rustix::io::Errno::CANCELED)
+}
+
+fn drain_watch(watch: &OwnedFd) {
     let mut buffer = [0u8; 4096];
     while rustix::io::read(watch, &mut buffer).is_ok_and(|n| n > 0) {}
 }

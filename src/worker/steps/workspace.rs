@@ -101,7 +101,7 @@ fn get_in(attempt: &Attempt<'_>, job: &JobRun, wanted: &Workspace) -> Result<Pat
             }
             // The next check of the waker says why, also if a client has asked the shim before this
             // worker did.
-            Made::Stopped => ctx.pass_on_cancels()?,
+            Made::Stopped => _ = ctx.pass_on_cancels()?,
         }
     }
 }
