@@ -38,7 +38,6 @@ pub fn claims(plan: &Plan) -> Found {
     let behind_held = file(Fill { ready: SMALL, held, ended: 0 });
     let (history, ended) = old(plan);
     let in_history = Claims::on(history);
-    let small = &of_size[0];
     let (mut of_sizes, mut of_held, mut of_history) = (vec![vec![]; sizes.len()], vec![], vec![]);
     // Once before: the pages that a file was filled through are not those of this connection.
     of_size.iter().chain([&behind_held, &in_history]).for_each(|claims| {
@@ -48,8 +47,10 @@ pub fn claims(plan: &Plan) -> Found {
         for (claims, times) in of_size.iter().zip(&mut of_sizes) {
             times.push(claims.each_us());
         }
-        of_held.push((behind_held.each_us(), small.each_us()));
-        of_history.push((in_history.each_us(), small.each_us()));
+        // Against the small file in the same round; it has too few for more.
+        let of_small = of_sizes[0][of_sizes[0].len() - 1];
+        of_held.push((behind_held.each_us(), of_small));
+        of_history.push((in_history.each_us(), of_small));
     }
     let of_ready: Vec<_> = of_sizes[sizes.len() - 1].iter().copied().zip(of_sizes[0].iter().copied()).collect();
     let how = format!(

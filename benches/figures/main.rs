@@ -60,13 +60,14 @@ const FIGURES: [Figure; 17] = [
     ("sql", "the same from a plain sqlite3 insert", latency::sql),
     ("timeline", "what lies between an add and its job", timeline::timeline),
     ("bulk", "many rows by one command", bulk::bulk),
-    ("claim", "a claim in a large file", claim::claims),
     ("depth", "no-op jobs from a long queue", depth::depth),
     ("prune", "claims while old jobs are removed", prune::prune),
     ("log", "the size of the log under full load", log::log),
     ("memory", "300 sleeping jobs", memory::memory),
     ("idle", "a worker that has nothing to do", idle::idle),
     ("readers", "status, ls, show and why in a large file", readers::readers),
+    // After those that use the same file: it leaves claims without a worker.
+    ("claim", "a claim in a large file", claim::claims),
     ("slots", "jobs a second against slots", slots::slots),
     ("launches", "what a launch and an idle run cost, without a file", launches::launches),
 ];
