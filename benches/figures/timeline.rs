@@ -150,6 +150,10 @@ fn spans(events: &[Event], parts: &Parts, begun_us: f64, took_us: f64) -> Vec<Sp
     }
     let forked = forked_by(shim).filter(|(by, _)| *by == parts.spawner).map(|(_, at)| at);
     add("spawner", "receives it, forks the shim", launched, forked);
+    let passes = |event: &Event| event.thread == parts.spawner && is_result(event, &["sendmsg"]) && at(event) < cloned;
+    let passed = all(&passes).last().copied().filter(|at| forked.is_none() && launched.is_some_and(|launched| *at > launched));
+    add("spawner", "passes it to a shim that waits", launched, passed);
+    let forked = forked.or(passed);
     let of_shim = |event: &Event| event.thread == shim && at(event) < cloned;
     let waits = all(&|event| of_shim(event) && is_call(event, &["ppoll"])).last().copied();
     let goes = all(&|event| of_shim(event) && is_result(event, &["ppoll"])).last().copied();
