@@ -59,7 +59,7 @@ pub fn claims(plan: &Plan) -> Found {
          neighbours in the file"
     );
     let row = |what: String, pairs: &[(f64, f64)]| {
-        Row::against(&what, Unit::Microseconds, "claim at 1,000 ready", pairs).bar(Bar::AtMost(1.3)).how(how.clone())
+        Row::against(&what, Unit::Microseconds, "at 1,000 ready", pairs).bar(Bar::AtMost(1.3)).how(how.clone())
     };
     let thousands = |n: usize| thousands(n as i64);
     let points = sizes.iter().zip(&of_sizes).map(|(rows, us)| (*rows as f64, median(us.clone())));

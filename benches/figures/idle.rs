@@ -37,7 +37,7 @@ pub fn idle(plan: &Plan) -> Found {
     nest.ok(&["queue", "resume", "default"]);
     let rows = thousands(ended as i64);
     Found::rows(vec![
-        Row::alone("idle worker and spawner, memory", rss, Unit::Megabytes)
+        Row::alone("idle worker, memory", rss, Unit::Megabytes)
             .bar(Bar::AtMost(10.0))
             .headline()
             .how(format!("RSS of both ({}), on a file of {rows} ended jobs", each.join(", "))),

@@ -50,8 +50,7 @@ pub fn log(plan: &Plan) -> Found {
          times, one snapshot after the other",
         QUEUED_MAX + BATCH as u64
     );
-    let row =
-        Row::alone(&format!("longest log in {seconds} s of full load"), longest as f64 / f64::from(1 << 20), Unit::Mebibytes);
+    let row = Row::alone(&format!("longest log, {seconds} s full load"), longest as f64 / f64::from(1 << 20), Unit::Mebibytes);
     Found::rows(vec![row.bar(Bar::AtMost(64.0)).headline().how(how)])
 }
 

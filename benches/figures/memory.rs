@@ -40,15 +40,15 @@ pub fn memory(plan: &Plan) -> Found {
                 bytes / 1e6,
                 begun.elapsed().as_secs_f64()
             );
-            let row = Row::alone(&format!("memory of each of {JOBS} running jobs"), bytes / 1e6 / JOBS as f64, Unit::Megabytes);
+            let row = Row::alone(&format!("memory of each of {JOBS} jobs"), bytes / 1e6 / JOBS as f64, Unit::Megabytes);
             rows.push(row.bar(Bar::AtMost(0.08)).headline().how(how));
         }
     }
     let plot = Plot {
         file: "memory",
         title: "memory of worker, spawner and shims against running jobs".into(),
-        x: Axis { label: "running jobs".into(), log: true },
-        y: Axis { label: "MB (PSS, all of tenure)".into(), log: true },
+        x: Axis { label: "running jobs".into(), log: false },
+        y: Axis { label: "MB (PSS, all of tenure)".into(), log: false },
         series: vec![Series { name: "sleeping jobs".into(), points }],
     };
     Found { rows, plots: vec![plot], ..Found::default() }

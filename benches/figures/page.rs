@@ -32,7 +32,7 @@ pub fn save(root: &Path, found: &Found, plan: &Plan) {
     }
     write(&docs.join("performance.md"), &page(found, plan));
     let readme = root.join("README.md");
-    if let Some(text) = fs::read_to_string(&readme).ok().and_then(|text| with_table(&text, found)) {
+    if let Some(text) = fs::read_to_string(&readme).ok().and_then(|text| with_table(&text, found, plan)) {
         write(&readme, &text);
     }
 }
@@ -56,7 +56,10 @@ fn page(found: &Found, plan: &Plan) -> String {
         ("{{date}}", today()),
         ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
         ("{{size}}", size.to_owned()),
-        ("{{machine}}", wrapped(&format!("The machine: {}.", machine()), "").trim_end().to_owned()),
+        (
+            "{{machine}}",
+            wrapped(&format!("The machine: {}; its load before was {}.", machine(), plan.load), "").trim_end().to_owned(),
+        ),
         ("{{table}}", table::markdown(&found.rows).trim_end().to_owned()),
         ("{{notes}}", found.notes.iter().map(|note| bullet(&format!("{note}."))).collect()),
         ("{{how}}", how(&found.rows).trim_end().to_owned()),
@@ -68,10 +71,10 @@ fn page(found: &Found, plan: &Plan) -> String {
 }
 
 /// The README with a short table.
-fn with_table(readme: &str, found: &Found) -> Option<String> {
+fn with_table(readme: &str, found: &Found, plan: &Plan) -> Option<String> {
     let (before, rest) = readme.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    let mut table = format!("Measured on {} on a machine with {} CPUs:\n\n", today(), cpus());
+    let mut table = format!("Measured on {} on a machine with {} CPUs (load before: {}):\n\n", today(), cpus(), plan.load);
     table += "| what | figure | reference in the same run | ratio |\n| --- | ---: | --- | ---: |\n";
     for row in found.rows.iter().filter(|row| row.is_headline) {
         let reference = row.reference.as_ref().map_or_else(String::new, |(name, n)| format!("{name}: {n}"));

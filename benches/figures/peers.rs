@@ -75,7 +75,7 @@ pub fn drain(plan: &Plan) -> Found {
     let all: [(&str, &str, Through); 5] = [
         ("tenure", "tenure add, one process each", through_tenure),
         ("tsp", "tsp -n, one process each", through_tsp),
-        ("nq", "nq, one process each (1 at once)", through_nq),
+        ("nq", "nq, one process each, serial", through_nq),
         ("pueue", "pueue add, one process each", through_pueue),
         ("parallel", "parallel -j2", through_parallel),
     ];

@@ -18,12 +18,16 @@ pub struct Plan {
     /// The directory that gets `docs/performance.md` and `README.md`.
     pub save: Option<PathBuf>,
     pub list: bool,
+    /// How busy the machine was before anything was measured: the load average of the last minute.
+    pub load: String,
     wanted: Vec<String>,
 }
 
 impl Plan {
     pub fn parse(args: impl Iterator<Item = String>, names: &[&str]) -> Result<Self, String> {
-        let mut plan = Self { size: Size::Usual, save: None, list: false, wanted: vec![] };
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or_default().to_owned();
+        let mut plan = Self { size: Size::Usual, save: None, list: false, load, wanted: vec![] };
         for arg in args {
             match arg.as_str() {
                 // Cargo's own.

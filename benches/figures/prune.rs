@@ -42,8 +42,8 @@ pub fn prune(plan: &Plan) -> Found {
          {worst:.0} ms"
     );
     Found::rows(vec![
-        row(format!("claim, prune of {count}, p99"), &p99).bar(Bar::AtMost(3.0)).how(how.clone()),
-        row(format!("claim, prune of {count}, p50"), &p50).how(how),
+        row("claim beside a prune, p99".into(), &p99).bar(Bar::AtMost(3.0)).how(how.clone()),
+        row("claim beside a prune, p50".into(), &p50).how(how),
     ])
 }
 

@@ -168,6 +168,11 @@ pub fn digits(value: f64) -> String {
     }
 }
 
+/// The same for a ratio, with two digits after the point where it is small.
+pub fn ratio(value: f64) -> String {
+    if value < 0.1 { format!("{value:.2}") } else { digits(value) }
+}
+
 /// A whole number with commas.
 pub fn thousands(n: i64) -> String {
     let plain = n.unsigned_abs().to_string();

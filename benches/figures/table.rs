@@ -1,8 +1,8 @@
 //! The rows as a table, for a terminal of 100 columns and for a page.
 
-use crate::row::{Bar, Row, digits};
+use crate::row::{Bar, Row, digits, ratio};
 
-const HEADS: [&str; 7] = ["what", "figure", "reference", "", "ratio", "least-most", "bar"];
+const HEADS: [&str; 7] = ["what", "figure", "reference", "", "ratio", "range", "bar"];
 /// Columns whose texts end at the same place.
 const RIGHT: [bool; 7] = [false, true, false, true, true, true, true];
 
@@ -18,7 +18,7 @@ pub fn text(rows: &[Row]) -> String {
         });
         format!("{}  {end}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
     };
-    let mut text = line(&HEADS.map(str::to_owned), "reached");
+    let mut text = line(&HEADS.map(str::to_owned), "ok");
     for (row, cells) in rows.iter().zip(&cells) {
         text += &line(cells, reached(row));
     }
@@ -35,16 +35,16 @@ fn reached(row: &Row) -> &'static str {
 
 fn cells(row: &Row) -> [String; 7] {
     let (reference, measured) = row.reference.as_ref().map_or_else(Default::default, |(name, n)| (name.clone(), n.to_string()));
-    let (ratio, spread) = row.ratio.map_or_else(Default::default, |ratio| {
-        (digits(ratio.median), format!("{}-{}", digits(ratio.least), digits(ratio.greatest)))
+    let (of_both, spread) = row.ratio.map_or_else(Default::default, |spread| {
+        (ratio(spread.median), format!("{}-{}", ratio(spread.least), ratio(spread.greatest)))
     });
-    [row.what.clone(), row.figure.to_string(), reference, measured, ratio, spread, bar(row)]
+    [row.what.clone(), row.figure.to_string(), reference, measured, of_both, spread, bar(row)]
 }
 
 fn bar(row: &Row) -> String {
     match row.bar {
-        Some(Bar::AtLeast(bar)) => format!(">= {}", plain(bar)),
-        Some(Bar::AtMost(bar)) => format!("<= {}", plain(bar)),
+        Some(Bar::AtLeast(bar)) => format!(">={}", plain(bar)),
+        Some(Bar::AtMost(bar)) => format!("<={}", plain(bar)),
         None => String::new(),
     }
 }
@@ -60,11 +60,11 @@ pub fn markdown(rows: &[Row]) -> String {
         "| what | figure | reference in the same run | ratio (least to greatest) | rounds | bar | reached |\n".to_owned();
     text += "| --- | ---: | --- | ---: | ---: | ---: | --- |\n";
     for row in rows {
-        let [what, figure, reference, measured, ratio, _, bar] = cells(row);
+        let [what, figure, reference, measured, of_both, _, bar] = cells(row);
         let reference = if reference.is_empty() { reference } else { format!("{reference}: {measured}") };
-        let spread = row.ratio.map(|r| format!(" ({} to {})", digits(r.least), digits(r.greatest))).unwrap_or_default();
+        let spread = row.ratio.map(|r| format!(" ({} to {})", ratio(r.least), ratio(r.greatest))).unwrap_or_default();
         let reached = if row.bar.is_some() { reached(row) } else { "" };
-        text += &format!("| {what} | {figure} | {reference} | {ratio}{spread} | {} | {bar} | {reached} |\n", row.rounds);
+        text += &format!("| {what} | {figure} | {reference} | {of_both}{spread} | {} | {bar} | {reached} |\n", row.rounds);
     }
     text
 }
