@@ -39,6 +39,10 @@ impl Adding<'_> {
 pub(crate) fn may_be_added(error: Error) -> Error {
     match error {
         Error::Unconfirmed(_) => error,
+        // It stays the error that it is for every command: the file cannot be used from here.
+        Error::File(text) => {
+            Error::File(format!("the jobs may have been added; look before you add again (tenure ls -a): {text}"))
+        }
         error => unconfirmed(&[], error),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +16,6 @@ use super::pool::Pool;
 use super::reporter::Reporter;
 use super::roster::Roster;
 use super::run_files::RunFilePool;
-use super::run_waker::RunWaker;
 use super::shortage::{self, Admits, Shortage};
 use super::single_flight::SingleFlight;
 use super::slots::Slots;
@@ -63,8 +63,8 @@ pub(super) struct Context {
     pub teardowns: TeardownQueue,
     pub claims: LoopWaker,
     pub stops: LoopWaker,
-    /// Wakes the handover thread when the worker detaches from its runs.
-    pub handover: RunWaker,
+    /// Where clients hand over their jobs; it is closed when the worker detaches from its runs.
+    pub handover: Arc<OwnedFd>,
     pub stop: StopFlag,
     spawner: Mutex<Arc<Spawner>>,
     /// The death of the spawner was reported.
@@ -92,7 +92,7 @@ pub(super) struct Parts {
     pub report: Reporter,
     pub orphans: Option<Orphans>,
     pub limiter: Limiter,
-    pub handover: RunWaker,
+    pub handover: Arc<OwnedFd>,
 }
 
 impl Context {
@@ -176,7 +176,8 @@ impl Context {
         self.stop.set_detaching();
         self.report.phase(Phase::Leaving);
         self.stops.wake();
-        self.handover.wake();
+        // It wakes the thread that waits there.
+        let _closed_already = rustix::net::shutdown(&self.handover, rustix::net::Shutdown::Both);
         self.roster.wake_all();
     }
 

@@ -24,7 +24,6 @@ use crate::worker::loops::wake::Listener;
 use crate::worker::loops::{claim, handover, recover, service_manager, stops, wake, workspaces};
 use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
-use crate::worker::run_waker::RunWaker;
 
 /// A running worker.
 pub struct Worker {
@@ -88,7 +87,7 @@ impl Worker {
             report,
             orphans,
             limiter,
-            handover: RunWaker::without_stop_requests()?,
+            handover: door.listener(),
         }));
         let mut cursors = recover::Cursors::default();
         recover::round(&ctx, &mut cursors)?;

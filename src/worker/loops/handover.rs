@@ -9,7 +9,7 @@
 //! the client then looks into the file ([`crate::store::receipt`]).
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ const ACCEPTED_MAX: usize = 64;
 
 /// The listening end.
 pub struct Door {
-    listener: OwnedFd,
+    listener: Arc<OwnedFd>,
     silent: VecDeque<Silent>,
     packet: Vec<u8>,
 }
@@ -80,14 +80,19 @@ impl Door {
             rustix::net::listen(&socket, BACKLOG)?;
             Ok(socket)
         };
-        Ok(Self { listener: listen().map_err(told)?, silent: VecDeque::new(), packet: vec![0; PACKET_BYTES_MAX] })
+        Ok(Self { listener: Arc::new(listen().map_err(told)?), silent: VecDeque::new(), packet: vec![0; PACKET_BYTES_MAX] })
+    }
+
+    /// Returns the socket; the thread ends when it is shut down.
+    pub fn listener(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.listener)
     }
 
     /// Waits for a client, a request or the end of the worker.
-    fn wait(&mut self, wakes: impl AsFd) {
+    fn wait(&self) {
         let next = self.silent.front().map(|one| one.until.saturating_duration_since(Instant::now()));
         let next = next.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) });
-        let mut fds = vec![PollFd::new(&wakes, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN)];
         fds.extend(self.silent.iter().map(|one| PollFd::new(&one.socket, PollFlags::IN)));
         let _an_error_is_a_round_too = poll(&mut fds, next.as_ref());
     }
@@ -139,7 +144,7 @@ impl Door {
 /// The thread, until the worker detaches from its runs.
 pub fn serve(ctx: &Arc<Context>, door: &mut Door) {
     while !ctx.is_detaching() {
-        door.wait(&ctx.handover);
+        door.wait();
         if !door.accept() {
             // Clients that are not accepted add their jobs themselves.
             ctx.pause(REST_MS);
@@ -160,8 +165,10 @@ enum Verdict {
 
 /// Adds the jobs of these requests, and has them answered after the flush.
 fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
-    let Some(file) = FileName::of(ctx.place()) else { return };
     let (sockets, requests): (Vec<_>, Vec<_>) = asked.into_iter().map(|one| (one.socket, one.request)).unzip();
+    let decline = |sockets: Vec<OwnedFd>| sockets.iter().for_each(|socket| answer(socket, &Reply::Declined));
+    let file = FileName::of(ctx.place()).filter(|_| ctx.store.health().fatal.is_none());
+    let Some(file) = file else { return decline(sockets) };
     let clock = ctx.store.clock().clone();
     let all = move |conn: &Connection| {
         let now_ms = clock.now_ms();
@@ -169,8 +176,10 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     };
     match ctx.commit_believing_sparing(all) {
         Ok((verdicts, ticket)) => tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket),
+        // Nothing was written: the file is not this worker's, or is locked while it ends.
+        Err(Error::File(_) | Error::Replaced { .. } | Error::Busy(_)) => decline(sockets),
         // The clients see the end of their connections.
-        Err(error) => log::debug!("jobs that were handed over are not added: {error}"),
+        Err(error) => log::debug!("jobs that were handed over may not be added: {error}"),
     }
 }
 
