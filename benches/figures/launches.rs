@@ -8,7 +8,7 @@ use tenure::run::{Record, Status, runfile};
 
 use crate::drain::xargs;
 use crate::plan::Plan;
-use crate::processes::cpu_with_children_ms;
+use crate::processes::{cpu_with_children_ms, family};
 use crate::row::{Found, Row, Unit};
 use crate::runs::{Running, Runs};
 use crate::shims;
@@ -21,7 +21,8 @@ pub fn launches(plan: &Plan) -> Found {
     let us_each = |ms: f64| ms * 1_000.0 / launches as f64;
     let runs = Runs::new();
     let (me, spawner) = (std::process::id(), runs.spawner.pid());
-    let cpu = || cpu_with_children_ms(me) + cpu_with_children_ms(spawner);
+    // A shim that waits for its next run has not been reaped.
+    let cpu = || cpu_with_children_ms(me) + family(spawner).into_iter().map(cpu_with_children_ms).sum::<f64>();
     let (mut rates, mut cpus) = (vec![], vec![]);
     for _ in 0..plan.rounds() {
         let (before, begun) = (cpu(), Instant::now());

@@ -25,7 +25,7 @@ pub fn log(plan: &Plan) -> Found {
     let row = paused.bar(Bar::AtMost(64.0)).headline();
     // The log cannot begin anew while each moment has its reader, if that reads for longer than the
     // worker holds up what is written.
-    Found::rows(vec![row, full_load("the same, reads with no pause", less, 0)])
+    Found::rows(vec![row, full_load("the same, a reader unpaused", less, 0)])
 }
 
 fn full_load(what: &str, seconds: u64, pause_ms: u64) -> Row {

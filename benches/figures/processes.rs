@@ -47,9 +47,10 @@ pub fn rollup_kb(pid: u32, key: &str) -> Option<u64> {
     rollup.lines().find_map(|line| line.strip_prefix(key)?.trim().trim_end_matches(" kB").parse().ok())
 }
 
-/// CPU time of a process and of the children that it has reaped, in milliseconds.
+/// CPU time of a process and of the children that it has reaped, in milliseconds; 0 if it is gone,
+/// as its parent counts it then.
 pub fn cpu_with_children_ms(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().expect("fields").split_whitespace();
     fields.skip(11).take(4).map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() * 10.0
 }

@@ -6,6 +6,9 @@ const HEADS: [&str; 7] = ["what", "figure", "reference", "", "ratio", "range", "
 /// Columns whose texts end at the same place.
 const RIGHT: [bool; 7] = [false, true, false, true, true, true, true];
 
+/// After each column.
+const GAPS: [&str; 7] = ["  ", "  ", " ", "  ", " ", " ", " "];
+
 /// Aligned columns; the last one tells whether the bar is reached.
 pub fn text(rows: &[Row]) -> String {
     let cells: Vec<[String; 7]> = rows.iter().map(cells).collect();
@@ -16,7 +19,8 @@ pub fn text(rows: &[Row]) -> String {
             let fill = " ".repeat(widths[at] - cell.chars().count());
             if RIGHT[at] { fill + cell } else { cell.clone() + &fill }
         });
-        format!("{}  {end}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
+        let line: String = padded.zip(GAPS).map(|(cell, gap)| cell + gap).collect();
+        (line + end).trim_end().to_owned() + "\n"
     };
     let mut text = line(&HEADS.map(str::to_owned), "ok");
     for (row, cells) in rows.iter().zip(&cells) {
