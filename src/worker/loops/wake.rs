@@ -43,6 +43,8 @@ pub struct Listener {
     socket: UnixDatagram,
     /// `None` if the system gives none: then the slow poll finds the writes of plain SQL.
     watch: Option<OwnedFd>,
+    /// The log is there, and watched.
+    is_watched: bool,
     /// Readable when the wall clock was set. `None` if the system gives none: then the next tick
     /// finds it.
     clock: Option<OwnedFd>,
@@ -63,16 +65,15 @@ impl Listener {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(|e| Error::io(what(), e))?;
         socket.set_nonblocking(true).map_err(|e| Error::io(what(), e))?;
         let watch = new_watch();
-        let listener = Self { socket, watch, clock: clock_that_tells() };
+        let mut listener = Self { socket, watch, is_watched: false, clock: clock_that_tells() };
         listener.watch_wal(place);
         Ok(listener)
     }
 
     /// The log appears with the first write after a clean close, so this is repeated.
-    fn watch_wal(&self, place: &Place) {
-        if let Some(watch) = &self.watch {
-            let _not_there_yet = inotify::add_watch(watch, place.wal(), inotify::WatchFlags::MODIFY);
-        }
+    fn watch_wal(&mut self, place: &Place) {
+        let add = |watch| inotify::add_watch(watch, place.wal(), inotify::WatchFlags::MODIFY);
+        self.is_watched = self.watch.as_ref().is_some_and(|watch| add(watch).is_ok());
     }
 
     /// Retries to get what the system refused, and reports that meanwhile.
@@ -120,8 +121,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     changes.look(ctx);
     let mut polls = 0;
     while !ctx.is_detaching() {
-        let rests = listener.watch.is_some() && polls >= POLLS_AFTER_EVENT;
-        match hear(listener, if rests { POLL_RESTING_MS } else { POLL_MS }) {
+        match hear(listener, poll_after_ms(listener.is_watched, polls)) {
             Heard::ClockWasSet => ctx.wake_claims(),
             Heard::Datagram(asked) => {
                 obey(ctx, asked);
@@ -145,6 +145,11 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
             }
         }
     }
+}
+
+/// Returns when to poll next, after so many polls since the last event.
+fn poll_after_ms(is_watched: bool, polls: u32) -> u64 {
+    if is_watched && polls >= POLLS_AFTER_EVENT { POLL_RESTING_MS } else { POLL_MS }
 }
 
 /// Polls repeatedly, each time after a longer wait, to the end: a change that is seen meanwhile may
@@ -264,4 +269,38 @@ fn was_cancelled(clock: &OwnedFd) -> bool {
 fn drain_watch(watch: &OwnedFd) {
     let mut buffer = [0u8; 4096];
     while rustix::io::read(watch, &mut buffer).is_ok_and(|n| n > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_worker_that_is_told_of_writes_rests() {
+        assert_eq!(poll_after_ms(true, POLLS_AFTER_EVENT), POLL_RESTING_MS);
+        for (is_watched, polls) in [(false, 0), (false, POLLS_AFTER_EVENT), (true, 0), (true, POLLS_AFTER_EVENT - 1)] {
+            assert_eq!(poll_after_ms(is_watched, polls), POLL_MS, "{is_watched} {polls}");
+        }
+    }
+
+    #[test]
+    fn a_log_is_watched_once_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(dir.path().join("q.db"));
+        std::fs::create_dir(place.dir()).unwrap();
+        let mut listener = Listener::bind(&place).unwrap();
+        assert!(!listener.is_watched);
+        std::fs::write(place.wal(), "").unwrap();
+        listener.watch_wal(&place);
+        assert!(listener.is_watched);
+        assert!(matches!(hear(&listener, 0), Heard::Nothing));
+        std::fs::write(place.wal(), "x").unwrap();
+        assert!(matches!(hear(&listener, 0), Heard::File));
+    }
+
+    #[test]
+    fn a_clock_that_was_not_set_is_silent() {
+        let clock = clock_that_tells().expect("a timer");
+        assert!(!wait(&mut [PollFd::new(&clock, PollFlags::IN)], 0) && !was_cancelled(&clock));
+    }
 }
