@@ -45,7 +45,7 @@ const OTHERS_WRITE: u16 = 0o022;
 
 /// The identity of a file: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FileName {
+pub(crate) struct FileIdentity {
     device: (u32, u32),
     inode: u64,
 }
@@ -55,7 +55,7 @@ pub(crate) struct FileName {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     /// The file, as the client sees it.
-    pub file: FileName,
+    pub file: FileIdentity,
     pub key: Key,
     pub jobs: Vec<NewJob>,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Request {
 /// The same, as it is sent.
 #[derive(Serialize)]
 struct Sending<'a> {
-    file: FileName,
+    file: FileIdentity,
     key: Key,
     jobs: &'a [NewJob],
 }
@@ -146,7 +146,7 @@ impl Sending<'_> {
     }
 }
 
-impl FileName {
+impl FileIdentity {
     /// Returns the identity of an open worker's file; `None` if it is gone.
     pub(crate) fn of(place: &Place) -> Option<Self> {
         let found = statx(CWD, place.db(), AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO).ok()?;
@@ -199,7 +199,7 @@ impl Sent {
     /// be added in another way.
     pub fn send(place: &Place, jobs: &[NewJob]) -> Option<Self> {
         let until = Instant::now() + Duration::from_millis(WAIT_MS);
-        let file = FileName::of_a_plain_one(place)?;
+        let file = FileIdentity::of_a_plain_one(place)?;
         let key = Key { sent_ms: boottime_ms(), token: nonce().0 };
         let packet = Sending { file, key, jobs }.encode()?;
         let socket = connect(place).ok()?;
@@ -259,7 +259,7 @@ mod tests {
         job.after = vec![(JobId(3), Need::Failed)];
         job.placement.env.insert("A".into(), "ü\n".into());
         job.policy.timeout_ms = Some(7);
-        Request { file: FileName { device: (8, 1), inode: 77 }, key: Key { sent_ms: 5, token: [0xfe; 16] }, jobs: vec![job] }
+        Request { file: FileIdentity { device: (8, 1), inode: 77 }, key: Key { sent_ms: 5, token: [0xfe; 16] }, jobs: vec![job] }
     }
 
     fn encoded(request: &Request) -> Option<Vec<u8>> {

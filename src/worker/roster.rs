@@ -26,7 +26,7 @@ impl Roster {
     }
 
     /// Like [`Roster::own`]; `false` if it was owned already.
-    pub fn owns_now(&self, run: RunId) -> bool {
+    pub fn try_own(&self, run: RunId) -> bool {
         match lock(&self.owned).entry(run) {
             Entry::Occupied(_) => false,
             Entry::Vacant(free) => {

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::error::{Error, Result};
-use crate::host::handover::{FileName, PACKET_BYTES_MAX, Reply, Request};
+use crate::host::handover::{FileIdentity, PACKET_BYTES_MAX, Reply, Request};
 use crate::host::waker::short;
 use crate::place::Place;
 use crate::run::machine::boottime_ms;
@@ -167,7 +167,7 @@ enum Verdict {
 fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     let (sockets, requests): (Vec<_>, Vec<_>) = asked.into_iter().map(|one| (one.socket, one.request)).unzip();
     let decline = |sockets: Vec<OwnedFd>| sockets.iter().for_each(|socket| answer(socket, &Reply::Declined));
-    let file = FileName::of(ctx.place()).filter(|_| ctx.store.health().fatal.is_none());
+    let file = FileIdentity::of(ctx.place()).filter(|_| ctx.store.health().fatal.is_none());
     let Some(file) = file else { return decline(sockets) };
     let clock = ctx.store.clock().clone();
     let all = move |conn: &Connection| {
@@ -184,7 +184,7 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
 }
 
 /// Each request has a savepoint of its own: one that is refused does not affect the others.
-fn add_one(conn: &Connection, request: &Request, file: FileName, now_ms: i64) -> Result<Verdict> {
+fn add_one(conn: &Connection, request: &Request, file: FileIdentity, now_ms: i64) -> Result<Verdict> {
     let age_ms = boottime_ms().checked_sub(request.key.sent_ms);
     if age_ms.is_none_or(|ms| ms > receipt::WORKER_MS) || request.file != file {
         return Ok(Verdict::Reply(Reply::Declined));

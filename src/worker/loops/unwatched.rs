@@ -28,7 +28,7 @@ impl<'a, T: Send + 'static> Unwatched<'a, T> {
     /// The file cannot be read.
     pub fn find(ctx: &'a Context, read: fn(&Connection) -> Result<Vec<T>>, id: fn(&T) -> RunId) -> Result<Self> {
         let roster = &ctx.roster;
-        let owned = ctx.store.read(read)?.iter().map(id).filter(|run| roster.owns_now(*run)).collect();
+        let owned = ctx.store.read(read)?.iter().map(id).filter(|run| roster.try_own(*run)).collect();
         let mut found = Self { rows: Vec::new(), roster, owned, id };
         if !found.owned.is_empty() {
             found.rows = ctx.store.read(read)?;
