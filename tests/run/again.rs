@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use tenure::job::verdict::Progress;
 use tenure::job::{Cause, Exit, RunKey};
 use tenure::run::stop::{self, Asked};
-use tenure::run::{Records, Started};
+use tenure::run::{Record, Records, Spawner, Started, tree};
 
-use crate::run::harness::{Bench, adopt_orphans, idle_shims, reap};
+use crate::run::harness::{Bench, adopt_orphans, header, idle_shims, program, reap};
+use crate::support::frozen::Frozen;
 use crate::support::{Dice, children, kill, lives, seed, until};
 
 /// Runs a script to its end; returns its records and its shim.
@@ -69,6 +70,14 @@ fn each_run_is_charged_for_what_it_used() {
     assert!(usage(&small).max_rss_bytes < 20_000_000 && usage(&small).user_ms <= 10, "{:?}", usage(&small));
 }
 
+/// Waits until a shim is gone, and fails if it waits for another run instead.
+fn until_retired(bench: &Bench, shim: i32, what: &str) {
+    until(&format!("the shim to be gone {what}"), || {
+        assert!(!idle_shims(spawner(bench)).contains(&shim), "the shim waits for another run {what}");
+        (!lives(shim)).then_some(())
+    });
+}
+
 /// Each leaves something unusual: it ends its shim as well.
 #[test]
 fn a_shim_is_retired_on_any_doubt() {
@@ -76,7 +85,7 @@ fn a_shim_is_retired_on_any_doubt() {
     let mut runs = vec![
         ("a leftover", bench.shell("sleep 600 & exit 0")),
         ("a daemon", bench.shell("(setsid sleep 600 &); exit 0")),
-        ("a timeout", bench.shell("sleep 600")),
+        ("a timeout", bench.command(&["sleep", "600"])),
         ("a command that cannot be executed", bench.command(&["/no/such/command"])),
         ("a memory limit", bench.shell("exit 0")),
         ("a long environment", bench.shell("exit 0")),
@@ -93,7 +102,8 @@ fn a_shim_is_retired_on_any_doubt() {
     for (what, launch) in runs {
         let records = bench.run(&launch);
         assert!(records.progress() == Progress::Drained || records.failed.is_some(), "{what}: {records:?}");
-        until(&format!("the shim to be gone after {what}"), || children(spawner(&bench)).is_empty().then_some(()));
+        let shim = children(spawner(&bench));
+        shim.into_iter().for_each(|shim| until_retired(&bench, shim, &format!("after {what}")));
     }
 }
 
@@ -133,6 +143,28 @@ fn a_late_stop_request_does_not_reach_the_next_run() {
     assert_eq!(next.finish().exited.unwrap().cause, Some(Cause::Backstop), "the queue is in order");
 }
 
+/// Its spawner still holds the lock, and its shim is alive and has closed the run file.
+#[test]
+fn a_run_that_was_drained_has_no_shim_to_ask() {
+    let bench = Bench::new();
+    let launch = bench.shell("while [ ! -e go ]; do sleep 0.01; done");
+    let mut running = bench.start(&launch);
+    let started = running.started();
+    let spawner = Frozen::new(spawner(&bench));
+    fs::write(bench.path("go"), "").unwrap();
+    running.wait_for(|record| matches!(record, Record::Drained(_)));
+    until("the shim to have closed the run file", || {
+        fs::symlink_metadata(format!("/proc/{}/fd/3", started.shim_pid)).is_err().then_some(())
+    });
+    assert!(lives(started.shim_pid) && bench.inspect(running.run).1);
+    assert_eq!(stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap(), Asked::Gone);
+    assert_eq!(stop::shim_pid(&bench.place, running.key()).unwrap(), Err(Asked::Gone));
+    drop(spawner);
+    let records = running.finish();
+    until_idle(&bench, started.shim_pid);
+    assert_eq!(tree::what_lives(&bench.place, launch.run, &header(&launch), &records).unwrap(), [""; 0]);
+}
+
 #[test]
 fn idle_shims_end_with_their_spawner() {
     adopt_orphans();
@@ -151,6 +183,62 @@ fn a_spawner_without_a_worker_retires_its_shims() {
     until_idle(&bench, first.shim_pid);
     bench.drop_spawner();
     assert!(!lives(first.shim_pid));
+}
+
+#[test]
+fn a_shim_with_a_run_ends_after_it_where_the_worker_is_gone() {
+    let bench = Bench::without_spawner();
+    let of_spawner = Spawner::start_program(program()).unwrap();
+    let pid = of_spawner.pid().cast_signed();
+    let launch = bench.shell("while [ ! -e go ]; do sleep 0.01; done");
+    let pipe = of_spawner.launch(&launch, bench.create(&launch)).unwrap();
+    let shim = until("STARTED", || bench.inspect(launch.run).0.started).shim_pid;
+    drop((of_spawner, pipe));
+    fs::write(bench.path("go"), "").unwrap();
+    until("the shim to be gone", || {
+        let is_locked = bench.inspect(launch.run).1;
+        assert!(is_locked || !idle_shims(pid).contains(&shim), "it waits for a run that no worker can send");
+        (!lives(shim)).then_some(())
+    });
+    reap(pid);
+}
+
+#[test]
+fn a_shim_serves_a_limited_number_of_runs() {
+    const RUNS_MAX: usize = 100;
+    let bench = Bench::new();
+    let (_, first) = run(&bench, "exit 0");
+    for _ in 1..RUNS_MAX {
+        until_idle(&bench, first.shim_pid);
+        assert_eq!(run(&bench, "exit 0").1.shim_pid, first.shim_pid);
+    }
+    until_retired(&bench, first.shim_pid, "after its last run");
+}
+
+#[test]
+fn a_shim_that_waits_too_long_is_retired() {
+    let bench = Bench::new();
+    let (_, first) = run(&bench, "exit 0");
+    until_idle(&bench, first.shim_pid);
+    until("the shim to be gone", || (!lives(first.shim_pid)).then_some(()));
+    assert_eq!(run(&bench, "exit 5").0.exited.unwrap().exit, Exit::Code(5));
+}
+
+#[test]
+fn a_launch_that_a_shim_cannot_receive_fails_by_our_fault() {
+    let bench = Bench::new();
+    let (_, first) = run(&bench, "exit 0");
+    until_idle(&bench, first.shim_pid);
+    // There is room for one of the two descriptors of a launch.
+    let (pid, limit) = (Pid::from_raw(first.shim_pid), Rlimit { current: Some(4), maximum: Some(4) });
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+    let launch = bench.shell("echo on");
+    let failed = bench.run(&launch).failed.expect("it is recorded");
+    assert!(failed.ours && failed.errno == libc::EMFILE, "{failed:?}");
+    assert!(!bench.place.log_file(launch.run).exists());
+    let (records, next) = run(&bench, "exit 6");
+    assert_eq!(records.exited.unwrap().exit, Exit::Code(6));
+    assert_ne!(next.shim_pid, first.shim_pid);
 }
 
 /// A launch that was given to a shim that dies at any instant either runs once or never began.

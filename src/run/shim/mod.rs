@@ -52,7 +52,7 @@ use prepare::Prepared;
 
 /// Most runs that one shim serves, one after the other: what a run leaves unknown to this code does
 /// not add up without end.
-const RUNS_MAX: u32 = 1_000;
+const RUNS_MAX: u32 = 100;
 /// Exit status of a shim that could not continue.
 const GAVE_UP: i32 = 1;
 
