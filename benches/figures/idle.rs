@@ -30,6 +30,7 @@ pub fn idle(plan: &Plan) -> Found {
     let woken: Vec<(&str, u64)> =
         after.iter().map(|(id, (name, n))| (name.as_str(), new(id, *n))).filter(|(_, n)| *n > 0).collect();
     let by_thread: Vec<String> = woken.iter().map(|(name, n)| format!("{name} {:.0}", per_minute(*n))).collect();
+    let busiest = woken.iter().map(|(_, n)| per_minute(*n)).fold(0.0, f64::max);
     let rss = pids.iter().map(|pid| rss_kb(*pid)).sum::<u64>() as f64 * 1024.0 / 1e6;
     let each: Vec<String> =
         pids.iter().map(|pid| format!("{} {:.1} MB", comm(*pid).trim(), rss_kb(*pid) as f64 * 1024.0 / 1e6)).collect();
@@ -41,12 +42,10 @@ pub fn idle(plan: &Plan) -> Found {
             .bar(Bar::AtMost(10.0))
             .headline()
             .how(format!("RSS of both ({}), on a file of {rows} ended jobs", each.join(", "))),
-        Row::alone("idle worker, wake-ups", per_minute(woken.iter().map(|(_, n)| n).sum()), Unit::PerMinute)
-            .bar(Bar::AtMost(6.0))
-            .how(format!(
-                "voluntary context switches of all threads of both in {seconds} s, as wake-ups a minute; by thread: {}",
-                by_thread.join(", ")
-            )),
+        Row::alone("idle worker, wake-ups of a thread", busiest, Unit::PerMinute).bar(Bar::AtMost(6.0)).how(format!(
+            "voluntary context switches of the thread with the most in {seconds} s, as wake-ups a minute; all threads: {}",
+            by_thread.join(", ")
+        )),
         Row::alone("idle worker, CPU", used / seconds as f64, Unit::Milliseconds)
             .how("CPU time of both in each second, in milliseconds; 10 are 1 % of one CPU"),
     ])
