@@ -84,10 +84,35 @@ pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: D
 
 /// Runs `f` in a read transaction, which ends even if `f` panics.
 pub(in crate::store) fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let transaction = conn.unchecked_transaction()?;
-    let value = f(&transaction)?;
-    transaction.finish()?;
+    let open = Snapshot::begin(conn)?;
+    let value = f(conn)?;
+    open.end()?;
     Ok(value)
+}
+
+/// An open read transaction. Its two statements are kept prepared: a worker reads often, and little
+/// each time.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn begin(conn: &'a Connection) -> rusqlite::Result<Self> {
+        conn.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(conn))
+    }
+
+    fn end(&self) -> rusqlite::Result<()> {
+        // Some errors have ended it, and so has `end`.
+        match self.0.is_autocommit() {
+            true => Ok(()),
+            false => self.0.prepare_cached("ROLLBACK")?.execute([]).map(drop),
+        }
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let _the_connection_may_be_broken = self.end();
+    }
 }
 
 #[cfg(test)]
