@@ -22,6 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use crate::error::{Error, Result};
 use crate::host::handover::{FileIdentity, PACKET_BYTES_MAX, Reply, Request};
 use crate::host::waker::short;
+use crate::job::NewJob;
 use crate::place::Place;
 use crate::run::machine::boottime_ms;
 use crate::store::Ticket;
@@ -169,18 +170,31 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     let decline = |sockets: Vec<OwnedFd>| sockets.iter().for_each(|socket| answer(socket, &Reply::Declined));
     let file = FileIdentity::of(ctx.place()).filter(|_| ctx.store.health().fatal.is_none());
     let Some(file) = file else { return decline(sockets) };
+    let waits = requests.iter().flat_map(|request| &request.jobs).any(waits);
     let clock = ctx.store.clock().clone();
     let all = move |conn: &Connection| {
         let now_ms = clock.now_ms();
         requests.iter().map(|request| add_one(conn, request, file, now_ms)).collect::<Result<Vec<_>>>()
     };
     match ctx.commit_believing_sparing(all) {
-        Ok((verdicts, ticket)) => tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket),
+        Ok((verdicts, ticket)) => {
+            // In a full worker the slot that is free first takes what is ready by itself.
+            if waits || ctx.slots.busy() < ctx.options.slots {
+                ctx.wake_claims();
+            }
+            tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket);
+        }
         // Nothing was written: the file is not this worker's, or is locked while it ends.
         Err(Error::File(_) | Error::Replaced { .. } | Error::Busy(_)) => decline(sockets),
         // The clients see the end of their connections.
         Err(error) => log::debug!("jobs that were handed over may not be added: {error}"),
     }
+}
+
+/// Whether the claim loop must learn of a job that cannot start now: of a time in it, or that it can
+/// never start.
+fn waits(job: &NewJob) -> bool {
+    job.available_at != 0 || job.expires_at.is_some() || !job.after.is_empty()
 }
 
 /// Each request has a savepoint of its own: one that is refused does not affect the others.
@@ -214,7 +228,6 @@ fn tell(ctx: &Arc<Context>, verdicts: Vec<(OwnedFd, Verdict)>, ticket: Ticket) {
     if waiting.is_empty() {
         return;
     }
-    ctx.wake_claims();
     if has_replaced {
         ctx.stops.wake();
     }
@@ -230,4 +243,19 @@ fn answer(socket: &OwnedFd, reply: &Reply) {
 /// The buffer of a connection has room for its only answer.
 fn send(socket: &OwnedFd, packet: &[u8]) {
     let _the_client_may_be_gone = rustix::net::send(socket, packet, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Argv, JobId, Need};
+
+    #[test]
+    fn a_full_worker_must_learn_of_what_cannot_start_by_a_free_slot_alone() {
+        let plain = || NewJob::new(Argv::from_json(r#"["true"]"#).unwrap());
+        assert!(!waits(&plain()));
+        assert!(waits(&NewJob { available_at: 1, ..plain() }));
+        assert!(waits(&NewJob { expires_at: Some(1), ..plain() }));
+        assert!(waits(&NewJob { after: vec![(JobId(1), Need::Done)], ..plain() }));
+    }
 }

@@ -228,6 +228,28 @@ fn a_job_that_was_handed_over_starts_at_once() {
     assert_eq!(nest.until_ended(id)["state"], "done");
 }
 
+/// The claim loop has no slot to fill, but learns of the times in such jobs, and of those that can
+/// never start.
+#[test]
+fn jobs_that_a_full_worker_is_given_expire_in_time_or_wait() {
+    let nest = Nest::new();
+    let _worker = nest.work(&["--tick", "1h", "--slots", "1"]);
+    let running = nest.add(&["--", "sh", "-c", "while [ ! -e go ]; do sleep 0.01; done; exit 1"]);
+    nest.until_pid(running);
+    let before = count(&nest, "receipt");
+    let ready = nest.add(&["--", "true"]);
+    let dependent = nest.add(&["--after", &running.to_string(), "--", "true"]);
+    let short = nest.add(&["--expires", "200ms", "--", "true"]);
+    assert_eq!(count(&nest, "receipt"), before + 3, "the worker has added them");
+    assert_eq!(nest.until_ended(short)["reason"], "expired");
+    assert_eq!(nest.show(ready)["state"], "queued");
+    std::fs::write(nest.file("go"), "").unwrap();
+    assert_eq!(nest.until_ended(ready)["state"], "done");
+    assert_eq!(nest.until_ended(dependent)["reason"], "dependency");
+    let doomed = nest.add(&["--after", &running.to_string(), "--", "true"]);
+    assert_eq!(nest.until_ended(doomed)["reason"], "dependency");
+}
+
 #[test]
 fn a_replaced_running_job_is_stopped_by_the_worker() {
     let nest = Nest::new();
