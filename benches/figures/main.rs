@@ -35,6 +35,7 @@ mod prune;
 mod readers;
 mod row;
 mod runs;
+mod shares;
 mod shims;
 mod slots;
 mod stamp;
@@ -51,8 +52,9 @@ use row::Found;
 /// A figure, what it is about, and how it is measured.
 type Figure = (&'static str, &'static str, fn(&Plan) -> Found);
 
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 18] = [
     ("drain", "no-op jobs at 2 slots: rate and CPU", drain::drain),
+    ("shares", "where the CPU of a no-op job goes", shares::shares),
     ("peers", "the same through other job runners", peers::drain),
     ("add", "one process for each job", adds::adds),
     ("adders", "8 clients that add at once", adders::adders),

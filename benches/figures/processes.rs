@@ -1,13 +1,19 @@
 //! What the kernel says of a process.
 
-/// CPU time of a process in milliseconds, from the scheduler's own nanoseconds.
+/// CPU time of a process in milliseconds.
 pub fn cpu_ms(pid: u32) -> f64 {
+    threads_cpu_ms(pid).iter().map(|(_, ms)| ms).sum()
+}
+
+/// CPU time of each thread of a process in milliseconds, from the scheduler's own nanoseconds, with
+/// its name.
+pub fn threads_cpu_ms(pid: u32) -> Vec<(String, f64)> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
-    tasks
-        .flatten()
-        .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<f64>().ok())
-        .sum::<f64>()
-        / 1e6
+    let thread = |task: std::fs::DirEntry| {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).ok();
+        Some((read("comm")?.trim().to_owned(), read("schedstat")?.split(' ').next()?.parse::<f64>().ok()? / 1e6))
+    };
+    tasks.flatten().filter_map(thread).collect()
 }
 
 pub fn family(root: u32) -> Vec<u32> {
