@@ -31,7 +31,7 @@ use super::descriptors::{at_fd, close_from, silence_standard_fds};
 use super::shims::{Kept, Shims};
 use super::title::Title;
 use super::wire::{self, Arrived, INLINE_BYTES_MAX, Received, receive};
-use crate::run::forked::{Inherited, become_reaper, exit_now};
+use crate::run::forked::{Inherited, become_reaper, exit_now, fork};
 use crate::run::protocol::{READY, SPAWNER_ARGUMENT, SPAWNER_NAME, TREE_IS_EMPTY, UNFIT};
 
 /// Launches that are accepted before dead shims are looked for again.
@@ -212,11 +212,11 @@ impl Nursery {
             Err(error) => return Kept::of(arrived).fail("socketpair", &error),
         };
         // SAFETY: this process has one thread (asserted at its start), so the child may do
-        // everything that the parent may; it never returns.
-        match unsafe { libc::fork() } {
-            0 => shim::be_shim(arrived, theirs, self.inherited),
-            -1 => Kept::of(arrived).fail("fork", &io::Error::last_os_error()),
-            pid => self.shims.add(pid, arrived, ours),
+        // everything that the parent may; it starts no thread, and never returns.
+        match unsafe { fork() } {
+            Ok(0) => shim::be_shim(arrived, theirs, self.inherited),
+            Ok(pid) => self.shims.add(pid, arrived, ours),
+            Err(error) => Kept::of(arrived).fail("fork", &error),
         }
     }
 
@@ -295,13 +295,11 @@ fn unmark() -> io::Result<()> {
 /// Too many processes are a temporary shortage.
 fn try_fork() -> Result<(), Unfit> {
     // SAFETY: this process has one thread; the child only ends.
-    match unsafe { libc::fork() } {
-        0 => exit_now(0),
-        -1 => match io::Error::last_os_error() {
-            error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM)) => Ok(()),
-            error => Err(Unfit::System("starting a process (clone)", error)),
-        },
-        pid => wait::reap_when_ended(pid).map_err(Unfit::at("waiting for a process (wait4)")),
+    match unsafe { fork() } {
+        Ok(0) => exit_now(0),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM)) => Ok(()),
+        Err(error) => Err(Unfit::System("starting a process (clone)", error)),
+        Ok(pid) => wait::reap_when_ended(pid).map_err(Unfit::at("waiting for a process (wait4)")),
     }
 }
 
