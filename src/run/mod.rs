@@ -48,6 +48,7 @@
 
 pub mod fence;
 pub mod fitness;
+pub mod footprint;
 pub mod foreground;
 pub mod groups;
 pub mod launch;

@@ -8,6 +8,7 @@ mod chaos;
 mod crashes;
 mod emptied;
 mod files;
+mod footprint;
 mod going;
 mod launch;
 mod limits;

@@ -7,6 +7,7 @@ use rustix::process::getpid;
 
 use crate::job::{Cause, Exit};
 use crate::run::descendants::{self, kill_round};
+use crate::run::footprint::give_back_heap;
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
 use crate::run::process::Stat;
@@ -166,6 +167,8 @@ impl Watched<'_> {
         let at = self.started_ms.saturating_add(TELL_START_MS);
         if now >= at && self.journal.has_unsent() {
             self.journal.tell();
+            // It may live for days from here on.
+            give_back_heap();
         }
         self.journal.has_unsent().then_some(at)
     }

@@ -33,6 +33,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socke
 
 use crate::error::{Error, Result};
 
+use super::footprint;
 use super::launch::Launch;
 use super::orphans::{self, OwnChild};
 use super::protocol::{READY, READY_STEM, SPAWNER_ARGUMENT, SPAWNER_NAME, UNFIT};
@@ -85,6 +86,7 @@ impl Spawner {
         let mut command = Command::new(program);
         command.arg0(SPAWNER_NAME).arg(SPAWNER_ARGUMENT).env_clear();
         command.envs(super::open_files::given().map(|files| (super::open_files::GIVEN, files.to_string()))).current_dir("/");
+        command.env(footprint::TUNABLES.0, footprint::TUNABLES.1);
         command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
         let process = orphans::spawn(&mut command).map_err(told)?;
         // The socket of the child; the worker's must be the only other end.
