@@ -3,6 +3,7 @@
 mod adoption;
 mod afar;
 mod asked;
+mod at_rest;
 mod blocked;
 mod chaos;
 mod clock;

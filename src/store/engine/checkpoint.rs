@@ -3,8 +3,8 @@
 //! A thread with its own connection, woken by the writer. It runs below the size at which the
 //! SQLite of other programs would checkpoint (1000 pages), so that a client with `synchronous=OFF`
 //! never does. Under constant writes the log never restarts by itself: when it is too long, the
-//! checkpointer holds the turn so that it can. When nothing is written the log is emptied, and the
-//! thread sleeps until the next commit.
+//! checkpointer holds the turn so that it can. When nothing is written the log is emptied, memory
+//! is given back, and the thread sleeps until the next commit.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::store::engine::connection::{Access, connect};
-use crate::store::engine::flush;
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::Durability;
 use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
+use crate::store::engine::flush;
 
 /// Length of the log at which it is copied into the file, in bytes.
 const COPY_AT_BYTES: u32 = 2 << 20;
@@ -43,6 +43,9 @@ thread_local! {
     /// Pages in the log after the latest commit of this thread.
     static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
 }
+
+/// What else to do when it is quiet.
+pub(in crate::store) type AtRest = Box<dyn FnMut() + Send>;
 
 pub(in crate::store) struct Checkpointer {
     wake: Sender<()>,
@@ -90,7 +93,7 @@ impl Nudge {
 }
 
 impl Checkpointer {
-    pub(in crate::store) fn start(health: &Arc<Shared>, durability: Durability) -> Result<Self> {
+    pub(in crate::store) fn start(health: &Arc<Shared>, durability: Durability, at_rest: AtRest) -> Result<Self> {
         let conn = connect(&health.place, Access::Write, durability)?;
         conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
         conn.busy_timeout(Duration::from_millis(HOLD_UP_MS))?;
@@ -106,6 +109,7 @@ impl Checkpointer {
             told: Seldom::default(),
             quiet_ms: QUIET_MS,
             seen: 0,
+            at_rest,
         };
         let thread = thread::Builder::new()
             .name("tenure-ckpt".into())
@@ -142,6 +146,7 @@ struct Round {
     quiet_ms: u64,
     /// Number of commits at the latest check.
     seen: u64,
+    at_rest: AtRest,
 }
 
 /// Result of a checkpoint.
@@ -197,7 +202,11 @@ impl Round {
                     self.quiet_ms = QUIET_MS;
                     self.keep_short();
                 }
-                Err(RecvTimeoutError::Timeout) => empty = self.when_quiet(),
+                Err(RecvTimeoutError::Timeout) if self.has_commits() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    empty = self.when_quiet();
+                    (self.at_rest)();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -232,13 +241,14 @@ impl Round {
         self.state.pages.load(Ordering::SeqCst).saturating_mul(FRAME_BYTES)
     }
 
-    /// Empties the log if nothing was committed since the latest check. True if it is empty and
-    /// needs no check until the next commit.
-    fn when_quiet(&mut self) -> bool {
+    /// Whether something was committed since the latest check.
+    fn has_commits(&mut self) -> bool {
         let commits = self.state.commits.load(Ordering::SeqCst);
-        if std::mem::replace(&mut self.seen, commits) != commits {
-            return false;
-        }
+        std::mem::replace(&mut self.seen, commits) != commits
+    }
+
+    /// Empties the log. True if it is empty and needs no check until the next commit.
+    fn when_quiet(&mut self) -> bool {
         // From here on the next commit wakes this thread, including one that arrives while the log
         // is being emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);

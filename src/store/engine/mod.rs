@@ -4,8 +4,8 @@
 //! A write passes through `open` → `turnstile` (fair turns between processes) → `write` (the
 //! transaction, run again if necessary) → `flush` (one `fdatasync` for all waiting callers). In a
 //! worker, `write_queue` and `writer` group the writes of its threads, `readers` serves its reads,
-//! and `checkpoint` keeps the log short. These threads report to `health`. In a client `client_log`
-//! keeps the log short.
+//! and `checkpoint` keeps the log short, and has `rest` give memory back when it is quiet. These
+//! threads report to `health`. In a client `client_log` keeps the log short.
 //!
 //! Under a crash: what `write` has acknowledged is durable. A transaction that was only committed
 //! can be lost in a power cut, but in no other crash.
@@ -25,6 +25,7 @@ pub(in crate::store) mod options;
 pub(in crate::store) mod path;
 pub(in crate::store) mod permission;
 pub(in crate::store) mod readers;
+pub(in crate::store) mod rest;
 pub(in crate::store) mod schema_watch;
 pub(in crate::store) mod seldom;
 pub(in crate::store) mod small_file;

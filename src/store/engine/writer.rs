@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::store::engine::changes;
-use crate::store::engine::checkpoint::{self, Checkpointer, Nudge};
+use crate::store::engine::checkpoint::{self, AtRest, Checkpointer, Nudge};
 use crate::store::engine::flush::{self, Flusher};
 use crate::store::engine::health::Shared;
 use crate::store::engine::options::{Durability, Ticket};
@@ -26,6 +25,7 @@ use crate::store::engine::turnstile::Turnstile;
 use crate::store::engine::write;
 use crate::store::engine::write::{Request, Typed, Undone};
 use crate::store::engine::write_queue::{Answer, Submitted, WriteQueue};
+use crate::store::engine::{changes, rest};
 use crate::sync::lock;
 
 /// How long one attempt to get the write lock lasts, in milliseconds. After it, the writer counts
@@ -39,7 +39,7 @@ pub(in crate::store) struct Worker {
     writer: Arc<Mutex<Option<Writer>>>,
     flusher: Option<Arc<Flusher>>,
     checkpointer: Option<Checkpointer>,
-    readers: Option<Readers>,
+    readers: Option<Arc<Readers>>,
     closing: Arc<AtomicBool>,
     health: Arc<Shared>,
 }
@@ -54,12 +54,13 @@ impl Worker {
     ) -> Result<Self> {
         conn.busy_timeout(Duration::from_millis(TRY_MS))?;
         let flusher = Arc::new(Flusher::start(health.clone(), durability)?);
-        let checkpointer = Checkpointer::start(&health, durability)?;
+        let readers = Arc::new(Readers::new(&health.place, durability)?);
+        let (queue, writer) = (Arc::new(WriteQueue::new()), Arc::new(Mutex::new(None::<Writer>)));
+        let checkpointer = Checkpointer::start(&health, durability, at_rest(&writer, &readers))?;
         let nudge = checkpointer.nudge();
         checkpoint::observe(&conn);
-        let readers = Readers::new(&health.place, durability)?;
         let closing = Arc::new(AtomicBool::new(false));
-        let writer = Writer {
+        *lock(&writer) = Some(Writer {
             conn,
             turnstile,
             flusher: flusher.clone(),
@@ -69,8 +70,7 @@ impl Worker {
             told_blocked: Seldom::default(),
             told_full: Seldom::default(),
             schema: SchemaWatch::default(),
-        };
-        let (queue, writer) = (Arc::new(WriteQueue::new()), Arc::new(Mutex::new(Some(writer))));
+        });
         let (served, shared) = (queue.clone(), writer.clone());
         let thread = thread::Builder::new()
             .name("tenure-write".into())
@@ -126,9 +126,25 @@ impl Worker {
         self.flusher.as_deref().expect("the flusher is there until the worker is dropped")
     }
 
-    pub(in crate::store) fn reader(&self) -> Result<Reader> {
+    pub(in crate::store) fn reader(&self) -> Result<Reader<'_>> {
         self.readers.as_ref().expect("the pool is there until the worker is dropped").get()
     }
+}
+
+/// A writer that is in use keeps its cache.
+fn at_rest(writer: &Arc<Mutex<Option<Writer>>>, readers: &Arc<Readers>) -> AtRest {
+    let (writer, readers, mut told) = (writer.clone(), readers.clone(), Seldom::default());
+    Box::new(move || {
+        let empty_cache = || match writer.try_lock().as_deref() {
+            Ok(Some(writer)) => writer.conn.release_memory(),
+            _ => Ok(()),
+        };
+        if let Err(error) = rest::give_back(empty_cache, &readers)
+            && told.now()
+        {
+            log::warn!("giving memory back: {error}");
+        }
+    })
 }
 
 /// A request that is dropped without an answer gets this error.
