@@ -7,13 +7,14 @@
 //! is given back, and the thread sleeps until the next commit.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use crate::error::{Error, Result};
 use crate::store::engine::connection::{Access, connect};
@@ -21,7 +22,7 @@ use crate::store::engine::health::Shared;
 use crate::store::engine::options::Durability;
 use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
-use crate::store::engine::flush;
+use crate::store::engine::{changes, flush};
 
 /// Length of the log at which it is copied into the file, in bytes.
 const COPY_AT_BYTES: u32 = 2 << 20;
@@ -94,8 +95,9 @@ impl Nudge {
 
 impl Checkpointer {
     pub(in crate::store) fn start(health: &Arc<Shared>, durability: Durability, at_rest: AtRest) -> Result<Self> {
-        let conn = connect(&health.place, Access::Write, durability)?;
-        conn.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        let conn = connect(&health.place, Access::Checkpoint, durability)?;
+        // The first read opens the log.
+        changes::count(&conn)?;
         conn.busy_timeout(Duration::from_millis(HOLD_UP_MS))?;
         let turnstile = Turnstile::open(&health.place)?;
         let state = Arc::new(State::default());
@@ -178,12 +180,38 @@ pub(in crate::store) fn pages_of(bytes: u32) -> u32 {
     bytes / FRAME_BYTES
 }
 
-/// Copies the log into the file.
-pub(in crate::store) fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<Done> {
-    conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        let pages = |n| row.get::<_, i64>(n).map(|pages| u32::try_from(pages).unwrap_or(0));
-        Ok(Done { busy: row.get(0)?, log_pages: pages(1)?, copied_pages: pages(2)? })
-    })
+/// How much a checkpoint does.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Mode {
+    /// Copies what no reader needs in the log, and waits for none.
+    Passive,
+    /// Also waits until the next commit can begin the log anew.
+    Restart,
+    /// And empties it.
+    Truncate,
+}
+
+/// Copies the log into the file. By the function and not by the pragma, which would read the whole
+/// schema into the memory of the connection.
+pub(in crate::store) fn checkpoint(conn: &Connection, mode: Mode) -> rusqlite::Result<Done> {
+    let mode = match mode {
+        Mode::Passive => ffi::SQLITE_CHECKPOINT_PASSIVE,
+        Mode::Restart => ffi::SQLITE_CHECKPOINT_RESTART,
+        Mode::Truncate => ffi::SQLITE_CHECKPOINT_TRUNCATE,
+    };
+    let (mut log, mut copied) = (0, 0);
+    // SAFETY: `handle` is open as long as `conn` is borrowed, and this thread is the only one that
+    // uses it. The function writes to the two numbers only, and not after it has returned.
+    let (code, text) = unsafe {
+        let handle = conn.handle();
+        let code = ffi::sqlite3_wal_checkpoint_v2(handle, c"main".as_ptr(), mode, &raw mut log, &raw mut copied);
+        (code, CStr::from_ptr(ffi::sqlite3_errmsg(handle)).to_string_lossy().into_owned())
+    };
+    if code != ffi::SQLITE_OK && code != ffi::SQLITE_BUSY {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text)));
+    }
+    let pages = |pages| u32::try_from(pages).unwrap_or(0);
+    Ok(Done { busy: code == ffi::SQLITE_BUSY, log_pages: pages(log), copied_pages: pages(copied) })
 }
 
 impl Round {
@@ -215,14 +243,14 @@ impl Round {
     /// Copies the log when it is long, and restarts it when it is too long.
     fn keep_short(&mut self) {
         if self.log_bytes() >= COPY_AT_BYTES || self.health.snapshot().disk_full_since_ms.is_some() {
-            self.checkpoint("PASSIVE");
+            self.checkpoint(Mode::Passive);
         }
         // Little is left to copy while the writers wait.
         if self.log_bytes() >= RESTART_AT_BYTES
             && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
         {
             let turn = self.turnstile.take();
-            let done = self.checkpoint("RESTART");
+            let done = self.checkpoint(Mode::Restart);
             drop(turn);
             self.in_vain = if done.is_some_and(|done| !done.busy) { None } else { Some(Instant::now()) };
         }
@@ -252,7 +280,7 @@ impl Round {
         // From here on the next commit wakes this thread, including one that arrives while the log
         // is being emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);
-        match self.checkpoint("TRUNCATE") {
+        match self.checkpoint(Mode::Truncate) {
             Some(Done { busy: false, log_pages: 0, .. }) => true,
             _ => {
                 self.quiet_ms = (self.quiet_ms * 2).min(QUIET_MS_MAX);
@@ -261,7 +289,7 @@ impl Round {
         }
     }
 
-    fn checkpoint(&mut self, mode: &str) -> Option<Done> {
+    fn checkpoint(&mut self, mode: Mode) -> Option<Done> {
         match checkpoint(&self.conn, mode) {
             Ok(done) => Some(done),
             Err(error) => {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::store::engine::checkpoint::{self, Done, HOLD_UP_AGAIN_MS, RESTART_AT_BYTES, pages_of};
+use crate::store::engine::checkpoint::{self, Done, HOLD_UP_AGAIN_MS, Mode, RESTART_AT_BYTES, pages_of};
 use crate::store::engine::flush;
 use crate::store::engine::turnstile::Turnstile;
 
@@ -100,7 +100,7 @@ enum Copied {
 }
 
 fn copy(conn: &Connection) -> rusqlite::Result<Copied> {
-    match checkpoint::checkpoint(conn, "PASSIVE") {
+    match checkpoint::checkpoint(conn, Mode::Passive) {
         Ok(Done { busy: true, .. }) => Ok(Copied::ByOther),
         Ok(Done { log_pages, copied_pages, .. }) if copied_pages >= log_pages => Ok(Copied::All),
         Err(error) if flush::is_failed(&error) => Err(error),
