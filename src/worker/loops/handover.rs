@@ -191,8 +191,8 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     }
 }
 
-/// Whether the claim loop must learn of a job that cannot start now: of a time in it, or that it can
-/// never start.
+/// Whether the claim loop must learn of a job that cannot start now: of a time in it, or that it
+/// can never start.
 fn waits(job: &NewJob) -> bool {
     job.available_at != 0 || job.expires_at.is_some() || !job.after.is_empty()
 }
@@ -251,7 +251,7 @@ mod tests {
     use crate::job::{Argv, JobId, Need};
 
     #[test]
-    fn a_full_worker_must_learn_of_what_cannot_start_by_a_free_slot_alone() {
+    fn a_full_worker_learns_of_what_a_free_slot_cannot_start() {
         let plain = || NewJob::new(Argv::from_json(r#"["true"]"#).unwrap());
         assert!(!waits(&plain()));
         assert!(waits(&NewJob { available_at: 1, ..plain() }));
