@@ -119,14 +119,17 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::default();
     changes.look(ctx);
+    // The loops have read before that.
+    ctx.file_may_have_changed();
     let mut polls = 0;
     while !ctx.is_detaching() {
         match hear(listener, poll_after_ms(listener.is_watched, polls)) {
             Heard::ClockWasSet => ctx.wake_claims(),
             Heard::Datagram(asked) => {
                 obey(ctx, asked);
-                ctx.file_may_have_changed();
+                // Before the loops read: what is seen here is not reported again.
                 changes.look(ctx);
+                ctx.file_may_have_changed();
             }
             Heard::File => {
                 polls = 0;
