@@ -172,15 +172,24 @@ pub fn wait(timeout_ms: Option<u64>) -> Heard {
 /// Whether TERM, INT or HUP is pending, or arrives within this time. Other signals stay pending for
 /// [`wait`].
 pub fn bare_within(timeout_ms: u64) -> bool {
-    let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
+    is_taken(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP], timeout_ms)
+}
+
+/// Whether a stop signal is pending, whichever run it is for. It is taken.
+pub fn stop_is_pending() -> bool {
+    is_taken(&[stop_signal()], 0)
+}
+
+fn is_taken(signals: &[i32], timeout_ms: u64) -> bool {
+    let set = set_of(signals);
     let timeout = timespec(Some(timeout_ms));
     let timeout_ptr = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `set` and `timeout` live until the call returns; nothing is written back.
     unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), timeout_ptr) > 0 }
 }
 
-/// Waits until a descriptor can be read, and meanwhile lets TERM, INT and HUP end this process,
-/// also one that is pending already. `false`: the wait failed.
+/// Waits until a descriptor can be read, and meanwhile lets TERM, INT and HUP end this process. One
+/// that arrives with what can be read may stay pending. `false`: the wait failed.
 pub fn readable_or_ended(fd: BorrowedFd<'_>) -> bool {
     let mut blocked = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: sigfillset fills the set before anything reads it; the numbers are those of real

@@ -5,6 +5,9 @@
 //! started when the record says and holds this run file at its fixed descriptor; only then the
 //! signal is sent through the pidfd. If the pid was reused in between, the pidfd refers to the dead
 //! process and the signal has no effect. The shim checks once more: the signal carries the nonce.
+//!
+//! KILL carries none, and a shim may serve another run by the time it arrives. So a run's shim is
+//! asked before it is killed: one that was asked, even too late, serves no other run.
 
 use std::fmt;
 use std::io;
@@ -100,8 +103,8 @@ pub fn hasten(place: &Place, key: RunKey) -> Result<Asked> {
     }
 }
 
-/// Ends the shim of a run with KILL: for one that does not answer. Its job dies with it, and the
-/// spawner sweeps what it leaves.
+/// Ends the shim of a run with KILL: for one that was asked and does not answer. Its job dies with
+/// it, and the spawner sweeps what it leaves.
 ///
 /// # Errors
 /// As [`ask`].

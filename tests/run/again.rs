@@ -124,6 +124,13 @@ fn a_signal_to_an_idle_shim_ends_it_alone() {
     }
 }
 
+/// Sends a request to stop this run to a shim that is alive.
+fn queue_stop(shim: i32, key: RunKey) {
+    let value = libc::sigval { sival_ptr: (key.nonce.signal_bits() << 8 | 1) as *mut libc::c_void };
+    // SAFETY: the shim has not been reaped, as its run has not ended; no memory is involved.
+    assert_eq!(unsafe { libc::sigqueue(shim, libc::SIGRTMIN() + 5, value) }, 0);
+}
+
 #[test]
 fn a_late_stop_request_does_not_reach_the_next_run() {
     let bench = Bench::new();
@@ -136,9 +143,7 @@ fn a_late_stop_request_does_not_reach_the_next_run() {
     assert_eq!(next.started().shim_pid, shim.shim_pid);
     assert_eq!(stop::ask(&bench.place, ended, Cause::Cancel).unwrap(), Asked::Gone);
     // As one that was checked before the end, and sent after it.
-    let value = libc::sigval { sival_ptr: (ended.nonce.signal_bits() << 8 | 1) as *mut libc::c_void };
-    // SAFETY: the shim is alive, as its run has not ended; no memory is involved.
-    assert_eq!(unsafe { libc::sigqueue(shim.shim_pid, libc::SIGRTMIN() + 5, value) }, 0);
+    queue_stop(shim.shim_pid, ended);
     stop::ask(&bench.place, next.key(), Cause::Backstop).unwrap();
     assert_eq!(next.finish().exited.unwrap().cause, Some(Cause::Backstop), "the queue is in order");
 }
@@ -239,6 +244,55 @@ fn a_launch_that_a_shim_cannot_receive_fails_by_our_fault() {
     let (records, next) = run(&bench, "exit 6");
     assert_eq!(records.exited.unwrap().exit, Exit::Code(6));
     assert_ne!(next.shim_pid, first.shim_pid);
+}
+
+/// TERM that arrives with a launch ends the run like a shutdown, or ends the shim before it begins.
+#[test]
+fn a_shutdown_that_meets_a_launch_is_not_lost() {
+    const RUNS: i64 = 300;
+    let mut dice = Dice::new(seed());
+    let bench = Bench::new();
+    let (mut stopped, mut never) = (0, 0);
+    for _ in 0..RUNS {
+        let (_, first) = run(&bench, "exit 0");
+        until_idle(&bench, first.shim_pid);
+        let mut running = bench.start(&bench.command(&["sleep", "600"]));
+        for _ in 0..dice.below(20_000) {
+            std::hint::spin_loop();
+        }
+        assert!(kill(first.shim_pid, Signal::TERM), "it is not reaped before");
+        while let Some(record) = running.next() {
+            if matches!(record, Record::Started(started) if started.shim_pid != first.shim_pid) {
+                stop::ask(&bench.place, running.key(), Cause::Cancel).unwrap();
+            }
+        }
+        let records = running.records;
+        match records.started {
+            None => never += 1,
+            Some(started) if started.shim_pid == first.shim_pid => {
+                assert_eq!(records.exited.unwrap().cause, Some(Cause::Shutdown));
+                stopped += 1;
+            }
+            Some(_) => {}
+        }
+    }
+    println!("{stopped} of {RUNS} were stopped, {never} never began");
+    assert!(stopped > 0 && never > 0);
+}
+
+/// A stop request is followed by KILL if it is not heard: it must find the shim of its own run.
+#[test]
+fn a_shim_that_was_asked_too_late_serves_no_other_run() {
+    let bench = Bench::new();
+    let mut running = bench.start(&bench.shell("while [ ! -e go ]; do sleep 0.01; done"));
+    let started = running.started();
+    let shim = Frozen::new(started.shim_pid);
+    fs::write(bench.path("go"), "").unwrap();
+    until("the job to end", || tenure::run::trouble::is_dead(started.pid).then_some(()));
+    queue_stop(started.shim_pid, running.key());
+    drop(shim);
+    assert_eq!(running.finish().exited.unwrap().cause, None, "it had ended before");
+    until_retired(&bench, started.shim_pid, "after a request");
 }
 
 /// A launch that was given to a shim that dies at any instant either runs once or never began.

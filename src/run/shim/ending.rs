@@ -62,6 +62,7 @@ pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u
         started_ms: now,
         warned: false,
         stop: None,
+        asked_too_late: false,
         killed: HashSet::new(),
         used: Used::default(),
     };
@@ -79,6 +80,8 @@ struct Watched<'a> {
     started_ms: u64,
     warned: bool,
     stop: Option<Stop>,
+    /// A request to stop this run came after the end of its job.
+    asked_too_late: bool,
     killed: HashSet<i32>,
     used: Used,
 }
@@ -122,7 +125,7 @@ impl Watched<'_> {
         self.memory.remove();
         let is_recorded = self.journal.insist(&Record::Drained(drained)).is_ok();
         self.journal.tell();
-        if was_alone && is_recorded && self.stop.is_none() && self.memory.kept_by().is_none() {
+        if was_alone && is_recorded && self.stop.is_none() && !self.asked_too_late && self.memory.kept_by().is_none() {
             Left::Nothing
         } else {
             Left::Doubt
@@ -205,8 +208,9 @@ impl Watched<'_> {
             Heard::Stop(value) => match request_of(value, self.nonce_bits) {
                 Some(Request::Stop(cause)) if self.reap_all_but_the_job().is_none() => self.stop(cause, self.limits.grace_ms),
                 Some(Request::KillNow) => self.hasten(),
-                // Too late, or meant for another run or another version of tenure.
-                Some(Request::Stop(_)) | None => {}
+                Some(Request::Stop(_)) => self.asked_too_late = true,
+                // Meant for another run or another version of tenure.
+                None => {}
             },
         }
     }
@@ -323,7 +327,9 @@ impl Watched<'_> {
                 if now >= until_ms {
                     break;
                 }
-                signal::wait(Some(until_ms - now));
+                if let Heard::Stop(value) = signal::wait(Some(until_ms - now)) {
+                    self.asked_too_late |= request_of(value, self.nonce_bits).is_some();
+                }
             }
             wait_ms = if self.killed.len() > before { KILL_MS_MIN } else { (wait_ms * 2).min(KILL_MS_MAX) };
         }

@@ -2,7 +2,7 @@
 //! says so to its spawner, which releases the run, and waits for the next launch.
 //!
 //! It ends when its spawner closes the socket or is gone, and by TERM, INT or HUP: a shutdown that
-//! signals every process is not kept waiting.
+//! signals every process is not kept waiting. If one of these meets a launch, that is not begun.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
@@ -30,6 +30,10 @@ pub enum Next {
 
 /// Waits for the next run of this shim.
 pub fn next_run(control: &OwnedFd) -> Next {
+    // Of the last run, and too late. A shim that does not answer is killed, which names no run.
+    if signal::stop_is_pending() {
+        return Next::None;
+    }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     if send(control, READY_AGAIN, flags) != Ok(READY_AGAIN.len()) {
         return Next::None;
@@ -64,8 +68,10 @@ fn await_launch(control: &OwnedFd) -> Result<Option<Arrived>, Errno> {
 }
 
 fn begin(arrived: Arrived) -> Result<Next, Errno> {
-    // Sent to a shim without a run, it is not for the run that begins.
-    while signal::bare_within(0) {}
+    // Its run would not hear of it.
+    if signal::bare_within(0) {
+        return Ok(Next::Broken);
+    }
     // The lowest free numbers: those that the last run has left.
     if (arrived.lock.as_raw_fd(), arrived.status.as_raw_fd()) != (LOCK_FD, STATUS_FD) {
         return Err(Errno::BADF);

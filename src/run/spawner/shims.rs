@@ -59,7 +59,6 @@ pub struct Shims {
     /// Those that wait for a run, and since when, in milliseconds since the boot. The last one is
     /// used first, so the first one has waited longest.
     idle: Vec<(i32, u64)>,
-    is_closing: bool,
 }
 
 impl Shims {
@@ -81,22 +80,28 @@ impl Shims {
 
     /// Adds a shim that was forked with a run.
     pub fn add(&mut self, pid: i32, arrived: Arrived, socket: OwnedFd) {
-        let socket = (!self.is_closing).then_some(socket);
-        self.by_pid.insert(pid, Shim { run: Some(Kept::of(arrived)), socket });
+        self.by_pid.insert(pid, Shim { run: Some(Kept::of(arrived)), socket: Some(socket) });
     }
 
     /// Gives a launch to a shim that waits; otherwise the launch is returned.
     pub fn serve(&mut self, arrived: Arrived) -> Option<Arrived> {
         let Spec::Inline(spec) = &arrived.spec else { return Some(arrived) };
-        while let Some((pid, _)) = self.idle.pop() {
+        while let Some((pid, since)) = self.idle.pop() {
             let Some(shim) = self.by_pid.get_mut(&pid) else { continue };
             let Some(socket) = &shim.socket else { continue };
-            if wire::forward(socket.as_fd(), spec, arrived.lock.as_fd(), arrived.status.as_fd()).is_ok() {
-                shim.run = Some(Kept::of(arrived));
-                return None;
+            match wire::forward(socket.as_fd(), spec, arrived.lock.as_fd(), arrived.status.as_fd()) {
+                Ok(()) => {
+                    shim.run = Some(Kept::of(arrived));
+                    return None;
+                }
+                // It is dead, or about to be.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => shim.socket = None,
+                // For want of memory or descriptors: no fault of this shim.
+                Err(_) => {
+                    self.idle.push((pid, since));
+                    return Some(arrived);
+                }
             }
-            // It is dead, or about to be.
-            shim.socket = None;
         }
         Some(arrived)
     }
@@ -132,9 +137,8 @@ impl Shims {
         }
     }
 
-    /// Gives no shim another run, from now on.
+    /// Gives no shim another run. No launch comes after this, and so no further shim.
     pub fn close(&mut self) {
-        self.is_closing = true;
         self.idle.clear();
         self.by_pid.values_mut().for_each(|shim| shim.socket = None);
     }

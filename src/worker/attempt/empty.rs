@@ -26,6 +26,7 @@ const ROUND_MS_MOST: u64 = 200;
 /// As [`empty`]; or its lock is still held, by a shim that is about to start or a spawner that
 /// sweeps: to be retried.
 pub fn end_tree(ctx: &Context, key: RunKey) -> Result<()> {
+    stop::hasten(ctx.place(), key)?;
     stop::kill_shim(ctx.place(), key)?;
     empty(ctx, key)?;
     let run = key.run;
