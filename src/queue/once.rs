@@ -1,11 +1,14 @@
 //! Adds jobs that were handed to the worker and whose answer was lost.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::submit::{Adding, unconfirmed};
 use crate::error::{Error, Result};
 use crate::job::NewJob;
 use crate::run::machine::boottime_ms;
+use crate::store::Store;
 use crate::store::receipt::{self, Answer, Key};
 
 impl Adding<'_> {
@@ -22,7 +25,12 @@ impl Adding<'_> {
                 Err(refusal) => (Vec::new(), Err(refusal)),
             })
         };
-        let (_, done) = self.commit(add).map_err(may_be_added)?;
+        let done = match self.commit(add) {
+            Ok((_, done)) => done,
+            // Not even a refusal can be written, which would keep the worker from adding them.
+            Err(full @ Error::DiskFull(_)) => Ok((found_later(&store, key)?.ok_or(full)?, true)),
+            Err(error) => return Err(may_be_added(error)),
+        };
         match done {
             Ok((answer, was_there)) => {
                 if was_there {
@@ -33,6 +41,15 @@ impl Adding<'_> {
             Err(refusal) => Ok(Err(refusal)),
         }
     }
+}
+
+/// Looks for the jobs of a request once the worker cannot add them any more, as it is too old.
+fn found_later(store: &Store, key: Key) -> Result<Option<Answer>> {
+    let age_ms = boottime_ms().saturating_sub(key.sent_ms);
+    std::thread::sleep(Duration::from_millis((receipt::WORKER_MS + 1).saturating_sub(age_ms)));
+    // As a writer, so that no transaction of the worker is under way.
+    let found = store.commit(move |conn| receipt::find(conn, &key)).map_err(may_be_added)?;
+    Ok(found.0)
 }
 
 /// Returns the error for jobs that the worker may have added.

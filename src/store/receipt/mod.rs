@@ -12,6 +12,7 @@
 //! * the worker refuses a request that was sent more than [`WORKER_MS`] ago, in its transaction;
 //! * the client adds nothing if it sent its request more than [`CLIENT_MS`] ago, in its
 //!   transaction: it says that the jobs may have been added;
+//! * a client that cannot even write a refusal looks again after [`WORKER_MS`], as a writer;
 //! * [`prune`] removes, in a transaction, what was sent more than [`KEEP_MS`] ago, which is longer
 //!   than both. So a transaction of either that still may add is before that one.
 //!
@@ -34,6 +35,8 @@ pub const WORKER_MS: u64 = 250;
 pub const CLIENT_MS: u64 = 120_000;
 /// How old a receipt may be, in milliseconds.
 pub const KEEP_MS: u64 = 300_000;
+/// Most receipts that one transaction removes.
+const PRUNE_MAX: i64 = 1_000;
 
 /// The name of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,9 +156,11 @@ pub fn has_old(conn: &Connection, boot_ms: u64) -> Result<bool> {
     Ok(conn.prepare_cached(sql!("receipt.sql", "has_old"))?.query_row(kept(boot_ms), |row| row.get(0))?)
 }
 
-/// Removes the receipts that are not needed any more. `boot_ms` was read in this transaction.
+/// Removes receipts that are not needed any more, at most [`PRUNE_MAX`]. `boot_ms` was read in this
+/// transaction.
 pub fn prune(conn: &Connection, boot_ms: u64) -> Result<()> {
-    conn.prepare_cached(sql!("receipt.sql", "prune"))?.execute(kept(boot_ms))?;
+    let (from, to) = kept(boot_ms);
+    conn.prepare_cached(sql!("receipt.sql", "prune"))?.execute((from, to, PRUNE_MAX))?;
     Ok(())
 }
 
@@ -176,7 +181,7 @@ pub fn similar_queue(conn: &Connection, jobs: &[NewJob]) -> Result<Option<String
 }
 
 /// A receipt that cannot be read is an error: its jobs must not be added again.
-fn find(conn: &Connection, key: &Key) -> Result<Option<Answer>> {
+pub fn find(conn: &Connection, key: &Key) -> Result<Option<Answer>> {
     let mut find = conn.prepare_cached(sql!("receipt.sql", "find"))?;
     let text: Option<String> = find.query_row(key.columns(), |row| row.get(0)).optional()?;
     let answer = text.map(|text| serde_json::from_str(&text));

@@ -184,8 +184,8 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
             }
             tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket);
         }
-        // Nothing was written: the file is not this worker's, or is locked while it ends.
-        Err(Error::File(_) | Error::Replaced { .. } | Error::Busy(_)) => decline(sockets),
+        // Nothing was written: the file is not this worker's, is locked while it ends, or is full.
+        Err(Error::File(_) | Error::Replaced { .. } | Error::Busy(_) | Error::DiskFull(_)) => decline(sockets),
         // The clients see the end of their connections.
         Err(error) => log::debug!("jobs that were handed over may not be added: {error}"),
     }
