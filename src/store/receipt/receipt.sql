@@ -8,4 +8,5 @@ SELECT EXISTS (SELECT 1 FROM receipt WHERE sent < ?1) OR EXISTS (SELECT 1 FROM r
 INSERT INTO receipt (sent, token, answer) VALUES (?1, ?2, ?3);
 
 -- name: prune
-DELETE FROM receipt WHERE sent < ?1 OR sent > ?2;
+DELETE FROM receipt
+ WHERE (sent, token) IN (SELECT sent, token FROM receipt WHERE sent < ?1 UNION ALL SELECT sent, token FROM receipt WHERE sent > ?2 LIMIT ?3);

@@ -96,6 +96,20 @@ fn receipts_of_an_earlier_boot_are_removed() {
 }
 
 #[test]
+fn receipts_are_removed_in_steps() {
+    let conn = file();
+    for sent_ms in 0..PRUNE_MAX.cast_unsigned() + 1 {
+        add_by_worker(&conn, &Key { sent_ms, ..KEY }, &jobs("one"), 1).unwrap();
+    }
+    let late = 2 * KEEP_MS;
+    prune(&conn, late).unwrap();
+    assert_eq!(count(&conn, "receipt"), 1);
+    assert!(has_old(&conn, late).unwrap());
+    prune(&conn, late).unwrap();
+    assert!(!has_old(&conn, late).unwrap());
+}
+
+#[test]
 fn an_answer_is_short_and_comes_back() {
     let conn = file();
     let mut queued = jobs("one");

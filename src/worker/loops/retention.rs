@@ -11,10 +11,11 @@ const PRUNE_MAX: usize = 1_000;
 
 /// Removes receipts that neither a client nor this worker can look for any more.
 pub fn receipts(ctx: &Context) -> Result<()> {
-    if !ctx.store.read(|conn| receipt::has_old(conn, boottime_ms()))? {
-        return Ok(());
+    // In steps: claims and settles wait for a transaction.
+    while !ctx.is_detaching() && ctx.store.read(|conn| receipt::has_old(conn, boottime_ms()))? {
+        ctx.store.commit(|conn| receipt::prune(conn, boottime_ms()))?;
     }
-    ctx.store.commit(|conn| receipt::prune(conn, boottime_ms())).map(drop)
+    Ok(())
 }
 
 /// Prunes old history: rows first, then the logs of their runs.
