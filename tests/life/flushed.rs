@@ -13,7 +13,7 @@ use crate::support::{Nest, Signal, kill, said, until};
 const JOBS: usize = 8;
 
 /// A command of the program under strace, with this filter.
-fn recorded(nest: &Nest, args: &[&str], log: &str, filter: &str) -> Command {
+pub(in crate::life) fn recorded(nest: &Nest, args: &[&str], log: &str, filter: &str) -> Command {
     let program = nest.tenure(args);
     let mut strace = strace();
     strace.args(["-xx", "-y", "-s", "5000", "-e", "signal=none", "-e", filter, "-o"]).arg(nest.file(log));
@@ -39,7 +39,7 @@ fn named(call: &Call<'_>) -> String {
 }
 
 /// Flushes of the log: when each was entered and when it had returned.
-fn syncs(calls: &[Call<'_>], wal: &str) -> Vec<(usize, usize)> {
+pub(in crate::life) fn syncs(calls: &[Call<'_>], wal: &str) -> Vec<(usize, usize)> {
     let is_sync = |call: &&Call<'_>| matches!(call.name, "fdatasync" | "fsync") && path_of(call) == wal;
     calls.iter().filter(is_sync).map(|call| (call.entered, call.returned)).collect()
 }
@@ -117,6 +117,38 @@ fn a_worker_removes_files_after_the_flush_of_the_settle() {
         }
     }
     assert_eq!(seen, 3 * JOBS);
+}
+
+/// Also to a client that has handed its job over.
+#[test]
+fn a_worker_answers_a_client_after_the_flush_of_its_job() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let filter = "trace=pwrite64,fdatasync,fsync,sendto";
+    let mut worker = recorded(&nest, &["work", "--queue", "of-no-job"], "worker.strace", filter)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("strace");
+    let pid = until("the worker to serve", || nest.status()["worker"]["pid"].as_i64());
+    until("the worker to take jobs", || crate::life::handover::connected(&nest));
+    let jobs: Vec<i64> = (0..JOBS).map(|n| nest.add(&["-l", &format!("LABEL-{n}-OF-IT"), "--", "true"])).collect();
+    kill(pid as i32, Signal::TERM);
+    worker.wait().expect("strace ends");
+    let log = String::from_utf8(std::fs::read(nest.file("worker.strace")).expect("a recording")).expect("text");
+    let calls = calls(&log);
+    let wal = format!("{}-wal", nest.db().display());
+    let syncs = syncs(&calls, &wal);
+    for (n, id) in jobs.iter().enumerate() {
+        let committed = commit_of(&calls, &wal, format!("LABEL-{n}-OF-IT").as_bytes());
+        let says = format!(r#"{{"Added":{{"jobs":[{{"id":{id}}}]}}}}"#);
+        let answered = calls.iter().find(|call| call.name == "sendto" && bytes(&call.text) == says.as_bytes());
+        let answered = answered.unwrap_or_else(|| panic!("the worker was not asked to add job {id}")).entered;
+        assert!(is_covered(&syncs, committed, answered), "job {id} was acknowledged before its flush");
+    }
 }
 
 /// The process that settled a run may have died before the flush: the run file is what tells of its end until then.

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::{connected, count, serving};
-use crate::support::strace::has_strace;
+use crate::life::flushed::{recorded, syncs};
+use crate::support::strace::{calls, has_strace};
 use crate::support::{Nest, Started, Worker, each, said, until, within};
 
 /// What a worker calls for a request, in the thread that adds its jobs and in the one that flushes them.
@@ -68,6 +69,29 @@ fn a_worker_that_is_killed_at_any_step_adds_each_job_once() {
         assert_eq!(count(&nest, "job"), 2 + kills as i64);
         println!("{call}: {kills} steps");
     });
+}
+
+/// The job is in the file, and perhaps not on the disk.
+#[test]
+fn a_client_whose_answer_is_lost_flushes_before_it_speaks() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    nest.add(&["--", "true"]);
+    let mut worker = serving(&nest);
+    let _tracer = killed_at(&worker, "fdatasync", 1, &nest);
+    let filter = "trace=fdatasync,fsync,write";
+    let answer = said(recorded(&nest, &["add", "--", "true"], "client.strace", filter).output().unwrap());
+    until("the worker to be killed", || worker.has_ended().then_some(()));
+    worker.kill();
+    assert_eq!((answer.code, answer.out.as_str()), (0, "2\n"), "{answer:?}");
+    assert_eq!((count(&nest, "job"), count(&nest, "receipt")), (2, 1), "the worker has added it");
+    let log = std::fs::read_to_string(nest.file("client.strace")).unwrap();
+    let calls = calls(&log);
+    let spoke = calls.iter().find(|call| call.name == "write" && call.text.starts_with("1<")).expect("it prints the id").entered;
+    let syncs = syncs(&calls, &format!("{}-wal", nest.db().display()));
+    assert!(syncs.iter().any(|(_, returned)| *returned < spoke), "it spoke before it flushed");
 }
 
 /// A client that is killed as it enters this call.
