@@ -1660,7 +1660,7 @@ CREATE VIEW task_steps AS
 -- transaction that adds them. A client whose answer was lost finds its jobs by it; if there is
 -- none, the client adds the jobs itself with this row, and the worker, if it comes late, adds
 -- nothing. `sent` is the client's clock of the boot in milliseconds, `token` 16 random bytes of the
--- client, and `answer` is JSON; an answer without jobs: the client was refused. Removed after two
+-- client, and `answer` is JSON; an answer without jobs: the client was refused. Removed after five
 -- minutes.
 CREATE TABLE receipt (
   sent   INTEGER NOT NULL,

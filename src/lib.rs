@@ -130,7 +130,7 @@
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
 //!        │ fork, no exec
-//! tenure-shim ── one per run ─ setsid, child subreaper, holds the run's lock, starts the job, writes the records, empties the tree;
+//! tenure-shim ── one per live run ─ setsid, child subreaper, holds the run's lock, starts the job, writes the records, empties the tree;
 //!        │                     then it holds nothing, and serves the next run
 //!        │
 //! job ─────────────────────── own process group; stdout and stderr are the log file itself, not a pipe

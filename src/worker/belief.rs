@@ -1,5 +1,6 @@
-//! The worker's side of [`crate::store::file::belief`]: each claim and each settle is made in a
-//! transaction that first checks whether the file is still the one that this worker knows.
+//! The worker's side of [`crate::store::file::belief`]: each claim, each settle and each add that a
+//! client has handed over is made in a transaction that first checks whether the file is still the
+//! one that this worker knows.
 //!
 //! If it is not, nothing is written any more: the worker records in the directory what it saw, and
 //! ends. Its runs continue under their shims, unless they are to end with it. The next worker holds

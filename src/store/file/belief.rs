@@ -1,5 +1,5 @@
-//! What a worker knows about the content of the file, checked in each transaction that claims or
-//! settles.
+//! What a worker knows about the content of the file, checked in each transaction that claims,
+//! settles, or adds what a client has handed over.
 //!
 //! The content of an open file can be replaced (`.restore`, `cp`) without a change of its name or
 //! inode. Then its rows are from another time: ended jobs are queued again. Each number here only
