@@ -101,10 +101,12 @@ pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> 
     if serves.is_ok() {
         all.extend(slots_busy(sight, running));
     }
+    // It looks each ten seconds, and once for what has become ready.
+    let waited_ms = now_ms.saturating_sub(job.created_at.max(job.available_at)).max(0).cast_unsigned();
     if all.is_empty()
-        && let Some(ms) = sight.claims_ago_ms
-        && ms > ANNOUNCED_MS
-        && now_ms.saturating_sub(job.created_at.max(job.available_at)) > ANNOUNCED_MS.cast_signed()
+        && job.hold.is_none()
+        && waited_ms > ANNOUNCED_MS
+        && let Some(ms) = sight.claims_ago_ms.filter(|ms| *ms >= waited_ms)
     {
         let text = format!("{} last looked for jobs {} ago", name(sight), elapsed(ms));
         all.push(Advice::new("worker_slow", text, "tenure doctor".to_owned()));

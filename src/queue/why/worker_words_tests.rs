@@ -1,6 +1,6 @@
 use super::*;
 use crate::host::report::Condition as Of;
-use crate::job::State;
+use crate::job::{Hold, State};
 use crate::queue::fixture::{self, sight};
 use crate::store::Blocked;
 
@@ -109,11 +109,15 @@ fn a_running_job_is_told_what_keeps_its_end_from_being_recorded() {
 
 #[test]
 fn a_job_that_a_worker_should_have_seen_says_when_it_looked() {
-    let slow = with(|sight| sight.claims_ago_ms = Some(9_000));
+    let slow = with(|sight| sight.claims_ago_ms = Some(12_000));
     assert_eq!(of_queued(&slow, &job(), 0, 1_000), [], "it was added a moment ago");
     let told = of_queued(&slow, &job(), 0, 10_000);
     assert_eq!((told.len(), &*told[0].code), (1, "worker_slow"));
-    assert!(told[0].text.contains("9s ago"));
+    assert!(told[0].text.contains("12s ago"));
+    let idle = with(|sight| sight.claims_ago_ms = Some(9_000));
+    assert_eq!(of_queued(&idle, &job(), 0, 20_000), [], "it has looked since");
+    let held = Job { hold: Some(Hold::User), ..job() };
+    assert_eq!(of_queued(&slow, &held, 0, 10_000), [], "it need not look for it");
 }
 
 #[test]
