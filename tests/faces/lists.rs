@@ -226,3 +226,13 @@ fn the_overview_names_the_lane_of_an_array_while_it_lives() {
     assert!(shown.contains("deploy") && !shown.contains("array-"), "{shown}");
     assert!(nest.ok(&["lane", "ls"]).contains("array-"), "a list names all");
 }
+
+#[test]
+fn show_names_the_log_of_the_job_and_not_that_of_its_preparation() {
+    let nest = Nest::new();
+    nest.add(&["--workspace", "w", "--prepare", "echo preparing", "--check", "echo checking", "--", "echo", "working"]);
+    nest.work_until_idle(&[]);
+    let shown = nest.ok(&["show", "1"]);
+    let path = shown.lines().find_map(|line| line.strip_prefix("log of run 1: ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(std::fs::read_to_string(path).unwrap().contains("working"));
+}

@@ -11,8 +11,8 @@ use crate::cli::parse::values::signal_name;
 use crate::cli::view::escape::line;
 use crate::cli::view::{json, table, task_shown};
 use crate::error::{Result, exit};
-use crate::job::Policy;
 use crate::job::policy::Stdin;
+use crate::job::{Policy, RunKind};
 use crate::queue::{Event, JobInfo, Record, RunInfo};
 use crate::units::{duration_text, size_text};
 
@@ -90,7 +90,8 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         text.push('\n');
         text += &runs_table(runs, now, around.columns);
     }
-    if let Some(last) = runs.last() {
+    // Its own: `tenure logs` shows that one.
+    if let Some(last) = runs.iter().rfind(|run| run.kind == RunKind::Job).or(runs.last()) {
         text += &format!("\nlog of run {}: {}\n", last.id, line(&last.log.to_string_lossy()));
     }
     text
