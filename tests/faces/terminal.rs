@@ -223,3 +223,21 @@ fn what_a_job_says_while_it_is_waited_for_is_harmless_too() {
     std::fs::write(nest.file("go"), "").unwrap();
     assert_eq!(nest.say(&["wait", &id]).code, 3);
 }
+
+#[test]
+fn a_person_is_told_that_no_worker_starts_what_was_added() {
+    let nest = Nest::new();
+    let line = format!("{} --db {} add -- true", env!("CARGO_BIN_EXE_tenure"), nest.db().display());
+    let at_a_terminal = || {
+        let mut script = std::process::Command::new("script");
+        let output = script.args(["-qec", &line, "/dev/null"]).current_dir(nest.path()).stdin(Stdio::null()).output();
+        String::from_utf8(output.ok()?.stdout).ok()
+    };
+    let Some(told) = at_a_terminal() else {
+        return crate::support::untested::not_tested("add at a terminal", "script: apt-get install bsdutils");
+    };
+    assert!(told.contains("no worker is running") && told.contains("tenure work"), "{told:?}");
+    assert_eq!(nest.say(&["add", "--", "true"]).err, "", "a script reads none of it");
+    let _worker = nest.work(&["--queue", "of-no-job"]);
+    assert!(!at_a_terminal().unwrap().contains("no worker"));
+}

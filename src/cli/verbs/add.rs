@@ -24,6 +24,7 @@ use crate::cli::warn::path_warning::{ShellBy, Warnings};
 use crate::clock;
 use crate::error::{self, Error, Result, exit};
 use crate::host::handover::{Outcome, Sent};
+use crate::host::lock::Holder;
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::policy::Stdin;
 use crate::job::{JobId, Need, NewJob};
@@ -93,7 +94,16 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
             tell(face, added.iter().map(OneJob::from))?;
         }
     }
+    say_if_nothing_starts(&store)?;
     Ok(exit::OK)
+}
+
+/// Tells a person that a queued job waits for a worker: other queues start one themselves.
+fn say_if_nothing_starts(store: &Store) -> Result<()> {
+    if std::io::stderr().is_terminal() && Holder::read(store.place())?.is_none() {
+        face::say("no worker is running; it starts when one does: tenure work");
+    }
+    Ok(())
 }
 
 /// Has the running worker add the jobs. `None`: nothing was added, no worker will add it, and
