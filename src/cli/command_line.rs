@@ -61,7 +61,7 @@ pub enum Verb {
     History(Named),
     /// Cancel jobs, running ones with their whole process tree
     Cancel(cancel::Args),
-    /// Put ended jobs back into the queue
+    /// Put failed and cancelled jobs back into the queue
     Retry(retry::Args),
     /// Change a queued job
     Set(set::Args),

@@ -38,9 +38,11 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if face.json {
         face.document(json!({"jobs": jobs, "runs": runs, "occurrences": occurrences, "tasks": tasks}))?;
     } else {
-        let also = |n: usize, what: &str| if n > 0 { format!(", and {n} {what}") } else { String::new() };
-        let more = also(tasks, "tasks") + &also(occurrences, "occurrences of schedules");
-        face::say(&format!("removed {jobs} jobs with {runs} runs and their logs{more}"));
+        let counted = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
+        let also = |n, one, many| if n > 0 { format!(", and {}", counted(n, one, many)) } else { String::new() };
+        let more = also(tasks, "task", "tasks") + &also(occurrences, "occurrence of a schedule", "occurrences of schedules");
+        let (jobs, runs) = (counted(jobs, "job", "jobs"), counted(runs, "run", "runs"));
+        face::say(&format!("removed {jobs} with {runs} and their logs{more}"));
     }
     Ok(exit::OK)
 }
