@@ -65,6 +65,8 @@ pub fn bulk(plan: &Plan) -> Found {
     found.plots.push(Plot {
         file: "add-rate",
         title: "add --from: rows a second against the rows in the file".into(),
+        how: "One run of each kind into a file of its own, after those of the table; each point is the rate since the point before."
+            .into(),
         x: Axis { label: "rows in the file".into(), log: false },
         y: Axis { label: "rows a second".into(), log: false },
         series,

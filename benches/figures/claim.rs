@@ -66,6 +66,7 @@ pub fn claims(plan: &Plan) -> Found {
     let plot = Plot {
         file: "claim-latency",
         title: "one claim against the ready jobs in the file".into(),
+        how: "Each point is a median of the same claims as in the table.".into(),
         x: Axis { label: "ready jobs".into(), log: true },
         y: Axis { label: "µs for a claim".into(), log: false },
         series: vec![Series { name: "median".into(), points: points.collect() }],

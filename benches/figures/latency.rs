@@ -66,7 +66,8 @@ pub fn sql(plan: &Plan) -> Found {
         plain.push(timed(&mut stamps, by_sql));
         ours.push(timed(&mut stamps, || nest.add(&job)));
     }
-    let how = "`sqlite3 FILE` with one `INSERT INTO job`, from its start to the first statement of the job's `main`";
+    let how = "`sqlite3 FILE` with one `INSERT INTO job`, from the start of that process to the first statement of the job's `main`; \
+               the process itself takes most of it";
     let row = |what, p| compared(what, &plain, "tenure add", &ours, p).how(how);
     Found::rows(vec![row("SQL insert to the job, p50", 0.5), row("SQL insert to the job, p99", 0.99)])
 }

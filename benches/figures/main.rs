@@ -100,7 +100,8 @@ fn measure(plan: &Plan) -> ExitCode {
         eprintln!("[{}/{}] {name}: {what} ({:.0} s so far)", n + 1, wanted.len(), begun.elapsed().as_secs_f64());
         // A figure that fails takes none of the others with it.
         let figure = std::panic::catch_unwind(|| {
-            let found = run(plan);
+            let mut found = run(plan);
+            found.rows.iter_mut().for_each(|row| row.name = name);
             cage::expect_no_children(name);
             found
         });

@@ -47,6 +47,7 @@ pub fn memory(plan: &Plan) -> Found {
     let plot = Plot {
         file: "memory",
         title: "memory of worker, spawner and shims against running jobs".into(),
+        how: "The row of the table divides all of it by the jobs; what one more job takes is the slope.".into(),
         x: Axis { label: "running jobs".into(), log: false },
         y: Axis { label: "MB (PSS, all of tenure)".into(), log: false },
         series: vec![Series { name: "sleeping jobs".into(), points }],

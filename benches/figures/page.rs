@@ -43,7 +43,8 @@ fn page(found: &Found, plan: &Plan) -> String {
         Size::Usual => "at medium sizes",
         Size::Full => "at full size",
     };
-    let plots = found.plots.iter().map(|plot| format!("![{}](performance/{}.svg)\n", plot.title, plot.file));
+    let plots =
+        found.plots.iter().map(|plot| format!("![{}](performance/{}.svg)\n\n{}", plot.title, plot.file, wrapped(&plot.how, "")));
     let timeline = found.timeline.as_ref().map_or_else(
         || {
             "Not measured: it needs root and \
@@ -120,15 +121,15 @@ fn said(program: &str, args: &[&str]) -> String {
 
 /// How the rows were measured: one bullet for those that were measured together.
 fn how(rows: &[Row]) -> String {
-    let mut groups: Vec<(Vec<&str>, &str)> = vec![];
+    let mut groups: Vec<(Vec<&str>, &str, &str)> = vec![];
     for row in rows.iter().filter(|row| !row.how.is_empty()) {
-        match groups.iter_mut().find(|(_, how)| *how == row.how) {
-            Some((names, _)) if names.contains(&row.what.as_str()) => {}
-            Some((names, _)) => names.push(&row.what),
-            None => groups.push((vec![&row.what], &row.how)),
+        match groups.iter_mut().find(|(_, _, how)| *how == row.how) {
+            Some((names, _, _)) if names.contains(&row.what.as_str()) => {}
+            Some((names, _, _)) => names.push(&row.what),
+            None => groups.push((vec![&row.what], row.name, &row.how)),
         }
     }
-    groups.iter().map(|(names, how)| bullet(&format!("**{}**: {how}.", names.join("; ")))).collect()
+    groups.iter().map(|(names, figure, how)| bullet(&format!("**{}** (`{figure}`): {how}.", names.join("; ")))).collect()
 }
 
 fn bullet(text: &str) -> String {

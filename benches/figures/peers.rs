@@ -73,10 +73,10 @@ type Through = fn(&Path, usize);
 pub fn drain(plan: &Plan) -> Found {
     let jobs = plan.of(50, 500, 1_000);
     let all: [(&str, &str, Through); 5] = [
-        ("tenure", "tenure add, one process each", through_tenure),
-        ("tsp", "tsp -n, one process each", through_tsp),
-        ("nq", "nq, one process each, serial", through_nq),
-        ("pueue", "pueue add, one process each", through_pueue),
+        ("tenure", "tenure: add each, run all", through_tenure),
+        ("tsp", "tsp: add each, run all", through_tsp),
+        ("nq", "nq: add each, run all, serial", through_nq),
+        ("pueue", "pueue: add each, run all", through_pueue),
         ("parallel", "parallel -j2", through_parallel),
     ];
     let (here, not_here): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _, _)| missing(name).is_none());

@@ -10,6 +10,8 @@ pub struct Plot {
     /// Its name in `docs/performance`, without `.svg`.
     pub file: &'static str,
     pub title: String,
+    /// How its points were measured, as a sentence.
+    pub how: String,
     pub x: Axis,
     pub y: Axis,
     pub series: Vec<Series>,

@@ -42,6 +42,8 @@ pub struct Row {
     pub ratio: Option<Spread>,
     pub bar: Option<Bar>,
     pub rounds: usize,
+    /// The name of its figure, by which it is measured alone.
+    pub name: &'static str,
     /// How exactly it was measured, for the page.
     pub how: String,
     /// Whether the README has it too.
@@ -60,6 +62,7 @@ impl Row {
             ratio: Some(Spread::of(&ratios)),
             bar: None,
             rounds: pairs.len(),
+            name: "",
             how: String::new(),
             is_headline: false,
         }
@@ -69,7 +72,17 @@ impl Row {
     pub fn alone(what: &str, value: f64, unit: Unit) -> Self {
         let figure = Quantity { value, unit };
         let what = what.into();
-        Self { what, figure, reference: None, ratio: None, bar: None, rounds: 1, how: String::new(), is_headline: false }
+        Self {
+            what,
+            figure,
+            reference: None,
+            ratio: None,
+            bar: None,
+            rounds: 1,
+            name: "",
+            how: String::new(),
+            is_headline: false,
+        }
     }
 
     pub fn bar(self, bar: Bar) -> Self {

@@ -34,6 +34,7 @@ pub fn slots(plan: &Plan) -> Found {
     let plot = Plot {
         file: "slots",
         title: "no-op jobs a second against slots".into(),
+        how: format!("Each point is the median of {} drains of {jobs} jobs, fewer than in the row of the table.", plan.rounds()),
         x: Axis { label: "slots".into(), log: true },
         y: Axis { label: "jobs a second".into(), log: false },
         series: vec![series("tenure work --until-idle", &ours), series("xargs -P SLOTS -n1", &theirs)],
