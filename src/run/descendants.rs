@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 
-use super::process::{Stat, all_pids, open_pidfd};
+use super::process::{Stat, all_pids, open_pidfd, tracer_of};
 use super::signal::{send_child, send_pidfd};
 use super::wait::{self, Children};
 
@@ -73,6 +73,7 @@ pub fn below(me: i32, spare: &dyn Fn(i32) -> bool) -> Vec<Descendant> {
 /// as fast as it is killed comes to rest; then they are killed, the deepest first, so that no
 /// process is woken by the death of its parent.
 pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
+    let tracer = kill_tracer(me);
     let mut frozen: Vec<Descendant> = Vec::new();
     let mut seen = HashSet::new();
     for _ in 0..FREEZE_PASSES_MAX {
@@ -86,7 +87,7 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
         }
         frozen.extend(new);
     }
-    let mut round = Round::default();
+    let mut round = Round { killed: tracer.into_iter().collect(), refused: Vec::new() };
     for found in frozen.into_iter().rev() {
         match signal(me, found, libc::SIGKILL) {
             Ok(true) => round.killed.push(found.pid),
@@ -96,6 +97,14 @@ pub fn kill_round(me: i32, spare: &dyn Fn(i32) -> bool) -> Round {
         }
     }
     round
+}
+
+/// Kills the process that traces this one, if it is a descendant: to stop it with the others would
+/// stop this process as well, at its next system call. Returns its pid.
+pub fn kill_tracer(me: i32) -> Option<i32> {
+    let tracer = tracer_of(me)?;
+    let found = below(me, &|_| false).into_iter().find(|found| found.pid == tracer)?;
+    signal(me, found, libc::SIGKILL).is_ok_and(|was_alive| was_alive).then_some(tracer)
 }
 
 /// Signals a descendant; `false` if it is dead already or not a descendant any more. Its state does

@@ -10,7 +10,7 @@ use crate::job::{RunId, RunKey};
 use crate::place::Place;
 
 use super::descendants;
-use super::process::{Stat, all_pids, open_file_identity, open_pidfd};
+use super::process::{Stat, all_pids, open_file_identity, open_pidfd, tracer_of};
 use super::protocol::{SHIM_NAME, SPAWNER_NAME};
 use super::signal;
 use super::stop::{self, Asked, OutOfReach};
@@ -49,6 +49,12 @@ pub fn shim(place: &Place, key: RunKey) -> Result<Shim> {
 /// Whether a process is stopped.
 pub fn is_stopped(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+}
+
+/// Returns the process that traces a process, with its name: a debugger.
+pub fn tracer(pid: i32) -> Option<(i32, String)> {
+    let tracer = tracer_of(pid)?;
+    Some((tracer, Stat::of(tracer)?.comm))
 }
 
 /// Whether a process has ended, as far as its pid shows.

@@ -45,6 +45,16 @@ pub fn peek() -> Children {
     }
 }
 
+/// Returns a child that was stopped by a signal, once for each stop.
+pub fn stopped() -> Option<i32> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` has room for the answer; on failure it stays zero.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), libc::WSTOPPED | libc::WNOHANG) };
+    // SAFETY: zeroed at first, and then filled or left alone by the call.
+    let pid = unsafe { info.assume_init().si_pid() };
+    (result == 0 && pid > 0).then_some(pid)
+}
+
 /// Waits until a child has ended, and returns its pid without reaping it. `None`: there is no
 /// child.
 pub fn next_dead() -> Option<i32> {

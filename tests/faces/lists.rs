@@ -228,7 +228,7 @@ fn the_overview_names_the_lane_of_an_array_while_it_lives() {
 }
 
 #[test]
-fn show_names_the_log_of_the_job_and_not_that_of_its_preparation() {
+fn show_names_the_log_of_the_job_itself() {
     let nest = Nest::new();
     nest.add(&["--workspace", "w", "--prepare", "echo preparing", "--check", "echo checking", "--", "echo", "working"]);
     nest.work_until_idle(&[]);

@@ -13,7 +13,7 @@ use crate::support::frozen::Frozen;
 use crate::support::{Dice, children, kill, lives, seed, until};
 
 /// Runs a script to its end; returns its records and its shim.
-fn run(bench: &Bench, script: &str) -> (Records, Started) {
+pub(in crate::run) fn run(bench: &Bench, script: &str) -> (Records, Started) {
     let records = bench.run(&bench.shell(script));
     let started = records.started.expect("it has started");
     (records, started)
@@ -24,7 +24,7 @@ fn spawner(bench: &Bench) -> i32 {
 }
 
 /// Waits until a shim waits for its next run.
-fn until_idle(bench: &Bench, shim: i32) {
+pub(in crate::run) fn until_idle(bench: &Bench, shim: i32) {
     until("the shim to wait for a run", || idle_shims(spawner(bench)).contains(&shim).then_some(()));
 }
 
@@ -71,7 +71,7 @@ fn each_run_is_charged_for_what_it_used() {
 }
 
 /// Waits until a shim is gone, and fails if it waits for another run instead.
-fn until_retired(bench: &Bench, shim: i32, what: &str) {
+pub(in crate::run) fn until_retired(bench: &Bench, shim: i32, what: &str) {
     until(&format!("the shim to be gone {what}"), || {
         assert!(!idle_shims(spawner(bench)).contains(&shim), "the shim waits for another run {what}");
         (!lives(shim)).then_some(())

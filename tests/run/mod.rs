@@ -12,6 +12,7 @@ mod footprint;
 mod going;
 mod launch;
 mod limits;
+mod meddling;
 mod output;
 mod shutdown;
 mod starting;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rustix::process::getpid;
 
 use crate::job::{Cause, Exit};
-use crate::run::descendants::{self, kill_round};
+use crate::run::descendants::{self, kill_round, kill_tracer};
 use crate::run::footprint::give_back_heap;
 use crate::run::journal::Journal;
 use crate::run::machine::{boottime_ms, now_ms};
@@ -297,6 +297,7 @@ impl Watched<'_> {
     /// Kills all of the job's group at once. Never after the job was reaped: until then the group
     /// belongs to this run.
     fn kill_group(&mut self) {
+        self.killed.extend(kill_tracer(self.me));
         // Also stops them at once: a process that forks without end can be counted, and caught,
         // only while it is stopped.
         let _ = signal::send_group(self.job, libc::SIGSTOP);

@@ -18,6 +18,7 @@
 //!
 //! Its exit status speaks to the spawner: [`TREE_IS_EMPTY`], or there may be something to sweep.
 
+mod attributes;
 mod ending;
 mod execute;
 mod identity;
@@ -46,6 +47,7 @@ use crate::run::spawner::title::Title;
 use crate::run::spawner::wire::{Arrived, Spec};
 use refusal::Refusal;
 
+use attributes::Attributes;
 use ending::Left;
 use next::{Next, next_run};
 use prepare::Prepared;
@@ -73,7 +75,7 @@ fn live(arrived: Arrived, control: OwnedFd, inherited: Inherited) -> i32 {
     };
     let me = Myself::look(inherited.title);
     for _ in 1..RUNS_MAX {
-        if run(journal, spec, &me) == Left::Doubt {
+        if run(journal, spec, &me) == Left::Doubt || Attributes::now() != me.attributes {
             return TREE_IS_EMPTY;
         }
         me.show(SHIM_NAME);
@@ -92,12 +94,13 @@ struct Myself {
     pid: i32,
     start_ticks: u64,
     title: Option<Title>,
+    attributes: Attributes,
 }
 
 impl Myself {
     fn look(title: Option<Title>) -> Self {
         let pid = getpid().as_raw_nonzero().get();
-        Self { pid, start_ticks: Stat::of(pid).map_or(0, |stat| stat.start_ticks), title }
+        Self { pid, start_ticks: Stat::of(pid).map_or(0, |stat| stat.start_ticks), title, attributes: Attributes::now() }
     }
 
     /// Changes what `ps` shows.

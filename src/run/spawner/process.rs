@@ -221,6 +221,9 @@ impl Nursery {
     }
 
     fn reap(&mut self) {
+        while let Some(pid) = wait::stopped() {
+            self.shims.end_if_idle(pid);
+        }
         while let Children::Ended(ended) = wait::peek() {
             if wait::reap(ended.pid).is_err() {
                 return;

@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use crate::run::journal::Journal;
 use crate::run::machine::boottime_ms;
 use crate::run::shim::refusal::Refusal;
+use crate::run::signal;
 
 use super::wire::{self, Arrived, Said, Spec};
 
@@ -104,6 +105,19 @@ impl Shims {
             }
         }
         Some(arrived)
+    }
+
+    /// Ends a shim that was stopped by a signal while it waits for a run: it would keep its next
+    /// run from starting, and outlive its spawner.
+    pub fn end_if_idle(&mut self, pid: i32) {
+        self.hear(pid);
+        if let Some(shim) = self.by_pid.get_mut(&pid)
+            && shim.run.is_none()
+        {
+            shim.socket = None;
+            // It is reaped like any other.
+            let _ = signal::send_child(pid, libc::SIGKILL);
+        }
     }
 
     /// Removes a shim that was reaped; returns what is kept of a run that it has not reported as

@@ -201,6 +201,11 @@ impl Supervisor {
                 if records.started.is_none() || has_ended(records) {
                     stop::continue_shim(place, attempt.key)?;
                 }
+                if let Some((tracer, name)) = trouble::tracer(pid) {
+                    return Ok(Some(format!(
+                        "its shim (pid {pid}) is held by a process that traces it ({tracer} {name})\nkill {tracer}"
+                    )));
+                }
                 Some(format!(
                     "its shim (pid {pid}) is stopped; the worker keeps the limits of the run until it continues\nkill -CONT {pid}"
                 ))
