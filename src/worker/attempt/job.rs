@@ -60,7 +60,10 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
         }
     };
     job_log::started(&job.row, attempt.key.run);
-    if launch.waits_for_go {
+    let waits_for_go = launch.waits_for_go;
+    // Its environment may be long, with secrets in it, and the run may last for days.
+    drop(launch);
+    if waits_for_go {
         let start = pipe.go();
         ctx.store.as_soon_as_flushed(ticket, move || start.say())?;
     }
