@@ -7,11 +7,8 @@ use crate::cli::face::Face;
 use crate::error::{Result, exit};
 use crate::job::RunId;
 use crate::store::Store;
-use crate::store::upkeep::prune::{self, Cursor};
+use crate::store::upkeep::prune::{self, Cursor, Pruned};
 use crate::units;
-
-/// Jobs that one transaction removes, so that no process waits long for the write lock.
-const BATCH_JOBS: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,18 +20,15 @@ pub struct Args {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let store = face.editor()?;
     let before_ms = face.now_ms().saturating_sub_unsigned(args.older_than);
-    let (mut jobs, mut runs, mut occurrences, mut tasks) = (0, 0, 0, 0);
-    let mut cursor = Some(Cursor::default());
-    while let Some(from) = cursor {
-        let (pruned, next) = store.write(move |conn| prune::prune_from(conn, before_ms, from, BATCH_JOBS))?;
-        cursor = next;
+    let (mut all, mut next) = (Pruned::default(), Some(Cursor::default()));
+    while let Some(from) = next {
+        let pruned;
+        (pruned, next) = prune::pass(&store, before_ms, from)?;
         // The rows are durably gone; only now may the logs be removed.
         pruned.runs.iter().for_each(|run| unlink(&store, *run));
-        jobs += pruned.jobs;
-        runs += pruned.runs.len();
-        occurrences += pruned.occurrences;
-        tasks += pruned.tasks;
+        all.add(pruned);
     }
+    let (jobs, runs, occurrences, tasks) = (all.jobs, all.runs.len(), all.occurrences, all.tasks);
     if face.json {
         face.document(json!({"jobs": jobs, "runs": runs, "occurrences": occurrences, "tasks": tasks}))?;
     } else {

@@ -241,7 +241,7 @@ fn old_jobs_that_must_stay_are_passed_over_without_a_write() {
         }
     };
     assert!(looks == 5 && !found.is_nothing(), "{looks} looks: {found:?}");
-    let (pruned, next) = prune::prune_from(&conn, 9, cursor, 500).unwrap();
+    let (pruned, next) = prune::prune_from(&conn, 9, cursor, 500, || true).unwrap();
     assert_eq!((pruned.jobs, next), (1, None));
 }
 

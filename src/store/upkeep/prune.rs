@@ -3,19 +3,31 @@
 //!
 //! A job that a live one still waits for stays. A job that failed because of a pruned one remembers
 //! that, so that it is not retried as if nothing had happened. Counters stay.
+//!
+//! A history of a million jobs is removed in many short transactions ([`pass`]): a claim, and each
+//! other writer, waits for one of them at most.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Result;
 use crate::job::{JobId, RunId};
+use crate::store::engine::store::Store;
 use crate::store::engine::text::Key;
 use crate::store::file::stamp;
 use crate::store::schedule;
 
 const OLD_REVISIONS_EXIST: &str = sql_of!("SELECT EXISTS (", sql!("prune.sql", "revisions"), ")");
 const REMOVE_REVISIONS: &str = sql_of!("DELETE FROM pipeline WHERE id IN (", sql!("prune.sql", "revisions"), ")");
+
+/// Time after which a transaction of a pass removes no further job, in milliseconds.
+const STEP_MS: u64 = 1;
+/// Rows of each kind that a transaction of a pass looks at.
+const STEP_ROWS: usize = 32;
+/// Most transactions that one flush covers.
+const STEPS_MAX: usize = 40;
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,11 +42,21 @@ pub struct Pruned {
     pub runs: Vec<RunId>,
 }
 
+impl Pruned {
+    pub fn add(&mut self, other: Self) {
+        self.jobs += other.jobs;
+        self.resources += other.resources;
+        self.occurrences += other.occurrences;
+        self.tasks += other.tasks;
+        self.runs.extend(other.runs);
+    }
+}
+
 /// Where a pass over old history continues: the end and the id of the last row that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    job: (i64, i64),
-    task: (i64, i64),
+    job: Position,
+    task: Position,
     schedule: i64,
 }
 
@@ -44,12 +66,15 @@ impl Default for Cursor {
     }
 }
 
+/// The end and the id of a row.
+type Position = (i64, i64);
+
 /// What may be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    jobs: Vec<JobId>,
+    jobs: Vec<Position>,
     resources: Vec<i64>,
-    tasks: Vec<i64>,
+    tasks: Vec<Position>,
     /// There are occurrences of schedules.
     occurrences: bool,
     /// There are revisions of pipelines that no task and no later start needs.
@@ -77,7 +102,7 @@ pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usiz
     let (occurrences, schedules_end) = old_occurrences(conn, ended_before_ms, &mut next.schedule, limit)?;
     let is_end = jobs_end && tasks_end && schedules_end && gone.len() < limit;
     Ok(Found {
-        jobs: jobs.into_iter().map(JobId).collect(),
+        jobs,
         resources: gone,
         tasks,
         occurrences,
@@ -86,8 +111,8 @@ pub fn find(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usiz
     })
 }
 
-/// Returns the ids that may be removed, and whether these were the last.
-fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limit: usize) -> Result<(Vec<i64>, bool)> {
+/// Returns the rows that may be removed, and whether these were the last.
+fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut Position, limit: usize) -> Result<(Vec<Position>, bool)> {
     let mut old = conn.prepare_cached(sql)?;
     let mut rows = old.query((before_ms, from.0, from.1, to_i64(limit)))?;
     let (mut looked_at, mut meant) = (0, Vec::new());
@@ -95,7 +120,7 @@ fn old(conn: &Connection, sql: &str, before_ms: i64, from: &mut (i64, i64), limi
         *from = (row.get(0)?, row.get(1)?);
         looked_at += 1;
         if row.get(2)? {
-            meant.push(from.1);
+            meant.push(*from);
         }
     }
     Ok((meant, looked_at < limit))
@@ -119,31 +144,86 @@ fn to_i64(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Removes what [`find`] returns for the same arguments, and as many occurrences of schedules from
-/// before that instant. Also returns where to continue; `None`: this was the last part.
-pub fn prune_from(conn: &Connection, ended_before_ms: i64, cursor: Cursor, limit: usize) -> Result<(Pruned, Option<Cursor>)> {
-    let found = find(conn, ended_before_ms, cursor, limit)?;
-    let occurrences = schedule::prune(conn, ended_before_ms, limit)?;
-    let mut pruned = Pruned { jobs: found.jobs.len(), occurrences, resources: found.resources.len(), ..Pruned::default() };
-    let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
-    for job in found.jobs {
-        remove(conn, job, &mut pruned.runs, &mut queues, &mut lanes)?;
+/// Removes old history from the cursor on: some thousand rows in short transactions, between which
+/// others write, and one flush. Returns what is durably gone, and where to continue; `None`: this
+/// was the last part.
+pub fn pass(store: &Store, ended_before_ms: i64, cursor: Cursor) -> Result<(Pruned, Option<Cursor>)> {
+    let (mut all, mut next, mut last) = (Pruned::default(), Some(cursor), None);
+    for _ in 0..STEPS_MAX {
+        let Some(from) = next else { break };
+        let ((pruned, rest), ticket) = store.commit(move |conn| {
+            let begun = Instant::now();
+            prune_from(conn, ended_before_ms, from, STEP_ROWS, || begun.elapsed() < Duration::from_millis(STEP_MS))
+        })?;
+        all.add(pruned);
+        (next, last) = (rest, Some(ticket));
     }
-    remove_empty(conn, queues.iter(), lanes.iter())?;
-    found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
-    // A task is removed when its last job is removed.
-    let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { cursor.task }, limit)?;
-    pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
+    last.map_or(Ok(()), |ticket| store.flushed(ticket))?;
+    Ok((all, next))
+}
+
+/// Removes what [`find`] returns for the same arguments, and as many occurrences of schedules from
+/// before that instant. `goes_on` is asked after each job; if it says no, the rest remains. Also
+/// returns where to continue; `None`: this was the last part.
+pub fn prune_from(
+    conn: &Connection,
+    ended_before_ms: i64,
+    cursor: Cursor,
+    limit: usize,
+    mut goes_on: impl FnMut() -> bool,
+) -> Result<(Pruned, Option<Cursor>)> {
+    let found = find(conn, ended_before_ms, cursor, limit)?;
+    let mut pruned = Pruned::default();
+    let stopped_at = remove_jobs(conn, &found.jobs, &mut pruned, &mut goes_on)?;
+    let next = match stopped_at {
+        Some(job) => Some(Cursor { job, ..cursor }),
+        None => remove_others(conn, ended_before_ms, cursor, limit, &found, &mut pruned)?,
+    };
     // Their logs are unlinked after the flush, or stay if a crash comes first.
     if let Some(highest) = pruned.runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
-        conn.execute(
-            "INSERT INTO meta (key, value) VALUES ('runs_pruned_below', ?1) ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1)",
-            [highest.0 + 1],
-        )?;
+        conn.prepare_cached(sql!("prune.sql", "runs_pruned_below"))?.execute([highest.0 + 1])?;
     }
-    let next = found.next.or_else(|| (occurrences == limit).then_some(cursor));
     Ok((pruned, next))
+}
+
+/// Removes jobs, and the queues and lanes that only they named. Returns the last one that was
+/// removed, if others remain.
+fn remove_jobs(
+    conn: &Connection,
+    jobs: &[Position],
+    pruned: &mut Pruned,
+    goes_on: &mut impl FnMut() -> bool,
+) -> Result<Option<Position>> {
+    let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
+    for job in jobs {
+        remove(conn, JobId(job.1), &mut pruned.runs, &mut queues, &mut lanes)?;
+        pruned.jobs += 1;
+        if !goes_on() {
+            break;
+        }
+    }
+    remove_empty(conn, queues.iter(), lanes.iter())?;
+    Ok(if pruned.jobs < jobs.len() { Some(jobs[pruned.jobs - 1]) } else { None })
+}
+
+/// Removes what is old and is not a job, once the jobs of this part are gone. Returns where to
+/// continue.
+fn remove_others(
+    conn: &Connection,
+    ended_before_ms: i64,
+    cursor: Cursor,
+    limit: usize,
+    found: &Found,
+    pruned: &mut Pruned,
+) -> Result<Option<Cursor>> {
+    pruned.occurrences = schedule::prune(conn, ended_before_ms, limit)?;
+    found.resources.iter().try_for_each(|resource| remove_resource(conn, *resource, &mut pruned.runs))?;
+    pruned.resources = found.resources.len();
+    // A task is removed when its last job is removed.
+    let (tasks, _) = old(conn, sql!("prune.sql", "tasks"), ended_before_ms, &mut { cursor.task }, limit)?;
+    pruned.tasks = remove_tasks(conn, &tasks, ended_before_ms)?;
+    Ok(found.next.or_else(|| (pruned.occurrences == limit).then_some(cursor)))
 }
 
 /// Returns the known runs between these two, and the id below which an unknown run was pruned.
@@ -156,7 +236,7 @@ pub fn kept(conn: &Connection, first: RunId, last: RunId) -> Result<(HashSet<i64
 
 /// Like [`prune_from`], from the oldest row on.
 pub fn prune(conn: &Connection, ended_before_ms: i64, limit: usize) -> Result<Pruned> {
-    Ok(prune_from(conn, ended_before_ms, Cursor::default(), limit)?.0)
+    Ok(prune_from(conn, ended_before_ms, Cursor::default(), limit, || true)?.0)
 }
 
 /// Removes those of these queues and lanes that no job names any more and that have no setting. The
@@ -182,8 +262,8 @@ pub fn remove_empty<'a>(
 
 /// Removes tasks without jobs, with their steps, and revisions that no task and no later start
 /// needs.
-fn remove_tasks(conn: &Connection, old: &[i64], ended_before_ms: i64) -> Result<usize> {
-    for task in old {
+fn remove_tasks(conn: &Connection, old: &[Position], ended_before_ms: i64) -> Result<usize> {
+    for (_, task) in old {
         conn.prepare_cached("DELETE FROM task_step WHERE task_id = ?1")?.execute([task])?;
         conn.prepare_cached("DELETE FROM task WHERE id = ?1")?.execute([task])?;
     }
@@ -233,3 +313,7 @@ fn remove_runs(conn: &Connection, sql: &str, of: i64, runs: &mut Vec<RunId>) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "prune_tests.rs"]
+mod tests;

@@ -47,6 +47,10 @@ SELECT id FROM pipeline
    AND revision < (SELECT max(revision) FROM pipeline newer WHERE newer.name = pipeline.name)
    AND NOT EXISTS (SELECT 1 FROM task WHERE pipeline_id = pipeline.id);
 
+-- name: runs_pruned_below
+INSERT INTO meta (key, value) VALUES ('runs_pruned_below', ?1)
+ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1);
+
 -- name: tally
 DELETE FROM tally
  WHERE queue = ?1

@@ -6,8 +6,8 @@ use crate::run::machine::boottime_ms;
 use crate::store::{receipt, upkeep::prune};
 use crate::worker::context::Context;
 
-/// Most ended jobs that one tick prunes.
-const PRUNE_MAX: usize = 1_000;
+/// Most ended jobs that one tick reads although they must stay.
+const READ_MAX: usize = 1_000;
 
 /// Removes receipts that neither a client nor this worker can look for any more.
 pub fn receipts(ctx: &Context) -> Result<()> {
@@ -25,12 +25,13 @@ pub fn round(ctx: &Context, cursor: &mut prune::Cursor) -> Result<()> {
     let from = *cursor;
     // History that must stay (a live job waits for it) is read without writing, and not all of it
     // at each tick.
-    let found = ctx.store.read(move |conn| prune::find(conn, before, from, PRUNE_MAX))?;
-    *cursor = found.next.unwrap_or_default();
+    let found = ctx.store.read(move |conn| prune::find(conn, before, from, READ_MAX))?;
     if found.is_nothing() {
+        *cursor = found.next.unwrap_or_default();
         return Ok(());
     }
-    let (pruned, _) = ctx.store.write(move |conn| prune::prune_from(conn, before, from, PRUNE_MAX))?;
+    let (pruned, next) = prune::pass(&ctx.store, before, from)?;
+    *cursor = next.unwrap_or_default();
     for run in &pruned.runs {
         let _a_run_may_have_no_log = std::fs::remove_file(ctx.place().log_file(*run));
     }
