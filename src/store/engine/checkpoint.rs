@@ -3,8 +3,9 @@
 //! A thread with its own connection, woken by the writer. It runs below the size at which the
 //! SQLite of other programs would checkpoint (1000 pages), so that a client with `synchronous=OFF`
 //! never does. Under constant writes the log never restarts by itself: when it is too long, the
-//! checkpointer holds the turn so that it can. When nothing is written the log is emptied, memory
-//! is given back, and the thread sleeps until the next commit.
+//! checkpointer holds the turn so that it can; what can be copied and flushed before is, so that
+//! the writers wait for little. When nothing is written the log is emptied, memory is given back,
+//! and the thread sleeps until the next commit.
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -245,10 +246,15 @@ impl Round {
         if self.log_bytes() >= COPY_AT_BYTES || self.health.snapshot().disk_full_since_ms.is_some() {
             self.checkpoint(Mode::Passive);
         }
-        // Little is left to copy while the writers wait.
         if self.log_bytes() >= RESTART_AT_BYTES
             && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
         {
+            // An incomplete copy is not flushed, and its flush takes longest. What is written
+            // meanwhile is copied before the writers wait.
+            if let Err(error) = flush::flush_file(&self.conn) {
+                return self.health.set_fatal(&error.to_string());
+            }
+            self.checkpoint(Mode::Passive);
             let turn = self.turnstile.take();
             let done = self.checkpoint(Mode::Restart);
             drop(turn);
@@ -280,6 +286,8 @@ impl Round {
         // From here on the next commit wakes this thread, including one that arrives while the log
         // is being emptied.
         self.state.wake_at.store(0, Ordering::SeqCst);
+        // While a writer waits for the end of this, nothing is left to copy and to flush.
+        self.checkpoint(Mode::Passive);
         match self.checkpoint(Mode::Truncate) {
             Some(Done { busy: false, log_pages: 0, .. }) => true,
             _ => {

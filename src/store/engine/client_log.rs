@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use crate::error::Result;
 use crate::store::engine::checkpoint::{self, Done, HOLD_UP_AGAIN_MS, Mode, RESTART_AT_BYTES, pages_of};
 use crate::store::engine::flush;
 use crate::store::engine::turnstile::Turnstile;
@@ -53,7 +54,7 @@ impl ClientLog {
     ///
     /// # Errors
     /// A flush failed, which is final. After any other error the log is only longer.
-    pub(in crate::store) fn keep_short(&mut self, conn: &Connection, turnstile: &mut Turnstile) -> rusqlite::Result<()> {
+    pub(in crate::store) fn keep_short(&mut self, conn: &Connection, turnstile: &mut Turnstile) -> Result<()> {
         if self.pages < self.copy_at {
             return Ok(());
         }
@@ -62,8 +63,10 @@ impl ClientLog {
         if self.pages < pages_of(RESTART_AT_BYTES) || self.is_futile() {
             return Ok(());
         }
-        // Other writers may have added to the log meanwhile. Little is left to copy while they
-        // wait.
+        // Other writers may have added to the log meanwhile. Little is left to copy and to flush
+        // while they wait.
+        flush::flush_file(conn)?;
+        copy(conn)?;
         let turn = turnstile.take();
         let copied = copy(conn);
         drop(turn);

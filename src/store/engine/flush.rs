@@ -314,23 +314,28 @@ pub(in crate::store) fn is_failed(error: &rusqlite::Error) -> bool {
 
 /// Flushes the log through SQLite's own handle, and its directory the first time.
 pub(in crate::store) fn flush_journal(conn: &Connection) -> Result<()> {
+    sync_own(conn, ffi::SQLITE_FCNTL_JOURNAL_POINTER).map_err(|why| Error::io("flushing the log", why))
+}
+
+/// Flushes what was copied into the file. SQLite itself does so only when a checkpoint has copied
+/// the whole log.
+pub(in crate::store) fn flush_file(conn: &Connection) -> Result<()> {
+    sync_own(conn, ffi::SQLITE_FCNTL_FILE_POINTER).map_err(|why| Error::io("flushing the file", why))
+}
+
+/// `which`: the operation that returns the file object.
+fn sync_own(conn: &Connection, which: i32) -> std::io::Result<()> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: `handle` is open as long as `conn` is borrowed, and this thread is the only one that
-    // uses it. JOURNAL_POINTER stores a pointer to the log's file object, which belongs to the
-    // pager and lives as long as the connection; nothing below closes the connection. xSync is a
-    // method of that object and may be called between transactions, as SQLite's own checkpoint
-    // does.
+    // uses it. Both operations store a pointer to a file object, which belongs to the pager and
+    // lives as long as the connection; nothing below closes the connection. xSync is a method of
+    // that object and may be called between transactions, as SQLite's own checkpoint does.
     let code = unsafe {
-        let asked = ffi::sqlite3_file_control(
-            conn.handle(),
-            c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_JOURNAL_POINTER,
-            std::ptr::from_mut(&mut file).cast(),
-        );
+        let asked = ffi::sqlite3_file_control(conn.handle(), c"main".as_ptr(), which, std::ptr::from_mut(&mut file).cast());
         if asked != ffi::SQLITE_OK {
             asked
         } else if file.is_null() || (*file).pMethods.is_null() {
-            return Err(Error::Internal("SQLite has no log open to flush".into()));
+            return Err(std::io::Error::other("SQLite does not have it open"));
         } else {
             match (*(*file).pMethods).xSync {
                 Some(sync) => sync(file, ffi::SQLITE_SYNC_NORMAL | ffi::SQLITE_SYNC_DATAONLY),
@@ -338,8 +343,5 @@ pub(in crate::store) fn flush_journal(conn: &Connection) -> Result<()> {
             }
         }
     };
-    if code == ffi::SQLITE_OK {
-        return Ok(());
-    }
-    Err(Error::io("flushing the log", std::io::Error::other(ffi::code_to_str(code))))
+    if code == ffi::SQLITE_OK { Ok(()) } else { Err(std::io::Error::other(ffi::code_to_str(code))) }
 }
