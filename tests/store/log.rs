@@ -2,6 +2,8 @@
 //! keep it short without a worker.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tenure::store::{Role, Store};
 
@@ -51,6 +53,49 @@ fn a_reader_that_keeps_the_log_long_is_named_and_holds_none() {
     reader.execute_batch("COMMIT").unwrap();
     until("the log to be short again", || (wal_bytes(&worker) <= 16 << 20).then_some(()));
     assert!(worker.health().readers.is_empty());
+}
+
+/// How long each snapshot of a chain lasts, in milliseconds: longer than writers are held up at
+/// first.
+const SNAPSHOT_MS: u64 = 250;
+
+/// Reads so that at each moment a snapshot is open, none of them for long.
+fn read_in_a_chain(home: &Home, over: &AtomicBool) {
+    let readers = [home.foreign(), home.foreign()];
+    let begin = "BEGIN; SELECT count(*) FROM job; SELECT count(*) FROM run";
+    readers[0].execute_batch(begin).unwrap();
+    for n in 0.. {
+        std::thread::sleep(Duration::from_millis(SNAPSHOT_MS));
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        readers[(n + 1) % 2].execute_batch(begin).unwrap();
+        readers[n % 2].execute_batch("COMMIT").unwrap();
+    }
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_log_restarts_while_one_snapshot_follows_another() {
+    let home = Home::new();
+    let worker = home.open(Role::Worker);
+    let over = AtomicBool::new(false);
+    let longest = std::thread::scope(|scope| {
+        scope.spawn(|| read_in_a_chain(&home, &over));
+        let _even_after_a_panic = Over(&over);
+        let mut longest = 0;
+        write_megabytes(&worker, 100, || longest = longest.max(wal_bytes(&worker)));
+        longest
+    });
+    println!("longest: {longest} bytes");
+    assert!(longest < 64 << 20, "{longest}");
 }
 
 #[test]

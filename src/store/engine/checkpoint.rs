@@ -3,16 +3,16 @@
 //! A thread with its own connection, woken by the writer. It runs below the size at which the
 //! SQLite of other programs would checkpoint (1000 pages), so that a client with `synchronous=OFF`
 //! never does. Under constant writes the log never restarts by itself: when it is too long, the
-//! checkpointer holds the turn so that it can; what can be copied and flushed before is, so that
-//! the writers wait for little. When nothing is written the log is emptied, memory is given back,
-//! and the thread sleeps until the next commit.
+//! checkpointer holds up the writers so that it can (`hold_up`). What can be copied and flushed
+//! before is, so that they wait for little. When nothing is written the log is emptied, memory is
+//! given back, and the thread sleeps until the next commit.
 
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::{Connection, ffi};
@@ -20,6 +20,8 @@ use rusqlite::{Connection, ffi};
 use crate::error::{Error, Result};
 use crate::store::engine::connection::{Access, connect};
 use crate::store::engine::health::Shared;
+use crate::store::engine::hold_up;
+use crate::store::engine::hold_up::HoldUp;
 use crate::store::engine::options::Durability;
 use crate::store::engine::seldom::Seldom;
 use crate::store::engine::turnstile::Turnstile;
@@ -34,10 +36,6 @@ const QUIET_MS: u64 = 5_000;
 /// Longest interval between two attempts to empty the log while a reader has a snapshot, in
 /// milliseconds.
 const QUIET_MS_MAX: u64 = 300_000;
-/// How long writers are delayed for one restart of the log, in milliseconds.
-const HOLD_UP_MS: u64 = 200;
-/// Interval after a failed attempt to restart the log, in milliseconds.
-pub(in crate::store) const HOLD_UP_AGAIN_MS: u64 = 5_000;
 /// Size of a page in the log with its header, in bytes.
 const FRAME_BYTES: u32 = 4096 + 24;
 
@@ -99,7 +97,7 @@ impl Checkpointer {
         let conn = connect(&health.place, Access::Checkpoint, durability)?;
         // The first read opens the log.
         changes::count(&conn)?;
-        conn.busy_timeout(Duration::from_millis(HOLD_UP_MS))?;
+        hold_up::limit_waits(&conn)?;
         let turnstile = Turnstile::open(&health.place)?;
         let state = Arc::new(State::default());
         let (wake, woken) = bounded(1);
@@ -108,7 +106,7 @@ impl Checkpointer {
             turnstile,
             state: state.clone(),
             health: health.clone(),
-            in_vain: None,
+            hold_up: HoldUp::default(),
             told: Seldom::default(),
             quiet_ms: QUIET_MS,
             seen: 0,
@@ -142,9 +140,7 @@ struct Round {
     turnstile: Turnstile,
     state: Arc<State>,
     health: Arc<Shared>,
-    /// When the log could not restart although writers were delayed, because a reader has a
-    /// snapshot.
-    in_vain: Option<Instant>,
+    hold_up: HoldUp,
     told: Seldom,
     quiet_ms: u64,
     /// Number of commits at the latest check.
@@ -244,23 +240,27 @@ impl Round {
     /// Copies the log when it is long, and restarts it when it is too long.
     fn keep_short(&mut self) {
         if self.log_bytes() >= COPY_AT_BYTES || self.health.snapshot().disk_full_since_ms.is_some() {
-            self.checkpoint(Mode::Passive);
-        }
-        if self.log_bytes() >= RESTART_AT_BYTES
-            && self.in_vain.is_none_or(|at| at.elapsed() >= Duration::from_millis(HOLD_UP_AGAIN_MS))
-        {
-            // An incomplete copy is not flushed, and its flush takes longest. What is written
-            // meanwhile is copied before the writers wait.
-            if let Err(error) = flush::flush_file(&self.conn) {
-                return self.health.set_fatal(&error.to_string());
+            let copied = self.checkpoint(Mode::Passive).map_or(0, |done| done.copied_pages);
+            if self.log_bytes() >= RESTART_AT_BYTES && self.hold_up.may_succeed(copied) {
+                self.restart();
             }
-            self.checkpoint(Mode::Passive);
-            let turn = self.turnstile.take();
-            let done = self.checkpoint(Mode::Restart);
-            drop(turn);
-            self.in_vain = if done.is_some_and(|done| !done.busy) { None } else { Some(Instant::now()) };
         }
         self.wake_at_next();
+    }
+
+    /// Restarts the log, while the writers wait.
+    fn restart(&mut self) {
+        // An incomplete copy is not flushed, and its flush takes longest. What is written meanwhile
+        // is copied before the writers wait.
+        if let Err(error) = flush::flush_file(&self.conn) {
+            return self.health.set_fatal(&error.to_string());
+        }
+        self.checkpoint(Mode::Passive);
+        let turn = self.turnstile.take();
+        let held_up = self.hold_up.begin();
+        let done = self.checkpoint(Mode::Restart);
+        self.hold_up.end(held_up, done.as_ref().is_some_and(|done| !done.busy), done.map_or(0, |done| done.copied_pages));
+        drop(turn);
     }
 
     /// After a copy the log restarts or continues; in both cases the next check is due after

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::store::engine::checkpoint::{self, Done, HOLD_UP_AGAIN_MS, Mode, RESTART_AT_BYTES, pages_of};
+use crate::store::engine::checkpoint::{self, Done, Mode, RESTART_AT_BYTES, pages_of};
 use crate::store::engine::flush;
+use crate::store::engine::hold_up::AGAIN_MS;
 use crate::store::engine::turnstile::Turnstile;
 
 /// Length of the log at which a client copies it into the file, in bytes: that of SQLite's
@@ -79,7 +80,7 @@ impl ClientLog {
     }
 
     fn is_futile(&self) -> bool {
-        self.in_vain.is_some_and(|at| at.elapsed() < Duration::from_millis(HOLD_UP_AGAIN_MS))
+        self.in_vain.is_some_and(|at| at.elapsed() < Duration::from_millis(AGAIN_MS))
     }
 }
 

@@ -4,8 +4,9 @@
 //! A write passes through `open` → `turnstile` (fair turns between processes) → `write` (the
 //! transaction, run again if necessary) → `flush` (one `fdatasync` for all waiting callers). In a
 //! worker, `write_queue` and `writer` group the writes of its threads, `readers` serves its reads,
-//! and `checkpoint` keeps the log short, and has `rest` give memory back when it is quiet. These
-//! threads report to `health`. In a client `client_log` keeps the log short.
+//! and `checkpoint` keeps the log short, if necessary by a `hold_up` of the writers, and has `rest`
+//! give memory back when it is quiet. These threads report to `health`. In a client `client_log`
+//! keeps the log short.
 //!
 //! Under a crash: what `write` has acknowledged is durable. A transaction that was only committed
 //! can be lost in a power cut, but in no other crash.
@@ -18,6 +19,7 @@ pub(in crate::store) mod client_log;
 pub(in crate::store) mod connection;
 pub(in crate::store) mod flush;
 pub(in crate::store) mod health;
+pub(in crate::store) mod hold_up;
 pub mod locks;
 pub(in crate::store) mod network;
 pub(in crate::store) mod open;

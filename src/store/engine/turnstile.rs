@@ -7,7 +7,7 @@
 //! turn, and the one that has just written must pass the gate again.
 //!
 //! This is for fairness only; SQLite's lock is what separates the writers. So a stopped holder is
-//! bypassed after a second, and programs other than tenure do not take part.
+//! bypassed after two seconds, and programs other than tenure do not take part.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -23,8 +23,9 @@ use crate::owner;
 use crate::place::Place;
 use crate::store::engine::seldom::Seldom;
 
-/// How long a process waits in the queue before it bypasses it, in milliseconds.
-const WAIT_MS: u64 = 1_000;
+/// How long a process waits in the queue before it bypasses it, in milliseconds: longer than a
+/// worker holds up the writers (`hold_up`).
+const WAIT_MS: u64 = 2_000;
 
 /// One thread's place in the queue. Each thread that writes has its own: two threads that share one
 /// would be admitted together.
