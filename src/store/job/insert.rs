@@ -4,7 +4,10 @@
 //! A batch is accepted as a whole or not at all. It is validated here with a message, and again by
 //! the guards of the schema, which do the same for every other client.
 
-use rusqlite::{Connection, OptionalExtension};
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, OptionalExtension, Statement, ToSql};
 
 use crate::error::{Error, Result};
 use crate::job::limits::{ADDED_AT_ONCE_MAX, JSON_BYTES_MAX};
@@ -14,6 +17,24 @@ use crate::store::job::cancel;
 use crate::store::job::ended;
 use crate::store::job::ended::{Aftermath, TaskStep};
 use crate::store::job::rows;
+
+/// Columns of the statement that inserts jobs.
+const COLUMNS: usize = 17;
+/// Jobs of a batch that one statement inserts: SQLite opens the indexes, and keeps what it would
+/// have to restore of each page, once for a statement.
+const BLOCK: usize = 10;
+/// The statement for as many.
+static INSERT_BLOCK: LazyLock<String> = LazyLock::new(|| {
+    let mut sql = sql!("insert.sql", "insert").trim_end().trim_end_matches(';').to_owned();
+    for first in (1..BLOCK).map(|row| row * COLUMNS + 1) {
+        let _text_takes_all = write!(sql, ", (?{first}");
+        for column in first + 1..first + COLUMNS {
+            let _text_takes_all = write!(sql, ", ?{column}");
+        }
+        sql.push(')');
+    }
+    sql
+});
 
 /// Result for one job of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +57,43 @@ pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, tas
             jobs.len()
         )));
     }
-    jobs.iter().map(|job| add_one(conn, job, now_ms, task_step)).collect()
+    let (mut added, mut rest) = (Vec::with_capacity(jobs.len()), jobs);
+    while let Some(job) = rest.first() {
+        let done = match rest.first_chunk::<BLOCK>().filter(|block| block.iter().all(needs_only_a_row)) {
+            Some(block) => {
+                added.extend(add_block(conn, block, now_ms)?);
+                BLOCK
+            }
+            None => {
+                added.push(add_one(conn, job, now_ms, task_step)?);
+                1
+            }
+        };
+        rest = &rest[done..];
+    }
+    Ok(added)
+}
+
+/// Whether nothing precedes and nothing follows the insertion of this job.
+fn needs_only_a_row(job: &NewJob) -> bool {
+    job.placement.unique_key.is_none() && job.placement.lane.is_none() && job.after.is_empty()
+}
+
+fn add_block(conn: &Connection, jobs: &[NewJob; BLOCK], now_ms: i64) -> Result<impl Iterator<Item = Added> + use<>> {
+    let mut insert = conn.prepare_cached(&INSERT_BLOCK)?;
+    for (n, job) in jobs.iter().enumerate() {
+        check::of_row(job).map_err(|refusal| Error::Invalid(refusal.to_string()))?;
+        bind(&mut insert, n * COLUMNS, job, now_ms)?;
+    }
+    insert.raw_execute()?;
+    let last = conn.last_insert_rowid();
+    let first = last - jobs.len() as i64 + 1;
+    // Each id is the next one. As they are the highest, all of these are of this statement.
+    let ours = conn.prepare_cached("SELECT count(*) FROM job WHERE id >= ?1")?.query_row([first], |row| row.get(0));
+    if ours != Ok(jobs.len() as i64) {
+        return Err(Error::Internal(format!("the ids of {} new jobs do not end with {last}", jobs.len())));
+    }
+    Ok((first..=last).map(|id| Added { id: JobId(id), existing: false, replaced: None, freed: Vec::new() }))
 }
 
 fn add_one(conn: &Connection, job: &NewJob, now_ms: i64, task_step: TaskStep) -> Result<Added> {
@@ -85,6 +142,14 @@ fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut 
 }
 
 fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
+    let mut insert = conn.prepare_cached(sql!("insert.sql", "insert"))?;
+    bind(&mut insert, 0, job, now_ms)?;
+    insert.raw_execute()?;
+    Ok(JobId(conn.last_insert_rowid()))
+}
+
+/// Binds the columns of a job to the parameters after that one.
+fn bind(insert: &mut Statement<'_>, after: usize, job: &NewJob, now_ms: i64) -> Result<()> {
     let env = if job.placement.env.is_empty() {
         "{}".to_owned()
     } else {
@@ -97,26 +162,29 @@ fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
             return Err(Error::Invalid(why));
         }
     }
-    conn.prepare_cached(sql!("insert.sql", "insert"))?.execute(rusqlite::params![
-        command,
-        job.placement.queue,
-        job.placement.lane,
-        job.placement.priority,
-        job.placement.label,
-        job.placement.cwd,
-        job.available_at,
-        job.placement.max_attempts,
-        now_ms.max(0),
-        job.expires_at,
-        job.placement.unique_key,
-        job.array_index,
-        env,
-        policy,
-        job.placement.user_hold,
-        job.task,
-        job.task_hold,
-    ])?;
-    Ok(JobId(conn.last_insert_rowid()))
+    let columns: [&dyn ToSql; COLUMNS] = [
+        &command,
+        &job.placement.queue,
+        &job.placement.lane,
+        &job.placement.priority,
+        &job.placement.label,
+        &job.placement.cwd,
+        &job.available_at,
+        &job.placement.max_attempts,
+        &now_ms.max(0),
+        &job.expires_at,
+        &job.placement.unique_key,
+        &job.array_index,
+        &env,
+        &policy,
+        &job.placement.user_hold,
+        &job.task,
+        &job.task_hold,
+    ];
+    for (n, column) in columns.iter().enumerate() {
+        insert.raw_bind_parameter(after + n + 1, column)?;
+    }
+    Ok(())
 }
 
 fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<()> {

@@ -111,6 +111,28 @@ fn invalid_arguments_are_refused_in_words() {
 }
 
 #[test]
+fn a_batch_keeps_its_order_whatever_its_jobs_need() {
+    let conn = fixture::fresh();
+    let parent = add(&conn, |_| ());
+    let job = |n: i64| {
+        new(|j| {
+            (j.placement.label, j.placement.priority) = (Some(format!("l{n}")), n);
+            j.placement.unique_key = (n == 14).then(|| "key".into());
+            j.after = if n == 30 { vec![(parent, Need::Any)] } else { vec![] };
+        })
+    };
+    let added = enqueue::add(&conn, &(2..60).map(job).collect::<Vec<_>>(), 1_000).unwrap();
+    assert!(added.iter().map(|added| added.id.0).eq(2..60));
+    let wrong = "SELECT count(*) FROM job WHERE id > 1 AND (label <> 'l' || id OR priority <> id OR created_at <> 1000)";
+    assert_eq!(conn.query_row(wrong, [], |row| row.get(0)), Ok(0));
+    // One that the guards refuse undoes those that one statement inserts with it.
+    let mut some = vec![new(|_| ()); 12];
+    some[7].task = Some(9);
+    assert!(enqueue::add(&conn, &some, 1_000).is_err());
+    assert_eq!(conn.query_row("SELECT max(id) FROM job", [], |row| row.get(0)), Ok(59));
+}
+
+#[test]
 fn a_live_job_with_the_key_is_returned_or_replaced() {
     let conn = fixture::fresh();
     let keyed = |j: &mut NewJob| j.placement.unique_key = Some("k".into());
