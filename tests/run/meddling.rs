@@ -10,15 +10,18 @@ use crate::run::harness::Bench;
 use crate::support::strace::has_strace;
 use crate::support::{kill, lives, until};
 
+/// A change of a shim, by its pid.
+type Change = Box<dyn Fn(i32)>;
+
 /// What a process of the same user can change of a shim, such as its job.
-fn changes() -> Vec<(String, Box<dyn Fn(i32)>)> {
-    let file = |name: &'static str, value: &'static str| -> (String, Box<dyn Fn(i32)>) {
+fn changes() -> Vec<(String, Change)> {
+    let file = |name: &'static str, value: &'static str| -> (String, Change) {
         (name.to_owned(), Box::new(move |shim| fs::write(format!("/proc/{shim}/{name}"), value).unwrap()))
     };
     let mut all = vec![file("oom_score_adj", "500"), file("coredump_filter", "0x1"), file("timerslack_ns", "60000")];
     let limits =
         [Resource::As, Resource::Data, Resource::Fsize, Resource::Nofile, Resource::Nproc, Resource::Stack, Resource::Cpu];
-    all.extend(limits.map(|limit| -> (String, Box<dyn Fn(i32)>) {
+    all.extend(limits.map(|limit| -> (String, Change) {
         let lower = move |shim| {
             // It has them from this process.
             let was = getrlimit(limit);
@@ -27,7 +30,7 @@ fn changes() -> Vec<(String, Box<dyn Fn(i32)>)> {
         };
         (format!("{limit:?}"), Box::new(lower))
     }));
-    let call = |name: &str, call: fn(i32) -> i64| -> (String, Box<dyn Fn(i32)>) {
+    let call = |name: &str, call: fn(i32) -> i64| -> (String, Change) {
         (name.to_owned(), Box::new(move |shim| assert_eq!(call(shim), 0, "{}", std::io::Error::last_os_error())))
     };
     // SAFETY: each reads a value that lives until it returns, and writes nothing.
