@@ -183,7 +183,7 @@ impl Running<'_> {
     }
 
     /// A child that another test has forked since the run file was made has it too, locked, until it executes its program.
-    fn is_locked_by_forks_only(&self) {
+    pub fn is_locked_by_forks_only(&self) {
         let file = self.bench.place.run_file(self.run);
         until(&format!("the lock of run {} to be free of forks of this program", self.run), || {
             let holders: Vec<i32> = pids().filter(|pid| has_open(*pid, &file) && !is_fork_of_this(*pid)).collect();
