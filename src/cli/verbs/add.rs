@@ -33,7 +33,7 @@ use crate::queue::Queue;
 use crate::queue::once;
 use crate::queue::submit::Adding;
 use crate::run::machine;
-use crate::store::job::enqueue::{self, Added};
+use crate::store::job::enqueue::{self, Added, BLOCK, needs_only_a_row};
 use crate::store::receipt::{Answer, Key, OneJob};
 use crate::store::{Store, job::read};
 use crate::units::size_text;
@@ -330,16 +330,39 @@ fn add_chunk(store: &Store, mut asked: Vec<Asked>, refs: &Arc<Mutex<Refs>>, arou
 }
 
 fn insert_lines(conn: &Connection, asked: &[Asked], refs: &mut Known<'_>, now_ms: i64) -> Result<Vec<Added>> {
-    let mut added = Vec::new();
-    for line in asked {
+    let (mut added, mut rest) = (Vec::new(), asked);
+    while let Some(line) = rest.first() {
+        if let Some(block) = rest.first_chunk::<BLOCK>()
+            && let Some(of_block) = insert_block(conn, block, now_ms)?
+        {
+            added.extend(of_block);
+            rest = &rest[BLOCK..];
+            continue;
+        }
         let of_line =
             insert_line(conn, line, refs, now_ms).map_err(|e| reworded(e, |text| format!("line {}: {text}", line.line)))?;
         if line.name.is_some() {
             refs.here.push(Ids::of(&of_line));
         }
         added.extend(of_line);
+        rest = &rest[1..];
     }
     Ok(added)
+}
+
+/// Inserts lines of one job each by one statement. `None`, and nothing was inserted: one of them
+/// needs more than a row, or is refused, which its own statement tells with its number.
+fn insert_block(conn: &Connection, block: &[Asked; BLOCK], now_ms: i64) -> Result<Option<Vec<Added>>> {
+    let plain = |line: &'_ Asked| line.name.is_none() && line.after.is_empty() && line.jobs.len() == 1;
+    let jobs: Vec<&NewJob> = block.iter().filter(|line| plain(line)).flat_map(|line| &line.jobs).collect();
+    if jobs.len() < BLOCK || !jobs.iter().all(|job| needs_only_a_row(job)) {
+        return Ok(None);
+    }
+    match enqueue::add(conn, &jobs, now_ms) {
+        Ok(added) => Ok(Some(added)),
+        Err(Error::Refused(_) | Error::Invalid(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn insert_line(conn: &Connection, line: &Asked, refs: &Known<'_>, now_ms: i64) -> Result<Vec<Added>> {

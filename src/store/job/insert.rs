@@ -4,6 +4,7 @@
 //! A batch is accepted as a whole or not at all. It is validated here with a message, and again by
 //! the guards of the schema, which do the same for every other client.
 
+use std::borrow::Borrow;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -22,7 +23,7 @@ use crate::store::job::rows;
 const COLUMNS: usize = 17;
 /// Jobs of a batch that one statement inserts: SQLite opens the indexes, and keeps what it would
 /// have to restore of each page, once for a statement.
-const BLOCK: usize = 10;
+pub const BLOCK: usize = 10;
 /// The statement for as many.
 static INSERT_BLOCK: LazyLock<String> = LazyLock::new(|| {
     let mut sql = sql!("insert.sql", "insert").trim_end().trim_end_matches(';').to_owned();
@@ -50,7 +51,12 @@ pub struct Added {
 }
 
 /// Adds jobs, all or none, in this order.
-pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, task_step: TaskStep) -> Result<Vec<Added>> {
+pub(in crate::store) fn add<J: Borrow<NewJob>>(
+    conn: &Connection,
+    jobs: &[J],
+    now_ms: i64,
+    task_step: TaskStep,
+) -> Result<Vec<Added>> {
     if jobs.len() > ADDED_AT_ONCE_MAX {
         return Err(Error::Invalid(format!(
             "{} jobs in one transaction, {ADDED_AT_ONCE_MAX} at most; add them in parts",
@@ -59,13 +65,13 @@ pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, tas
     }
     let (mut added, mut rest) = (Vec::with_capacity(jobs.len()), jobs);
     while let Some(job) = rest.first() {
-        let done = match rest.first_chunk::<BLOCK>().filter(|block| block.iter().all(needs_only_a_row)) {
+        let done = match rest.first_chunk::<BLOCK>().filter(|block| block.iter().all(|job| needs_only_a_row(job.borrow()))) {
             Some(block) => {
                 added.extend(add_block(conn, block, now_ms)?);
                 BLOCK
             }
             None => {
-                added.push(add_one(conn, job, now_ms, task_step)?);
+                added.push(add_one(conn, job.borrow(), now_ms, task_step)?);
                 1
             }
         };
@@ -75,13 +81,17 @@ pub(in crate::store) fn add(conn: &Connection, jobs: &[NewJob], now_ms: i64, tas
 }
 
 /// Whether nothing precedes and nothing follows the insertion of this job.
-fn needs_only_a_row(job: &NewJob) -> bool {
+pub fn needs_only_a_row(job: &NewJob) -> bool {
     job.placement.unique_key.is_none() && job.placement.lane.is_none() && job.after.is_empty()
 }
 
-fn add_block(conn: &Connection, jobs: &[NewJob; BLOCK], now_ms: i64) -> Result<impl Iterator<Item = Added> + use<>> {
+fn add_block<J: Borrow<NewJob>>(
+    conn: &Connection,
+    jobs: &[J; BLOCK],
+    now_ms: i64,
+) -> Result<impl Iterator<Item = Added> + use<J>> {
     let mut insert = conn.prepare_cached(&INSERT_BLOCK)?;
-    for (n, job) in jobs.iter().enumerate() {
+    for (n, job) in jobs.iter().map(Borrow::borrow).enumerate() {
         check::of_row(job).map_err(|refusal| Error::Invalid(refusal.to_string()))?;
         bind(&mut insert, n * COLUMNS, job, now_ms)?;
     }
