@@ -10,8 +10,8 @@ const ENDING: &[&str] =
 /// How the key is asked for.
 const ASKED: &[&str] = &["add", "add --replace", "add --from", "run", "plain SQL", "INSERT OR REPLACE", "schedule", "retry"];
 
-/// It ignores TERM, and its grace is longer than the test.
-const STUBBORN: &str = "trap '' TERM; : > begun; while :; do sleep 0.1; done";
+/// It says that it was told to end, does not, and its grace is longer than the test.
+const STUBBORN: &str = "trap ': > told' TERM; : > begun; while :; do sleep 0.1; done";
 
 struct Case {
     nest: Nest,
@@ -114,6 +114,8 @@ fn a_job_that_is_being_cancelled_does_not_have_its_key() {
             let old = case.nest.show(case.old);
             if case.worker.is_some() {
                 assert_eq!(old["state"], "running", "{ending}, {asked}: {old}");
+                // Otherwise it ends by a signal that has nothing to do with the cancel.
+                until("the job to be told to end", || case.nest.file("told").exists().then_some(()));
                 crate::support::kill(i32::try_from(old["pid"].as_i64().unwrap()).unwrap(), crate::support::Signal::KILL);
             }
             assert_eq!(case.nest.until_ended(case.old)["state"], "cancelled", "{ending}, {asked}");

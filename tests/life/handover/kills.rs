@@ -31,9 +31,11 @@ fn killed_at(worker: &Worker, call: &str, n: usize, nest: &Nest) -> Started {
         let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
         status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() == tracer.0.id().to_string()))
     };
+    // A call that it makes for no request may be the n-th one.
+    let has_ended = || tenure::run::trouble::is_dead(worker.pid());
     until("each thread to be traced", || {
         let mut tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
-        tasks.all(|task| is_traced(task.unwrap())).then_some(())
+        (has_ended() || tasks.all(|task| is_traced(task.unwrap()))).then_some(())
     });
     tracer
 }
@@ -79,14 +81,19 @@ fn a_client_whose_answer_is_lost_flushes_before_it_speaks() {
     }
     let nest = Nest::new();
     nest.add(&["--", "true"]);
-    let mut worker = serving(&nest);
-    let _tracer = killed_at(&worker, "fdatasync", 1, &nest);
-    let filter = "trace=fdatasync,fsync,write";
-    let answer = said(recorded(&nest, &["add", "--", "true"], "client.strace", filter).output().unwrap());
-    until("the worker to be killed", || worker.has_ended().then_some(()));
-    worker.kill();
-    assert_eq!((answer.code, answer.out.as_str()), (0, "2\n"), "{answer:?}");
-    assert_eq!((count(&nest, "job"), count(&nest, "receipt")), (2, 1), "the worker has added it");
+    for attempt in 0.. {
+        assert!(attempt < CALLS_MAX, "the worker was always killed before it had added the job");
+        let mut worker = serving(&nest);
+        let _tracer = killed_at(&worker, "fdatasync", 1, &nest);
+        let filter = "trace=fdatasync,fsync,write";
+        let answer = said(recorded(&nest, &["add", "--", "true"], "client.strace", filter).output().unwrap());
+        until("the worker to be killed", || worker.has_ended().then_some(()));
+        worker.kill();
+        assert_eq!((answer.code, answer.out), (0, format!("{}\n", count(&nest, "job"))));
+        if count(&nest, "receipt") == 1 {
+            break;
+        }
+    }
     let log = std::fs::read_to_string(nest.file("client.strace")).unwrap();
     let calls = calls(&log);
     let spoke = calls.iter().find(|call| call.name == "write" && call.text.starts_with("1<")).expect("it prints the id").entered;
