@@ -156,7 +156,7 @@ pub fn has_old(conn: &Connection, boot_ms: u64) -> Result<bool> {
     Ok(conn.prepare_cached(sql!("receipt.sql", "has_old"))?.query_row(kept(boot_ms), |row| row.get(0))?)
 }
 
-/// Removes receipts that are not needed any more, at most [`PRUNE_MAX`]. `boot_ms` was read in this
+/// Removes receipts that are not needed any more, at most `PRUNE_MAX`. `boot_ms` was read in this
 /// transaction.
 pub fn prune(conn: &Connection, boot_ms: u64) -> Result<()> {
     let (from, to) = kept(boot_ms);
