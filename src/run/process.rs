@@ -80,11 +80,14 @@ fn thread_lives(pid: i32, thread: i32) -> bool {
     Stat::read(&format!("/proc/{pid}/task/{thread}/stat")).is_some_and(|stat| !stat.main_thread_has_ended())
 }
 
-/// Returns the process that traces a process.
+/// Returns the process that traces a process. The kernel names the thread that does.
 pub fn tracer_of(pid: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok())?;
-    (tracer > 0).then_some(tracer)
+    let field = |of: i32, name: &str| -> Option<i32> {
+        let status = std::fs::read_to_string(format!("/proc/{of}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    let thread = field(pid, "TracerPid:").filter(|thread| *thread > 0)?;
+    field(thread, "Tgid:")
 }
 
 /// Opens a descriptor that refers to this process even if its pid is reused.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use tenure::run::{Kept, Record, Started};
 
+use crate::support::frozen::Frozen;
 use crate::support::{Nest, Signal, Worker, kill, lives, until};
 
 /// Records each TERM, continues, and has a descendant in a session of its own. Ends with 0 when the file `go` is there.
@@ -249,6 +250,26 @@ fn a_stopped_shim_is_killed_and_its_run_ends_for_its_cause() {
         stopper.join().unwrap();
     }
     until("whole trees to be gone", || nest.of_runs().is_empty().then_some(()));
+}
+
+/// Also where one thread of it does.
+#[test]
+fn what_traces_a_shim_is_named_by_each_face() {
+    let nest = Nest::new();
+    let _worker = work(&nest, 1);
+    let job = nest.sh(&[], "exec sleep 600");
+    nest.until_pid(job);
+    let traced = Frozen::new(nest.shim(nest.show(job)["run_id"].as_i64().unwrap()));
+    let remedy = format!("kill {}", std::process::id());
+    until("the worker to tell of what traces its shim", || {
+        let why = nest.ok(&["why", &job.to_string()]);
+        (why.contains("traces it") && why.ends_with(&remedy)).then_some(())
+    });
+    assert!(nest.status()["problems"].to_string().contains("traces it"), "{}", nest.status());
+    assert!(nest.say(&["doctor"]).out.contains("traces it"));
+    drop(traced);
+    nest.ok(&["cancel", &job.to_string()]);
+    assert_eq!(nest.until_ended(job)["state"], "cancelled");
 }
 
 #[test]
