@@ -170,7 +170,7 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     let decline = |sockets: Vec<OwnedFd>| sockets.iter().for_each(|socket| answer(socket, &Reply::Declined));
     let file = FileIdentity::of(ctx.place()).filter(|_| ctx.store.health().fatal.is_none());
     let Some(file) = file else { return decline(sockets) };
-    let waits = requests.iter().flat_map(|request| &request.jobs).any(waits);
+    let concerns_claims = requests.iter().flat_map(|request| &request.jobs).any(needs_more_than_a_slot);
     let clock = ctx.store.clock().clone();
     let all = move |conn: &Connection| {
         let now_ms = clock.now_ms();
@@ -179,7 +179,7 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     match ctx.commit_believing_sparing(all) {
         Ok((verdicts, ticket)) => {
             // In a full worker the slot that is free first takes what is ready by itself.
-            if waits || ctx.slots.busy() < ctx.options.slots {
+            if concerns_claims || ctx.slots.busy() < ctx.options.slots {
                 ctx.wake_claims();
             }
             tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket);
@@ -193,7 +193,7 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
 
 /// Whether the claim loop must learn of a job that cannot start now: of a time in it, or that it
 /// can never start.
-fn waits(job: &NewJob) -> bool {
+fn needs_more_than_a_slot(job: &NewJob) -> bool {
     job.available_at != 0 || job.expires_at.is_some() || !job.after.is_empty()
 }
 
@@ -253,9 +253,9 @@ mod tests {
     #[test]
     fn a_full_worker_learns_of_what_a_free_slot_cannot_start() {
         let plain = || NewJob::new(Argv::from_json(r#"["true"]"#).unwrap());
-        assert!(!waits(&plain()));
-        assert!(waits(&NewJob { available_at: 1, ..plain() }));
-        assert!(waits(&NewJob { expires_at: Some(1), ..plain() }));
-        assert!(waits(&NewJob { after: vec![(JobId(1), Need::Done)], ..plain() }));
+        assert!(!needs_more_than_a_slot(&plain()));
+        assert!(needs_more_than_a_slot(&NewJob { available_at: 1, ..plain() }));
+        assert!(needs_more_than_a_slot(&NewJob { expires_at: Some(1), ..plain() }));
+        assert!(needs_more_than_a_slot(&NewJob { after: vec![(JobId(1), Need::Done)], ..plain() }));
     }
 }

@@ -119,7 +119,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
     listener.regain(ctx);
     let mut changes = Changed::default();
     changes.look(ctx);
-    // The loops have read before that.
+    // The loops may have read before that.
     ctx.file_may_have_changed();
     let mut polls = 0;
     while !ctx.is_detaching() {
