@@ -111,7 +111,7 @@
 //! tenure work ─────────────── one process, plain threads, holds the worker lock
 //!   ├─ tenure-write                     the store's writer: groups the writes that wait into one transaction
 //!   ├─ tenure-flush                     the store's flusher: one flush for all commits that wait for it
-//!   ├─ tenure-ckpt                      the store's checkpointer: keeps the log short
+//!   ├─ tenure-ckpt                      the store's checkpointer: keeps the log short, and gives memory back at rest
 //!   ├─ tenure-turn                      waits in line for the write lock, once another process has it
 //!   ├─ signals                          turns signals into orders; `starting` heeds them until the worker serves
 //!   ├─ claims                           free slots -> claims -> monitors; promotes due jobs; ends what can never start
