@@ -2,6 +2,7 @@
 
 use super::Queue;
 use super::info::JobInfo;
+use crate::clock::ms_of;
 use crate::error::Result;
 use crate::job::{JobId, State};
 use crate::store::job::read;
@@ -48,6 +49,13 @@ impl Filter {
     /// Selects jobs with this label.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.0.label = Some(label.into());
+        self
+    }
+
+    /// Selects jobs that ended at or after this instant, or if they have not ended, were started or
+    /// added then.
+    pub fn since(mut self, instant: std::time::SystemTime) -> Self {
+        self.0.since_ms = Some(ms_of(instant));
         self
     }
 

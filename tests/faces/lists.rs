@@ -91,7 +91,7 @@ fn a_pipe_gets_every_cell_whole_and_a_terminal_whole_lines() {
 }
 
 /// What a terminal of that width gets.
-fn on_terminal(nest: &Nest, args: &[&str], columns: usize) -> String {
+pub(super) fn on_terminal(nest: &Nest, args: &[&str], columns: usize) -> String {
     let tenure = nest.tenure(args);
     let words: Vec<String> = std::iter::once(tenure.get_program())
         .chain(tenure.get_args())

@@ -5,6 +5,7 @@ mod bad_input;
 mod batches;
 mod builder;
 mod cascades;
+mod columns;
 mod completion;
 mod documents;
 mod endings;

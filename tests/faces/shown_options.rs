@@ -63,10 +63,13 @@ const WITH: &[(&str, &str, &str)] = &[
 /// Sample values by the names that the help has for them.
 const SAMPLES: &[(&str, &str)] = &[
     ("ACTION", "drain"),
+    ("COLUMN", "id"),
+    ("COLUMN,...", "id,label"),
     ("COMMAND", "true"),
     ("DIR", "."),
     ("DURATION", "1h"),
     ("FILE", "/dev/null"),
+    ("FORMAT", "csv"),
     ("FIRST..MOST", "1s..2s"),
     ("ID", "1"),
     ("KEY", "k"),

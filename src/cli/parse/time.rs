@@ -133,6 +133,38 @@ pub fn parse_deadline(text: &str, now: &Zoned) -> Result<i64, String> {
     Err(format!("{as_duration}, or as a time: {EXAMPLE}"))
 }
 
+/// Parses an instant in the past, or how long ago it was, as milliseconds UTC: `2h`, `03:00` (the
+/// last such local time), `2026-12-01`.
+///
+/// # Errors
+/// What is wrong with it, with examples of both.
+pub fn parse_since(text: &str, now: &Zoned) -> Result<i64, String> {
+    let trimmed = text.trim();
+    let now_ms = now.timestamp().as_millisecond();
+    let example = "write it as how long ago it was: 2h, or as a time in the past: 03:00, 2026-12-01 or '2026-12-01 03:00'";
+    if trimmed.is_empty() {
+        return Err(format!("a time is missing; {example}"));
+    }
+    if trimmed.starts_with('+') {
+        return Err(format!("{:?} is in the future; {example}", shorten(trimmed)));
+    }
+    if let Ok(ms) = units::parse_duration(trimmed) {
+        return Ok(now_ms.saturating_sub_unsigned(ms));
+    }
+    let ms = match time_of_day(trimmed) {
+        Some(time) => previous(time, now)?.as_millisecond(),
+        None => parse_instant(trimmed, now).map_err(|_| format!("{:?} is not a time; {example}", shorten(trimmed)))?,
+    };
+    if ms > now_ms { Err(format!("{:?} is in the future; {example}", shorten(trimmed))) } else { Ok(ms) }
+}
+
+/// Returns the last such time of day: today's or yesterday's.
+fn previous(time: Time, now: &Zoned) -> Result<Timestamp, String> {
+    let at = |date: Date| now.time_zone().to_timestamp(date.to_datetime(time)).map_err(|error| error.to_string());
+    let today = at(now.date())?;
+    if today <= now.timestamp() { Ok(today) } else { at(now.date().saturating_sub(1.day())) }
+}
+
 /// Returns RFC 3339 in UTC with milliseconds, for scripts.
 pub fn utc(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {

@@ -97,6 +97,31 @@ fn a_deadline_is_a_time_or_a_duration() {
 }
 
 #[test]
+fn since_is_a_time_in_the_past_or_how_long_ago_it_was() {
+    let now = at("2026-11-30T12:00:00");
+    let since = |text: &str| utc(parse_since(text, &now).unwrap());
+    assert_eq!(since("2h"), "2026-11-30T09:00:00.000Z");
+    assert_eq!(since("03:00"), "2026-11-30T02:00:00.000Z");
+    assert_eq!(since("13:30:00"), "2026-11-29T12:30:00.000Z", "yesterday's");
+    assert_eq!(since("2026-11-29"), "2026-11-28T23:00:00.000Z");
+    assert_eq!(since("2026-11-29 03:00"), "2026-11-29T02:00:00.000Z");
+    assert_eq!(since("2026-11-29T03:00Z"), "2026-11-29T03:00:00.000Z");
+    for (text, why) in [
+        ("+1h", "future"),
+        ("2026-12-01", "future"),
+        ("soon", "not a time"),
+        (" ", "missing"),
+        ("1y", "not a time"),
+        ("-1h", "not a time"),
+    ] {
+        let error = parse_since(text, &now).unwrap_err();
+        assert!(error.contains(why) && error.contains("2h"), "{text}: {error}");
+    }
+    assert!(parse_since(&"2".repeat(1 << 20), &now).unwrap_err().len() < 300);
+    assert!(!parse_since("\x1b[2J", &now).unwrap_err().contains('\x1b'));
+}
+
+#[test]
 fn people_see_local_times_and_scripts_utc() {
     let now = at("2026-11-30T12:00:00");
     assert_eq!(local(now.timestamp().as_millisecond() - 1_000, &now), "11:59:59");

@@ -4,6 +4,7 @@
 //! Pure except for `output`, which writes.
 
 pub(in crate::cli) mod code;
+pub(in crate::cli) mod columns;
 pub(in crate::cli) mod json;
 pub(in crate::cli) mod lease;
 pub(in crate::cli) mod output;

@@ -23,8 +23,8 @@ use crate::worker::stop_flag::Ended;
 /// Longest wait between two rounds, in milliseconds: a wall clock that is set forward is noticed
 /// within it.
 const WAIT_MOST_MS: u64 = 1_000;
-/// Longest wait if no job waits for a time, in milliseconds: longer than the tick of recovery, which
-/// wakes this loop too.
+/// Longest wait if no job waits for a time, in milliseconds: longer than the tick of recovery,
+/// which wakes this loop too.
 const WAIT_IDLE_MS: u64 = 15_000;
 /// Wait if a ready job could not be claimed in this round, in milliseconds.
 const WAIT_MORE_MS: u64 = 10;
