@@ -14,11 +14,17 @@
 //!
 //! Time is divided into ranges between two changes of the zone's offset, in each of which a reading
 //! is an instant plus a constant.
+//!
+//! `@every 90m` is elapsed time and reads no wall clock: its instants are a fixed distance apart,
+//! in both directions from the creation of the schedule. `@reboot` is due at the instant that the
+//! worker gives it.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
+
+use super::cron_line::{self, Line};
 
 /// Longest cron line, in characters.
 pub const CRON_CHARS_MAX: usize = 200;
@@ -26,9 +32,42 @@ pub const CRON_CHARS_MAX: usize = 200;
 /// years.)
 const SECOND_MAX: i64 = 64_060_588_800;
 
+/// What a line needs to know of its schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The creation, from which `@every` counts, in milliseconds UTC.
+    pub created_at_ms: i64,
+    /// Decides random values, see [`cron_line::seed`].
+    pub seed: u64,
+    /// When `@reboot` is due, in milliseconds UTC.
+    pub booted_at_ms: Option<i64>,
+}
+
+impl Origin {
+    /// The origin of a schedule that is not `@reboot`, or not due by it.
+    pub fn new(name: &str, created_at_ms: i64) -> Self {
+        Self { created_at_ms, seed: cron_line::seed(name, created_at_ms), booted_at_ms: None }
+    }
+}
+
 /// The occurrences of a cron line in a zone.
 #[derive(Debug, Clone)]
 pub struct Calendar {
+    rule: Rule,
+    zone: TimeZone,
+}
+
+/// What decides them; times are milliseconds UTC.
+#[derive(Debug, Clone)]
+enum Rule {
+    Wall(Box<Wall>),
+    Every { step: i64, anchor: i64 },
+    Boot { at: Option<i64> },
+}
+
+/// Readings of a wall clock.
+#[derive(Debug, Clone)]
+struct Wall {
     cron: Cron,
     zone: TimeZone,
     hour_is_fixed: bool,
@@ -61,7 +100,6 @@ fn why(line: &str, error: &str) -> String {
     let error = error.split_once(": ").map_or(error, |(_, what)| what).trim_end_matches('.');
     let fields = line.split_whitespace().count();
     match () {
-        () if line.trim_start().starts_with('@') => "there is no such name; @hourly, @daily, @weekly, @monthly and @yearly are known".to_owned(),
         () if fields != 5 => format!("it has {fields} fields, not 5"),
         () if error.contains("illegal character") => {
             let character = error.split('\'').nth(1).unwrap_or_default().to_lowercase();
@@ -75,26 +113,84 @@ fn why(line: &str, error: &str) -> String {
 }
 
 impl Calendar {
+    /// A line by itself.
+    ///
     /// # Errors
     /// What is wrong with the line, with an example.
     pub fn new(cron: &str, zone: TimeZone) -> Result<Self, String> {
+        Self::of(cron, zone, Origin::default())
+    }
+
+    /// The line of a schedule.
+    ///
+    /// # Errors
+    /// What is wrong with the line, with an example.
+    pub fn of(cron: &str, zone: TimeZone, origin: Origin) -> Result<Self, String> {
         const EXAMPLE: &str = "write minute, hour, day of the month, month and weekday, as in '30 3 * * 1-5', or @daily";
         let length = cron.chars().count();
         if length > CRON_CHARS_MAX {
             return Err(format!("the cron line has {length} characters; the limit is {CRON_CHARS_MAX}; {EXAMPLE}"));
         }
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let line = if cron.trim().eq_ignore_ascii_case("@midnight") { "@daily" } else { cron };
-        let cron = parser
-            .parse(line)
-            .map_err(|error| format!("{cron:?} is not a cron line ({}); {EXAMPLE}", why(line, &error.to_string())))?;
-        let hour_is_fixed = cron.as_str().split_whitespace().nth(1).is_some_and(|hour| !hour.contains('*'));
-        Ok(Self { cron, zone, hour_is_fixed })
+        let wrong = |why: String| format!("{cron:?} is not a cron line ({why}); {EXAMPLE}");
+        let rule = match cron_line::read(cron, origin.seed).map_err(wrong)? {
+            Line::Fields(line) => Rule::Wall(Box::new(Wall::new(&line, zone.clone()).map_err(wrong)?)),
+            // A whole second, as everything that shows it.
+            Line::Every(step) => Rule::Every { step, anchor: origin.created_at_ms.div_euclid(1_000).saturating_mul(1_000) },
+            Line::Reboot => Rule::Boot { at: origin.booted_at_ms },
+        };
+        Ok(Self { rule, zone })
+    }
+
+    /// Whether it is due once in each boot of the machine.
+    pub fn is_of_boots(&self) -> bool {
+        matches!(self.rule, Rule::Boot { .. })
     }
 
     /// The first occurrence after an instant, both in milliseconds UTC. `None`: there is none any
     /// more.
     pub fn next(&self, after_ms: i64) -> Option<i64> {
+        match &self.rule {
+            Rule::Wall(wall) => wall.next(after_ms),
+            Rule::Every { step, anchor } => {
+                let since = after_ms.checked_sub(*anchor)?;
+                let next = anchor.checked_add(since.div_euclid(*step).checked_add(1)?.checked_mul(*step)?)?;
+                Some(next).filter(|at| *at < SECOND_MAX * 1_000)
+            }
+            Rule::Boot { at } => at.filter(|at| *at > after_ms),
+        }
+    }
+
+    /// The last occurrence at or before an instant, both in milliseconds UTC; none before 1970.
+    pub fn last(&self, up_to_ms: i64) -> Option<i64> {
+        match &self.rule {
+            Rule::Wall(wall) => wall.last(up_to_ms),
+            Rule::Every { step, anchor } => {
+                let since = up_to_ms.min(SECOND_MAX * 1_000 - 1).checked_sub(*anchor)?;
+                Some(anchor + since.div_euclid(*step) * step).filter(|at| *at >= 0)
+            }
+            Rule::Boot { at } => at.filter(|at| *at <= up_to_ms),
+        }
+    }
+
+    /// RFC 3339 with the offset that the zone has at that instant.
+    pub fn text(&self, at_ms: i64) -> String {
+        in_zone(at_ms, &self.zone)
+    }
+}
+
+impl Wall {
+    fn new(line: &str, zone: TimeZone) -> Result<Self, String> {
+        // As in cron: one of the two day fields is enough if neither begins with `*`; otherwise
+        // both must agree (`0 0 */2 * 1`).
+        let day_fields = [2, 4].map(|at| line.split_whitespace().nth(at).unwrap_or_default());
+        let both = day_fields.iter().any(|field| field.starts_with('*'));
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(both).build();
+        let cron = parser.parse(line).map_err(|error| why(line, &error.to_string()))?;
+        let hour_is_fixed = cron.as_str().split_whitespace().nth(1).is_some_and(|hour| !hour.contains('*'));
+        Ok(Self { cron, zone, hour_is_fixed })
+    }
+
+    fn next(&self, after_ms: i64) -> Option<i64> {
         let mut at = after_ms.div_euclid(1_000) + 1;
         let mut known: Option<(i64, i64)> = None;
         while at < SECOND_MAX {
@@ -120,8 +216,7 @@ impl Calendar {
         None
     }
 
-    /// The last occurrence at or before an instant, both in milliseconds UTC; none before 1970.
-    pub fn last(&self, up_to_ms: i64) -> Option<i64> {
+    fn last(&self, up_to_ms: i64) -> Option<i64> {
         let mut at = up_to_ms.div_euclid(1_000).min(SECOND_MAX);
         while at >= 0 {
             let stretch = self.stretch(at)?;
@@ -139,11 +234,6 @@ impl Calendar {
             at = stretch.from.saturating_sub(1);
         }
         None
-    }
-
-    /// RFC 3339 with the offset that the zone has at that instant.
-    pub fn text(&self, at_ms: i64) -> String {
-        in_zone(at_ms, &self.zone)
     }
 
     fn stretch(&self, at: i64) -> Option<Stretch> {

@@ -109,6 +109,7 @@ fn a_day_that_a_zone_skipped_is_a_gap_of_a_day() {
 
 /// A slow second implementation of the rule: each reading of the wall clock, one after the other.
 fn by_rule(calendar: &Calendar, from: &str, minutes: i64) -> BTreeSet<i64> {
+    let Rule::Wall(calendar) = &calendar.rule else { panic!("{calendar:?}") };
     let first: DateTime = from.parse().unwrap();
     let mut occurrences = BTreeSet::new();
     for minute in 0..minutes {
@@ -203,7 +204,10 @@ fn an_invalid_line_is_refused_with_an_example() {
         "60 * * * *",
         "* 24 * * *",
         "0 0 0 * *",
-        "@reboot",
+        "@never",
+        "@every 5",
+        "@every 0s",
+        "0~60 * * * *",
         "x",
         "\x1b[2J",
         "0 0 * * 8",
@@ -219,6 +223,10 @@ fn an_invalid_line_is_refused_with_an_example() {
         "@weekly",
         "@monthly",
         "@yearly",
+        "@annually",
+        "@reboot",
+        "@every 90m",
+        "0~30 3 * * *",
         "0 0 L * *",
         "0 9 * * MON-FRI",
         "0 0 * * 7",
@@ -226,4 +234,57 @@ fn an_invalid_line_is_refused_with_an_example() {
     ] {
         assert!(Calendar::new(good, TimeZone::UTC).is_ok(), "{good}");
     }
+}
+
+#[test]
+fn every_is_a_fixed_distance_from_the_creation() {
+    let created = ms("2026-03-28T22:10:07.500Z");
+    let every = |line: &str| Calendar::of(line, TimeZone::get(BERLIN).unwrap(), Origin::new("n", created)).unwrap();
+    let calendar = every("@every 90m");
+    let first = calendar.next(created).unwrap();
+    assert_eq!(calendar.text(first), "2026-03-29T00:40:07+01:00");
+    let all: Vec<String> =
+        std::iter::successors(Some(first), |at| calendar.next(*at)).take(4).map(|at| calendar.text(at)).collect();
+    assert_eq!(all[1..], ["2026-03-29T03:10:07+02:00", "2026-03-29T04:40:07+02:00", "2026-03-29T06:10:07+02:00"]);
+    assert_eq!(
+        (calendar.last(first), calendar.last(first + 1), calendar.last(first - 1)),
+        (Some(first), Some(first), Some(first - 5_400_000))
+    );
+    let before = calendar.next(ms("2020-01-01T00:00:00Z")).unwrap();
+    assert_eq!((first - before) % 5_400_000, 0, "a clock that was ahead at the creation postpones nothing");
+    assert!(before - ms("2020-01-01T00:00:00Z") <= 5_400_000);
+    for line in ["@every 1s", "@every 36600d"] {
+        for at in [i64::MIN, -1, 0, created, i64::MAX] {
+            let _no_panic = (every(line).next(at), every(line).last(at));
+        }
+    }
+}
+
+#[test]
+fn a_boot_is_due_once() {
+    let boot = |at| Calendar::of("@reboot", TimeZone::UTC, Origin { booted_at_ms: at, ..Origin::default() }).unwrap();
+    assert_eq!((boot(None).next(0), boot(None).last(i64::MAX)), (None, None));
+    assert_eq!(
+        (boot(Some(7)).next(6), boot(Some(7)).next(7), boot(Some(7)).last(7), boot(Some(7)).last(6)),
+        (Some(7), None, Some(7), None)
+    );
+    assert!(boot(None).is_of_boots() && !calendar("@daily", "UTC").is_of_boots());
+}
+
+#[test]
+fn one_day_field_is_enough_unless_one_begins_with_a_star() {
+    let days = |line: &str| -> Vec<String> {
+        occurrences(line, "UTC", "2026-06-30T23:59:00Z", "2026-07-14T00:00:01Z").iter().map(|at| at[8..10].to_owned()).collect()
+    };
+    assert_eq!(days("0 0 3 * 1"), ["03", "06", "13"], "the third and each Monday");
+    assert_eq!(days("0 0 * * 1"), ["06", "13"]);
+    assert_eq!(days("0 0 */2 * 1"), ["13"], "Mondays with an odd date");
+    assert_eq!(days("0 0 1-7 * */2"), ["02", "04", "05", "07"]);
+    assert_eq!(days("0 0 */5 * *"), ["01", "06", "11"]);
+}
+
+#[test]
+fn a_step_beyond_its_range_is_the_first_value() {
+    let hourly = occurrences("*/90 * * * *", "UTC", "2026-01-01T00:00:00Z", "2026-01-01T03:00:00Z");
+    assert_eq!(hourly.len(), 2, "{hourly:?}");
 }

@@ -12,8 +12,8 @@
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`template`]: the description of later jobs,
 //! * [`resource`]: how an external resource is torn down, and when that counts as done,
-//! * [`calendar`]: when a cron line is due, also across clock changes; [`schedule`]: what becomes
-//!   of those occurrences,
+//! * [`cron_line`]: what a cron line says; [`calendar`]: when it is due, also across clock changes;
+//!   [`schedule`]: what becomes of those occurrences,
 //! * [`pipeline`]: stages, and what follows the end of each,
 //! * [`retry`]: which ends are retried, and after how long,
 //! * [`shell_line`]: whether a command was meant for a shell,
@@ -28,6 +28,7 @@ pub mod advice;
 pub mod argv;
 pub mod calendar;
 pub mod check;
+pub mod cron_line;
 pub mod ending;
 pub mod hold;
 pub mod id;
