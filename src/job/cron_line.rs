@@ -136,7 +136,7 @@ pub fn mix(seed: u64, n: u64) -> u64 {
 }
 
 /// Returns what surprises people about the steps of a line: a step counts from the start of its
-/// field again and again, and is no distance.
+/// field again and again, and is not a distance.
 pub fn surprises(line: &str) -> Vec<String> {
     let fields = line.split_whitespace().collect::<Vec<_>>();
     if fields.len() != FIELDS.len() {

@@ -30,6 +30,7 @@ mod retries;
 mod root_client;
 mod run_over;
 mod said;
+mod schedule_edits;
 mod schedules;
 mod selectors;
 mod settings;

@@ -40,6 +40,9 @@ const BASES: &[(&str, &str)] = &[
     ("fence", "-- true"),
     ("schedule next", "n"),
     ("schedule history", "n"),
+    ("schedule show", "n"),
+    // Of no schedule, as each option would change what the next one finds.
+    ("schedule set", "none --retries 0"),
     ("man", ""),
 ];
 
@@ -66,6 +69,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("COLUMN", "id"),
     ("COLUMN,...", "id,label"),
     ("COMMAND", "true"),
+    ("CRON", "@daily"),
     ("DIR", "."),
     ("DURATION", "1h"),
     ("FILE", "/dev/null"),
@@ -79,6 +83,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("N", "1"),
     ("NAME", "HOME"),
     ("NAME=VALUE", "A=b"),
+    ("OPTION", "lane"),
     ("PIPELINE", "p"),
     ("QUEUE", "q"),
     ("RANGE", "0-1"),

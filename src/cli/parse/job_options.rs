@@ -45,6 +45,18 @@ macro_rules! job_options {
             $($(#[$about_more])* pub $more: $type_more,)*
         }
 
+        impl JobOptions {
+            /// Returns the names of the options that were given.
+            pub fn given(&self) -> Vec<&'static str> {
+                let none = Self::default();
+                let mut given = Vec::new();
+                $(if self.$option != none.$option { given.push(stringify!($option)); })*
+                $(if self.$group.$member != none.$group.$member { given.push(stringify!($member)); })*
+                $(if self.$more != none.$more { given.push(stringify!($more)); })*
+                given
+            }
+        }
+
         /// The keys of a line, and how each sets its option.
         pub const KEYS: &[(&str, Set)] = &[
             $((stringify!($option), |o, value, refs| ($set)(&mut o.$option, value, refs)),)*

@@ -10,6 +10,7 @@ pub(in crate::cli) mod lines;
 pub(in crate::cli) mod mistakes;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in by these two
 pub mod options;
+pub(in crate::cli) mod overlay;
 pub(in crate::cli) mod pick;
 #[doc(hidden)]
 pub mod pipeline_file;

@@ -24,6 +24,7 @@ pub(in crate::cli) mod restore;
 pub(in crate::cli) mod retry;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod schedule;
+pub(in crate::cli) mod schedule_edit;
 pub(in crate::cli) mod set;
 pub(in crate::cli) mod settings;
 pub(in crate::cli) mod show;

@@ -11,7 +11,7 @@ use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::variables::{Variables, WHERE};
 use crate::cli::parse::{time, values};
 use crate::cli::verbs::show;
-use crate::cli::view::{json, table};
+use crate::cli::view::{json, policy_shown, table};
 use crate::error::{Error, Result, exit};
 use crate::host::lock::Holder;
 use crate::host::waker;
@@ -257,7 +257,7 @@ fn one_for_people(one: &Resource, runs: &[RunInfo], face: &Face) -> String {
         ("teardown", Some(words::command(&one.teardown))),
         ("probe", one.probe.as_deref().map(words::command)),
         ("cwd", Some(one.cwd.clone())),
-        ("environment", Some(show::environment(&one.env)).filter(|env| !env.is_empty())),
+        ("environment", Some(policy_shown::environment(&one.env)).filter(|env| !env.is_empty())),
         ("timeout", one.timeout_ms.map(units::duration_text)),
         ("recorded", at(Some(one.created_at))),
         ("owner ended", at(one.releasing_since)),

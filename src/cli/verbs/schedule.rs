@@ -1,27 +1,25 @@
 //! `tenure schedule`: jobs that are added when a cron line is due.
 
 use clap::Subcommand;
-use clap::builder::PossibleValuesParser;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::parse::options::{Command, JobOptions};
-use crate::cli::parse::{time, values};
-use crate::cli::verbs::add;
-use crate::cli::view::{json as shapes, schedule_shown as shown};
-use crate::cli::warn::path_warning::{ShellBy, Warnings};
+use crate::cli::parse::values;
+use crate::cli::verbs::schedule_edit::{self as edit, Add, Set};
+use crate::cli::view::{json as shapes, schedule_page as page, schedule_shown as shown};
 use crate::clock;
 use crate::error::{Error, Result, exit};
-use crate::host::waker;
-use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX};
-use crate::job::{Calendar, CatchUp};
-use crate::store::schedule::{self, NewSchedule, SLOTS_MAX};
+use crate::host::{secrets, waker};
+use crate::job::Calendar;
+use crate::queue::JobInfo;
+use crate::store::job::{read, rows};
+use crate::store::schedule::plan;
+use crate::store::schedule::{self, Occurrence, SLOTS_MAX};
 
 /// Occurrences that `next` and `history` show unless -n says otherwise.
 const SHOWN_DEFAULT: u64 = 10;
-/// Heading of its own options in the help.
-const DUE: &str = "When it is due";
 
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
@@ -52,47 +50,16 @@ pub enum Verb {
     Next(Which),
     /// Print the latest occurrences and what became of them
     History(Which),
-}
-
-/// A schedule refuses what is tied to one moment or to one job, and says why; it does not show it.
-#[derive(Debug, clap::Args)]
-#[command(
-    mut_arg("at", hidden),
-    mut_arg("after", hidden),
-    mut_arg("after_any", hidden),
-    mut_arg("after_failed", hidden),
-    mut_arg("array", hidden),
-    mut_arg("secret", hidden),
-    mut_arg("expires", |arg| arg.value_name("DURATION")),
-    mut_arg("stdin", |arg| arg.value_name("FILE").long_help("Read standard input from FILE (default: empty)\n\nFILE is opened when the job starts."))
-)]
-pub struct Add {
-    /// Its name: letters, digits, _ . -
-    #[arg(value_name = "NAME", value_parser = parse_name)]
-    pub name: String,
-    /// Minute, hour, day, month, weekday, as in '30 3 * * 1-5'
-    ///
-    /// Or @hourly, @daily, @weekly, @monthly, @yearly.
-    #[arg(value_name = "CRON")]
-    pub cron: String,
-    /// Read CRON in this time zone, such as Europe/Berlin
-    ///
-    /// The default is the local one.
-    #[arg(long, value_name = "ZONE", help_heading = DUE)]
-    pub tz: Option<String>,
-    /// Set which missed occurrences still add a job
-    ///
-    /// WHICH is none, latest or all (default: latest) of those that passed without a worker.
-    #[arg(long, value_name = "WHICH", default_value = "latest", hide_default_value = true, hide_possible_values = true, help_heading = DUE,
-          value_parser = PossibleValuesParser::new(CatchUp::ALL.map(CatchUp::as_str)))]
-    pub catch_up: String,
-    /// With --catch-up all: only the newest N (default: 100)
-    #[arg(long, value_name = "N", help_heading = DUE, value_parser = clap::value_parser!(i64).range(1..=CATCH_UP_MAX))]
-    pub catch_up_max: Option<i64>,
-    #[command(flatten)]
-    pub options: JobOptions,
-    #[command(flatten)]
-    pub command: Command,
+    /// Show one schedule: what it runs, when, and how its latest jobs ended
+    Show(Which),
+    /// Change a schedule in place; only what is given changes
+    Set(Box<Set>),
+    /// Add a job of a schedule now, also while it is paused
+    Run {
+        /// The schedule
+        #[arg(value_name = "NAME", value_parser = values::parse_name)]
+        name: String,
+    },
 }
 
 /// A schedule, and how many of its occurrences.
@@ -106,52 +73,59 @@ pub struct Which {
     pub n: u64,
 }
 
-fn hidden(arg: clap::Arg) -> clap::Arg {
-    arg.hide(true)
-}
-
-fn parse_name(text: &str) -> Result<String, String> {
-    schedule::check_name(text).map(|()| text.to_owned())
-}
-
 pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     match verb {
-        Verb::Add(args) => add(face, *args)?,
+        Verb::Add(args) => edit::add(face, *args)?,
         Verb::Ls => ls(face)?,
         Verb::Rm { names } => rm(face, names)?,
         Verb::Pause { name } => pause(face, name, true)?,
         Verb::Resume { name } => pause(face, name, false)?,
         Verb::Next(which) => next(face, &which)?,
         Verb::History(which) => history(face, &which)?,
+        Verb::Show(which) => show(face, &which)?,
+        Verb::Set(args) => edit::set(face, *args)?,
+        Verb::Run { name } => run_now(face, name)?,
     }
     Ok(exit::OK)
 }
 
-fn add(face: &Face, args: Add) -> Result<()> {
-    // Before the file is created: a mistyped line leaves nothing behind.
-    let zone = args.tz.clone().map_or_else(clock::zone_name_here, Ok).map_err(Error::Invalid)?;
-    let calendar = Calendar::new(&args.cron, clock::zone(&zone).map_err(Error::Invalid)?).map_err(Error::Invalid)?;
-    let argv = args.command.argv().map_err(Error::Invalid)?;
-    let store = face.client()?;
-    let around = add::surroundings(face, &store, &args.options)?;
-    let mut template = args.options.template(argv, &around).map_err(Error::Invalid)?;
-    template.placement.label.get_or_insert_with(|| args.name.clone());
-    let now_ms = face.now_ms();
-    let mut warnings = Warnings::new(&store, &around, ShellBy::Option);
-    warnings.check_template("", &template, false);
-    warnings.end();
-    let catch_up = CatchUp::parse(&args.catch_up).unwrap_or_default();
-    let catch_up_max = args.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
-    let new = NewSchedule { name: args.name.clone(), cron: args.cron, zone: zone.clone(), catch_up, catch_up_max, template };
-    let id = store.write(move |conn| schedule::add(conn, &new, now_ms))?;
+fn run_now(face: &Face, name: String) -> Result<()> {
+    let store = face.editor()?;
+    let (now_ms, shown) = (face.now_ms(), name.clone());
+    let (id, freed, existing) = store.write(move |conn| plan::by_hand(conn, &name, now_ms))?;
     waker::send(store.place());
-    let next = calendar.next(now_ms);
-    match next {
-        _ if face.json => face.document(json!({"id": id, "name": args.name, "zone": zone, "next_at": next.map(time::utc)}))?,
-        Some(at) => face::say(&format!("the first occurrence of {} is {} ({zone})", args.name, calendar.text(at))),
-        None => face::say(&format!("{} is never due: no day has this date; tenure schedule rm {0} removes it", args.name)),
+    secrets::remove(store.place(), &freed);
+    if existing {
+        face::say(&format!("job {id} has the unique key of {shown} and has not ended; no other job was added"));
     }
-    Ok(())
+    match face.json {
+        true => face.document(json!({"id": id, "existing": existing})),
+        false => face::print(&format!("{id}\n")),
+    }
+}
+
+fn show(face: &Face, which: &Which) -> Result<()> {
+    let n = usize::try_from(which.n).unwrap_or(usize::MAX);
+    let (listed, occurrences) = face.reader()?.read(|conn| {
+        let listed = schedule::listed(conn, schedule::existing(conn, &which.name)?)?;
+        let occurrences = schedule::occurrences(conn, listed.schedule.id, n)?;
+        let with_jobs = occurrences.into_iter().map(|one| Ok((read_job(conn, &one)?, one)));
+        Ok((listed, with_jobs.collect::<Result<Vec<_>>>()?))
+    })?;
+    let latest: Vec<page::Latest> =
+        occurrences.into_iter().map(|(job, occurrence)| page::Latest { occurrence, job: job.map(JobInfo::of) }).collect();
+    let calendar = listed.schedule.calendar();
+    let next = calendar.as_ref().map(|calendar| shown_next(calendar, face.now_ms(), n)).unwrap_or_default();
+    let shown = page::Page { listed: &listed, calendar: calendar.as_ref(), next: &next, latest: &latest, now: &face.now() };
+    if face.json { face.document(shown.json()) } else { face::print(&shown.for_people(face.columns)) }
+}
+
+fn read_job(conn: &Connection, occurrence: &Occurrence) -> Result<Option<rows::Job>> {
+    occurrence.job.map_or(Ok(None), |id| read::job(conn, id))
+}
+
+fn shown_next(calendar: &Calendar, now_ms: i64, n: usize) -> Vec<i64> {
+    std::iter::successors(calendar.next(now_ms), |at| calendar.next(*at)).take(n).collect()
 }
 
 fn ls(face: &Face) -> Result<()> {
@@ -184,9 +158,7 @@ fn pause(face: &Face, name: String, paused: bool) -> Result<()> {
 fn next(face: &Face, which: &Which) -> Result<()> {
     let found = face.reader()?.read(|conn| schedule::existing(conn, &which.name))?;
     let calendar = found.calendar().map_err(|error| Error::Refused(format!("schedule {}: {error}", found.name)))?;
-    let first = calendar.next(face.now_ms());
-    let n = usize::try_from(which.n).unwrap_or(usize::MAX);
-    let occurrences: Vec<i64> = std::iter::successors(first, |at| calendar.next(*at)).take(n).collect();
+    let occurrences = shown_next(&calendar, face.now_ms(), usize::try_from(which.n).unwrap_or(usize::MAX));
     if occurrences.is_empty() {
         face::say(&format!("{} is never due: no day has the date of {:?}", found.name, found.cron));
     } else if found.paused {

@@ -9,12 +9,11 @@ use crate::cli::parse::pick::Named;
 use crate::cli::parse::time;
 use crate::cli::parse::values::signal_name;
 use crate::cli::view::escape::line;
-use crate::cli::view::{json, table, task_shown};
+use crate::cli::view::{json, policy_shown, table, task_shown};
 use crate::error::{Result, exit};
-use crate::job::policy::Stdin;
-use crate::job::{Policy, RunKind};
+use crate::job::RunKind;
 use crate::queue::{Event, JobInfo, Record, RunInfo};
-use crate::units::{duration_text, size_text};
+use crate::units::size_text;
 
 /// An end that was recorded this long after it is shown with both times.
 const RECORDED_LATE: Duration = Duration::from_secs(10);
@@ -82,9 +81,9 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("pid", job.pid.map(|pid| pid.to_string())),
         ("progress", job.stored.progress.as_deref().map(table::progress)),
         ("result", job.result.clone()),
-        ("environment", Some(environment(&job.stored.env)).filter(|env| !env.is_empty())),
+        ("environment", Some(policy_shown::environment(&job.stored.env)).filter(|env| !env.is_empty())),
     ];
-    all.extend(policy(job, memory_by(events).as_deref()));
+    all.extend(policy_shown::rows(&job.stored.policy, memory_by(events).as_deref()));
     let mut text = table::pairs(&all);
     if !runs.is_empty() {
         text.push('\n');
@@ -104,52 +103,9 @@ fn recorded_late(job: &JobInfo, runs: &[RunInfo]) -> Option<SystemTime> {
     run.finished_at.filter(|at| late(at) > RECORDED_LATE)
 }
 
-pub fn environment(env: &str) -> String {
-    let map: std::collections::BTreeMap<String, String> = serde_json::from_str(env).unwrap_or_default();
-    map.iter().map(|(name, value)| crate::cli::view::escape::quote_text(&format!("{name}={value}"))).collect::<Vec<_>>().join(" ")
-}
-
-fn policy(job: &JobInfo, memory_by: Option<&str>) -> Vec<(&'static str, Option<String>)> {
-    let policy = match Policy::from_json(&job.stored.policy) {
-        Ok(policy) => policy,
-        Err(error) => return vec![("policy", Some(format!("cannot be read: {error}")))],
-    };
-    let Policy { timeout_ms, idle_timeout_ms, grace_ms, memory_bytes, .. } = policy;
-    let stdin = policy.stdin.as_ref().map(|stdin| match stdin {
-        Stdin::File(path) => path.clone(),
-        Stdin::Kept(_) => "a copy, kept until its end".to_owned(),
-    });
-    vec![
-        ("timeout", timeout_ms.map(duration_text)),
-        ("idle timeout", idle_timeout_ms.map(duration_text)),
-        ("grace", grace_ms.map(duration_text)),
-        ("warn", policy.warn.map(|w| format!("{} {} before the timeout", signal_name(w.signal), duration_text(w.before_ms)))),
-        ("backoff", policy.backoff_ms.map(|(first, most)| format!("{}..{}", duration_text(first), duration_text(most)))),
-        ("memory", memory_bytes.map(|bytes| size_text(bytes) + kept_by(memory_by))),
-        ("nice", policy.nice.map(|n| n.to_string())),
-        ("user", policy.user.clone()),
-        ("stdin", stdin),
-        ("check", policy.check.as_ref().map(crate::cli::view::escape::quote)),
-        ("workspace", policy.workspace.as_ref().map(|workspace| workspace.key.clone())),
-        (
-            "prepare",
-            policy.workspace.as_ref().and_then(|workspace| workspace.prepare.as_ref()).map(crate::cli::view::escape::quote),
-        ),
-        ("secrets", Some(policy.secrets.keys().cloned().collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())),
-    ]
-}
-
 /// Returns what enforced the memory limit in the latest run.
 fn memory_by(events: &[Event]) -> Option<String> {
     events.iter().rfind(|event| event.kind == "memory_limit")?.detail.clone()
-}
-
-fn kept_by(memory_by: Option<&str>) -> &'static str {
-    match memory_by {
-        Some("cgroup") => ", of all its processes together (cgroup)",
-        Some("rlimit") => ", of each process by itself (rlimit): allocations above it fail",
-        _ => "",
-    }
 }
 
 pub fn runs_table(runs: &[RunInfo], now: &jiff::Zoned, columns: Option<usize>) -> String {

@@ -114,17 +114,25 @@ pub fn occurrences_to_come(occurrences: &[i64], calendar: &Calendar, now_ms: i64
 pub fn occurrences_for_people(occurrences: &[Occurrence], zone: &TimeZone, columns: Option<usize>) -> String {
     let row = |occurrence: &Occurrence| {
         let until = if occurrence.last_at == occurrence.at { String::new() } else { in_zone(occurrence.last_at, zone) };
-        let what = if occurrence.fired { "fired".to_owned() } else { format!("skipped ({})", why(occurrence)) };
         vec![
             in_zone(occurrence.at, zone),
             until,
             how_many(occurrence),
-            what,
+            if occurrence.fired { "fired".to_owned() } else { format!("skipped ({})", why(occurrence)) },
             occurrence.job.map(|job| job.to_string()).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = occurrences.iter().map(row).collect();
     table::table(&["at", "until", "occurrences", "what", "job"], &[2, 4], &rows, columns)
+}
+
+/// What became of an occurrence, or of several.
+pub fn what(occurrence: &Occurrence) -> String {
+    match occurrence.fired {
+        true => "fired".to_owned(),
+        false if occurrence.n == Some(1) => format!("skipped ({})", why(occurrence)),
+        false => format!("{} skipped ({})", how_many(occurrence), why(occurrence)),
+    }
 }
 
 fn how_many(occurrence: &Occurrence) -> String {

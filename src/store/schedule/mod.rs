@@ -1,11 +1,12 @@
-//! Schedules as people request them: added, listed, paused, removed; and what became of their
-//! occurrences. [`crate::store::schedule::plan`] turns occurrences into jobs.
+//! Schedules as people request them: added, changed, listed, paused, removed; and what became of
+//! their occurrences. [`crate::store::schedule::plan`] turns occurrences into jobs.
 
 pub mod plan;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
+use crate::job::calendar::Origin;
 use crate::job::limits::NAME_CHARS_MAX;
 use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
 use crate::job::{Calendar, JobId, Template, names, nearest};
@@ -27,6 +28,24 @@ pub struct NewSchedule {
     /// Most missed occurrences that `all` fires.
     pub catch_up_max: i64,
     pub template: Template,
+}
+
+impl NewSchedule {
+    /// Checks it and returns when it is due; `created_at_ms` is its creation in milliseconds UTC.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn calendar(&self, created_at_ms: i64) -> Result<Calendar> {
+        if !(1..=CATCH_UP_MAX).contains(&self.catch_up_max) {
+            return Err(Error::Invalid(format!("the number of missed occurrences to catch up is 1 to {CATCH_UP_MAX}")));
+        }
+        let zone = crate::clock::zone(&self.zone).map_err(Error::Invalid)?;
+        let calendar = Calendar::of(&self.cron, zone, Origin::new(&self.name, created_at_ms)).map_err(Error::Invalid)?;
+        match calendar.is_of_boots() {
+            true => Err(Error::Invalid("@reboot is not implemented yet".into())),
+            false => Ok(calendar),
+        }
+    }
 }
 
 /// A row of `schedule`. Times are milliseconds UTC.
@@ -77,7 +96,11 @@ impl Schedule {
     /// # Errors
     /// Says what cannot be read.
     pub fn calendar(&self) -> Result<Calendar, String> {
-        Calendar::new(&self.cron, crate::clock::zone(&self.zone)?)
+        Calendar::of(&self.cron, crate::clock::zone(&self.zone)?, self.origin())
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { booted_at_ms: self.next_at, ..Origin::new(&self.name, self.created_at) }
     }
 
     /// The next occurrence, unless it is paused.
@@ -140,18 +163,14 @@ pub struct Summary {
 /// [`Error::Invalid`] for invalid arguments, [`Error::Refused`] where the name is taken.
 pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
     check_name(&new.name).map_err(Error::Invalid)?;
-    if !(1..=CATCH_UP_MAX).contains(&new.catch_up_max) {
-        return Err(Error::Invalid(format!("the number of missed occurrences to catch up is 1 to {CATCH_UP_MAX}")));
-    }
-    let zone = crate::clock::zone(&new.zone).map_err(Error::Invalid)?;
-    let calendar = Calendar::new(&new.cron, zone).map_err(Error::Invalid)?;
+    let now_ms = now_ms.max(0);
+    let calendar = new.calendar(now_ms)?;
     if find(conn, &new.name)?.is_some() {
         return Err(Error::Refused(format!(
             "there is a schedule {:?} already; tenure schedule rm {} removes it",
             new.name, new.name
         )));
     }
-    let now_ms = now_ms.max(0);
     conn.prepare_cached(sql!("schedule.sql", "add"))?.execute(params![
         new.name,
         new.cron.trim(),
@@ -163,6 +182,39 @@ pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
         calendar.next(now_ms),
     ])?;
     Ok(conn.last_insert_rowid())
+}
+
+/// Changes a schedule in place: `change` makes the new one of the present row, in the transaction.
+/// With another line or zone it continues from now, after the occurrences that are due by the old
+/// one are decided. Returns its row, and the jobs that were made.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Invalid`] for invalid arguments, and those of `change`.
+pub fn set(
+    conn: &Connection,
+    name: &str,
+    now_ms: i64,
+    change: impl Fn(&Schedule) -> Result<NewSchedule>,
+) -> Result<(Schedule, plan::Planned)> {
+    let before = existing(conn, name)?;
+    let after = change(&before)?;
+    let calendar = after.calendar(before.created_at)?;
+    let is_moved = (after.cron.trim(), &after.zone) != (&before.cron, &before.zone);
+    let (planned, from) = match is_moved {
+        true => (plan::decide_old_line(conn, &before, now_ms)?, now_ms.max(before.pruned_until).max(0)),
+        false => (plan::Planned::default(), before.decided_until),
+    };
+    conn.prepare_cached(sql!("schedule.sql", "set"))?.execute(params![
+        before.id,
+        after.cron.trim(),
+        after.zone,
+        after.catch_up.as_str(),
+        after.catch_up_max,
+        after.template.to_json(),
+        from,
+        calendar.next(from),
+    ])?;
+    Ok((existing(conn, name)?, planned))
 }
 
 /// Checks the name of a schedule.
@@ -200,14 +252,15 @@ pub fn all(conn: &Connection) -> Result<Vec<Schedule>> {
 
 /// Returns every schedule, by name, with its latest occurrences.
 pub fn list(conn: &Connection) -> Result<Vec<Listed>> {
-    let newest = |id: i64, state: &str| -> Result<Option<Occurrence>> {
-        let mut newest = conn.prepare_cached(sql!("schedule.sql", "newest"))?;
-        Ok(newest.query_row((id, state), Occurrence::from_row).optional()?)
-    };
-    let listed = |schedule: Schedule| {
-        Ok(Listed { fired: newest(schedule.id, "fired")?, skipped: newest(schedule.id, "skipped")?, schedule })
-    };
-    all(conn)?.into_iter().map(listed).collect()
+    all(conn)?.into_iter().map(|schedule| listed(conn, schedule)).collect()
+}
+
+/// Returns a schedule with its latest occurrences.
+pub fn listed(conn: &Connection, schedule: Schedule) -> Result<Listed> {
+    let mut newest = conn.prepare_cached(sql!("schedule.sql", "newest"))?;
+    let mut newest = |state: &str| newest.query_row((schedule.id, state), Occurrence::from_row).optional();
+    let (fired, skipped) = (newest("fired")?, newest("skipped")?);
+    Ok(Listed { fired, skipped, schedule })
 }
 
 /// The newest occurrences of a schedule, newest last.

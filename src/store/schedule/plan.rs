@@ -17,7 +17,7 @@ use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp, Decision, SET_BAC
 use crate::job::template::SCHEDULED_FOR;
 use crate::job::{Calendar, JobId, NewJob, Template};
 use crate::store::job::enqueue;
-use crate::store::schedule::Schedule;
+use crate::store::schedule::{Schedule, existing};
 
 /// Most schedules that one round decides.
 pub const SCHEDULES_MAX: usize = 100;
@@ -108,14 +108,75 @@ fn plan_one(conn: &Connection, schedule: &Schedule, now_ms: i64, planned: &mut P
     if decision.set_back {
         open_again(conn, schedule, &calendar, decision.decided_until)?;
     }
+    carry_out(conn, schedule, &calendar, decision, now_ms, planned)
+}
+
+fn carry_out(
+    conn: &Connection,
+    schedule: &Schedule,
+    calendar: &Calendar,
+    decision: Decision,
+    now_ms: i64,
+    planned: &mut Planned,
+) -> Result<()> {
     for skipped in &decision.skip {
         skip(conn, schedule.id, skipped, None, now_ms)?;
     }
     let template = Template::from_json(&schedule.template).map_err(Error::Invalid);
     for at in decision.fire {
-        let made = template.as_ref().map_err(|e| Error::Invalid(e.to_string())).and_then(|t| job(t, &calendar, at, now_ms));
-        fire(conn, schedule, &calendar, made, at, now_ms, planned)?;
+        let made = template.as_ref().map_err(|e| Error::Invalid(e.to_string())).and_then(|t| job(t, calendar, at, now_ms));
+        fire(conn, schedule, calendar, made, at, now_ms, planned)?;
     }
+    Ok(())
+}
+
+/// Decides what has passed before the line or the zone of a schedule is changed: what is on time is
+/// fired, the rest is recorded as skipped. Nothing is caught up by a line that is given up.
+pub(super) fn decide_old_line(conn: &Connection, schedule: &Schedule, now_ms: i64) -> Result<Planned> {
+    let mut planned = Planned::default();
+    let Ok(calendar) = schedule.calendar() else { return Ok(planned) };
+    let pause = schedule.paused_at.filter(|_| schedule.paused).map(|from| (from, i64::MAX));
+    let standing = Standing { catch_up: CatchUp::None, paused: pause.or(standing(schedule).paused), ..standing(schedule) };
+    let decision = decide(&calendar, &standing, now_ms, &fired(conn, schedule, now_ms)?);
+    carry_out(conn, schedule, &calendar, decision, now_ms, &mut planned)?;
+    Ok(planned)
+}
+
+/// Adds a job of a schedule now, because a person asks for it. Returns the id and names of files in
+/// `secrets/` that no live job needs now; `true`: a live job has its unique key, this is that job,
+/// and none was added.
+///
+/// # Errors
+/// [`Error::NotFound`], and why the job cannot be made.
+pub fn by_hand(conn: &Connection, name: &str, now_ms: i64) -> Result<(JobId, Vec<String>, bool)> {
+    let schedule = existing(conn, name)?;
+    let calendar = schedule.calendar().map_err(Error::Refused)?;
+    let at = instant_by_hand(conn, schedule.id, now_ms.max(0))?;
+    let template = Template::from_json(&schedule.template).map_err(Error::Refused)?;
+    let job = job(&template, &calendar, at, now_ms)?;
+    let Some(added) = enqueue::add(conn, &[job], now_ms)?.pop() else {
+        return Err(Error::Internal("a job was added without an id".into()));
+    };
+    if !added.existing {
+        write_fired(conn, schedule.id, at, added.id, now_ms)?;
+        record_maker(conn, added.id, &format!("by schedule {}, by hand at {}", schedule.name, calendar.text(at)), now_ms)?;
+    }
+    Ok((added.id, added.freed, added.existing))
+}
+
+/// Returns an instant of no occurrence: those of a calendar are whole seconds.
+fn instant_by_hand(conn: &Connection, schedule: i64, now_ms: i64) -> Result<i64> {
+    let mut taken = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = ?1 AND at = ?2)")?;
+    let mut at = now_ms;
+    while at % 1_000 == 0 || taken.query_row((schedule, at), |row| row.get(0))? {
+        at += 1;
+    }
+    Ok(at)
+}
+
+fn record_maker(conn: &Connection, job: JobId, detail: &str, now_ms: i64) -> Result<()> {
+    let mut event = conn.prepare_cached("INSERT INTO event (job_id, kind, at, detail) VALUES (?1, 'scheduled', ?2, ?3)")?;
+    event.execute((job.0, now_ms, detail))?;
     Ok(())
 }
 
@@ -192,8 +253,7 @@ fn fire(
         }
         Ok(Some(added)) if write_fired(conn, schedule.id, at, added.id, now_ms)? => {
             let detail = format!("by schedule {}, occurrence {}", schedule.name, calendar.text(at));
-            conn.prepare_cached("INSERT INTO event (job_id, kind, at, detail) VALUES (?1, 'scheduled', ?2, ?3)")?
-                .execute((added.id.0, now_ms, detail))?;
+            record_maker(conn, added.id, &detail, now_ms)?;
             if schedule.last_error.is_some() {
                 say(conn, schedule.id, None)?;
             }

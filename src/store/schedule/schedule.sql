@@ -29,3 +29,8 @@ SELECT at, last_at, n, state, reason, job_id, decided_at FROM occurrence WHERE s
 -- name: prune
 UPDATE schedule SET pruned_until = max(pruned_until, min(?1, decided_until))
  WHERE EXISTS (SELECT 1 FROM occurrence WHERE schedule_id = schedule.id AND at < ?1);
+
+-- name: set
+UPDATE schedule
+   SET cron = ?2, zone = ?3, catch_up = ?4, catch_up_max = ?5, template = ?6, decided_until = ?7, next_at = ?8, last_error = NULL
+ WHERE id = ?1;
