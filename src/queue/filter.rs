@@ -5,7 +5,7 @@ use super::info::JobInfo;
 use crate::clock::ms_of;
 use crate::error::Result;
 use crate::job::{JobId, State};
-use crate::store::job::read;
+use crate::store::job::{newest, read};
 
 /// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,12 +98,12 @@ impl Queue {
         Ok(self.store.read(|conn| read::job(conn, id))?.map(JobInfo::of))
     }
 
-    /// Returns the job with the highest number.
+    /// Returns the newest job that was added by hand: not by a schedule and not by a pipeline.
     ///
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn last(&self) -> Result<Option<JobInfo>> {
-        let last = self.store.read(|conn| read::last_job(conn)?.map_or(Ok(None), |id| read::job(conn, id)))?;
+        let last = self.store.read(|conn| newest::by_hand(conn)?.map_or(Ok(None), |id| read::job(conn, id)))?;
         Ok(last.map(JobInfo::of))
     }
 

@@ -295,3 +295,17 @@ fn a_shell_without_the_program_says_nothing() {
     let output = shell(&nest, "/bin/bash", &["--norc", "-c", &line]).output().unwrap();
     assert!(output.status.success() && output.stdout == b"0\n" && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn a_label_is_offered_where_a_job_is_named() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "-l", "nightly", "--", "true"]);
+    nest.add(&["--hold", "-l", "a,b", "--", "true"]);
+    assert_eq!(complete(&nest, "fish", &["show", "@n"]), ["values", "@nightly\t"]);
+    assert_eq!(complete(&nest, "fish", &["cancel", "1,@a,"]), ["values", "1,@a,b\t"]);
+    assert_eq!(complete(&nest, "zsh", &["cancel", "1,@n"]), ["values 2", "@nightly\t"]);
+    assert_eq!(bash(&nest, "", &["show", "@n"]), ["@nightly"]);
+    // Where bash cuts words at an @, it does not tell this from `show@n`.
+    assert_eq!(bash(&nest, "", &["show", "@", "n"]), Vec::<String>::new());
+    assert!(complete(&nest, "fish", &["resource", "show", "@n"]).iter().all(|line| !line.contains("nightly")));
+}

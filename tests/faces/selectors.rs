@@ -161,3 +161,85 @@ fn since_looks_no_further_back() {
     let said = nest.say(&["wait", "1", "--since", "1h"]);
     assert!(said.code == 2 && said.err.contains("--label"), "{said:?}");
 }
+
+#[test]
+fn an_element_of_an_array_is_named_by_its_index() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    assert_eq!(nest.ok(&["add", "--hold", "--array", "10-14", "--", "true"]), "2\n3\n4\n5\n6");
+    nest.ok(&["add", "--hold", "--array", "15-16", "--", "true"]);
+    for (selector, id) in [("2[10]", "2"), ("2[13]", "5"), ("4[10]", "2"), ("6[14],1", "1\n6"), ("8[16]", "8")] {
+        assert_eq!(nest.ok(&["ls", selector, "--ids"]), id, "{selector}");
+    }
+    nest.ok(&["cancel", "2[12]"]);
+    assert_eq!((nest.state(4).as_str(), nest.state(5).as_str()), ("cancelled", "queued"));
+    for selector in ["2[9]", "2[15]", "7[14]", "1[0]", "99[0]", "2[9223372036854775807]"] {
+        for verb in [&["show"][..], &["cancel"], &["logs"], &["ls"], &["add", "--hold", "--after"]] {
+            let last: &[&str] = if verb[0] == "add" { &["--", "true"] } else { &[] };
+            let said = asked(&nest, verb, &[selector], last);
+            assert!(said.code == 3 && said.out.is_empty() && said.err.contains("tenure "), "{verb:?} {selector}: {said:?}");
+        }
+    }
+    let after = nest.add(&["--after", "2[13]", "--", "true"]);
+    assert!(nest.ok(&["why", &after.to_string()]).contains("job 5"), "{}", nest.ok(&["why", &after.to_string()]));
+    assert_eq!(nest.say(&["resource", "show", "2[13]"]).code, 2);
+    // Two arrays of one file are added at the same instant.
+    let lines =
+        "{\"command\":[\"true\"],\"hold\":true,\"array\":\"0-1\"}\n{\"command\":[\"false\"],\"hold\":true,\"array\":\"2-3\"}\n";
+    std::fs::write(nest.file("lines"), lines).unwrap();
+    let first: i64 = nest.ok(&["add", "--from", "lines"]).lines().next().unwrap().parse().unwrap();
+    assert_eq!(nest.ok(&["ls", "--ids", &format!("{first}[1]")]), (first + 1).to_string());
+    assert_eq!(nest.say(&["ls", "--ids", &format!("{first}[2]")]).code, 3, "it is of the other array");
+}
+
+#[test]
+fn a_label_names_its_jobs_wherever_a_number_does() {
+    let nest = file_with_jobs();
+    let hostile = "a,b @c\t[3]";
+    nest.add(&["-l", hostile, "--hold", "--", "true"]);
+    for (selector, ids) in [("@done", "1"), ("1,@failed", "1\n2"), ("@a,b @c\t[3]", "4")] {
+        assert_eq!(nest.ok(&["ls", "--ids", selector]), ids, "{selector:?}");
+    }
+    assert_eq!(nest.ok(&["ls", "--ids", "@done", "@queued", "-q", "queued"]), "3", "what both match");
+    assert!(nest.ok(&["show", "@failed"]).contains("failed (exit)"));
+    assert_eq!(nest.say(&["wait", "@failed"]).code, 3, "the code of the one job");
+    assert_eq!(nest.ok(&["set", "@queued", "priority=3"]), "");
+    let after = nest.add(&["--after-any", "@queued", "--", "true"]);
+    assert!(nest.ok(&["why", &after.to_string()]).contains("job 3"));
+    // Like the option, it means the jobs that a verb can change.
+    for (verb, code) in [("cancel", 3), ("hold", 3), ("release", 3), ("retry", 3)] {
+        let said = nest.say(&[verb, "@done"]);
+        assert!(
+            said.code == code && said.err.contains("1 job in another state does: tenure ls -a --label done"),
+            "{verb}: {said:?}"
+        );
+    }
+    nest.ok(&["release", "@queued"]);
+    nest.ok(&["cancel", "@queued"]);
+    assert_eq!(nest.state(3), "cancelled");
+    for verb in MANY.iter().chain(NAMED) {
+        let last: &[&str] = if verb[0] == "add" { &["--", "true"] } else { &[] };
+        let said = asked(&nest, verb, &["@quued"], last);
+        assert!(said.code == 3 && said.err.contains("did you mean \"queued\"?"), "{verb:?}: {said:?}");
+        assert_eq!(asked(&nest, verb, &["@"], last).code, 2, "{verb:?}: an empty label");
+        assert_eq!(asked(&nest, verb, &[&format!("@{}", "x".repeat(5_000))], last).code, 2, "{verb:?}: a long label");
+    }
+}
+
+#[test]
+fn last_is_the_newest_job_that_was_added_by_hand() {
+    let nest = Nest::new();
+    nest.ok(&["schedule", "add", "nightly", "30 2 * * *", "--", "true"]);
+    nest.sleep_through("nightly", 2_880);
+    nest.work_until_idle(&[]);
+    let scheduled = nest.ok(&["ls", "-a", "--ids"]).lines().count();
+    assert!(scheduled > 0, "the schedule has made a job");
+    let none = nest.say(&["show", "last"]);
+    assert!(none.code == 3 && none.err.contains("by hand"), "{none:?}");
+    let by_hand = nest.add(&["--hold", "--", "true"]);
+    std::fs::write(nest.file("p.toml"), "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\ncommand = [\"true\"]\n").unwrap();
+    nest.ok(&["pipeline", "apply", "p.toml"]);
+    nest.ok(&["task", "start", "p"]);
+    assert!(nest.ok(&["ls", "-a", "--ids"]).lines().count() > scheduled + 1, "the task has a job");
+    assert_eq!(nest.ok(&["ls", "--ids", "last"]), by_hand.to_string());
+}

@@ -14,7 +14,7 @@ fn around() -> Surroundings {
         now,
         cwd: PathBuf::from("/home/me"),
         env: [("HERE".into(), "v".into())].into(),
-        last: None,
+        found: Vec::new(),
         draw: || "drawn".into(),
     }
 }

@@ -61,8 +61,8 @@ pub struct Surroundings {
     pub now: Zoned,
     pub cwd: PathBuf,
     pub env: BTreeMap<OsString, OsString>,
-    /// The job that was added last, if `last` is used.
-    pub last: Option<JobId>,
+    /// The jobs that [`JobOptions::parts_to_find`] names, each with its part.
+    pub found: Vec<(Part, Vec<JobId>)>,
     /// Returns a random name.
     pub draw: fn() -> String,
 }
@@ -78,15 +78,16 @@ impl Surroundings {
 }
 
 impl JobOptions {
-    /// Whether `last` has to be looked up.
-    pub fn names_last(&self) -> bool {
-        [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().any(|s| s.0.contains(&Part::Last))
+    /// Returns the parts of selectors whose jobs are looked up in the file.
+    pub fn parts_to_find(&self) -> impl Iterator<Item = &Part> {
+        let all = [&self.after, &self.after_any, &self.after_failed].into_iter().flatten().flat_map(|selector| &selector.0);
+        all.filter(|part| !matches!(part, Part::One(_) | Part::Range(..)))
     }
 
-    /// Whether the running worker can add the jobs: it does not know which job was added last here,
+    /// Whether the running worker can add the jobs: it looks up no job that is not named by number,
     /// and a private file belongs to the process that adds the job until that is done.
     pub fn can_be_handed_over(&self) -> bool {
-        !self.names_last() && self.secret.is_empty() && self.stdin.as_deref().is_none_or(|file| file != "-")
+        self.parts_to_find().next().is_none() && self.secret.is_empty() && self.stdin.as_deref().is_none_or(|file| file != "-")
     }
 
     /// Whether the local time zone has to be known.
@@ -144,7 +145,7 @@ impl JobOptions {
             policy: self.policy(&around.cwd)?,
             available_at: self.available_at(&around.now)?,
             expires_at: self.expires_at(&around.now)?,
-            after: self.waits_for(around.last)?,
+            after: self.waits_for(&around.found)?,
             ..NewJob::new(command)
         };
         let secrets = self.secret.iter().map(String::as_str);
@@ -248,11 +249,11 @@ impl JobOptions {
         }
     }
 
-    fn waits_for(&self, last: Option<JobId>) -> Result<Vec<(JobId, Need)>, String> {
+    fn waits_for(&self, found: &[(Part, Vec<JobId>)]) -> Result<Vec<(JobId, Need)>, String> {
         let mut needs = Vec::new();
         for (selectors, need) in [(&self.after, Need::Done), (&self.after_any, Need::Any), (&self.after_failed, Need::Failed)] {
             for part in selectors.iter().flat_map(|selector| &selector.0) {
-                needs.extend(ids_of(*part, last)?.into_iter().map(|id| (id, need)));
+                needs.extend(ids_of(part, found)?.into_iter().map(|id| (id, need)));
                 needs.sort_unstable_by_key(|(id, need)| (*id, need.as_str()));
                 needs.dedup();
                 if needs.len() > AFTER_MAX {
@@ -265,10 +266,13 @@ impl JobOptions {
     }
 }
 
-fn ids_of(part: Part, last: Option<JobId>) -> Result<Vec<JobId>, String> {
-    match part {
+fn ids_of(part: &Part, found: &[(Part, Vec<JobId>)]) -> Result<Vec<JobId>, String> {
+    match *part {
         Part::One(id) => Ok(vec![id]),
-        Part::Last => Ok(vec![last.ok_or("there is no last job yet; add one first")?]),
+        Part::Last | Part::Element(..) | Part::Label(_) => {
+            let of_part = found.iter().find(|(other, _)| other == part).map(|(_, ids)| ids.clone());
+            of_part.ok_or_else(|| "name the jobs to wait for by number".into())
+        }
         Part::Range(first, last) if last.0 - first.0 >= AFTER_MAX as i64 => {
             Err(format!("a job waits for at most {AFTER_MAX} others, and {first}-{last} names more"))
         }

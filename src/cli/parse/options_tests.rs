@@ -16,7 +16,7 @@ struct Line {
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
     let env = [("HERE".into(), "value".into())].into();
-    Surroundings { now, cwd: "/home/me".into(), env, last: Some(JobId(41)), draw: || "drawn".into() }
+    Surroundings { now, cwd: "/home/me".into(), env, found: vec![(Part::Last, vec![JobId(41)])], draw: || "drawn".into() }
 }
 
 fn parse(arguments: &[&str]) -> Result<Vec<NewJob>, String> {

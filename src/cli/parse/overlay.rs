@@ -139,7 +139,7 @@ mod tests {
             now: time::here(1_000),
             cwd: PathBuf::from("/here"),
             env: BTreeMap::new(),
-            last: None,
+            found: Vec::new(),
             draw: || "x".into(),
         }
     }

@@ -27,7 +27,7 @@ enum Excess {
 /// Jobs by number.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Named {
-    /// Jobs: 7, 3-9, 1,4,8 or last
+    /// Jobs: 7, 3-9, 1,4,8, last, '12[3]' or @label
     #[arg(value_name = "ID", required = true)]
     pub ids: Vec<Selector>,
 }
@@ -35,7 +35,7 @@ pub struct Named {
 /// Jobs by number, or by a filter.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Many {
-    /// Jobs: 7, 3-9, 1,4,8 or last
+    /// Jobs: 7, 3-9, 1,4,8, last, '12[3]' or @label
     #[arg(value_name = "ID")]
     pub ids: Vec<Selector>,
     /// Select jobs of this queue
@@ -153,10 +153,12 @@ impl Many {
 
     fn find(&self, queue: &Queue, states: &[State], excess: Excess) -> Result<Vec<JobInfo>> {
         if self.is_empty() {
-            return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --queue, --state, --label".into()));
+            return Err(Error::Invalid(
+                "name the jobs: 7, 3-9, 1,4,8, last, 12[3] or @label; or --queue, --state, --label".into(),
+            ));
         }
         if !self.ids.is_empty() {
-            return named(queue, &self.ids, self.is_filter().then_some((self, states)), excess);
+            return named(queue, &self.ids, self.is_filter().then_some((self, states)), states, excess);
         }
         let mut found = Vec::new();
         // In this order, so that one that ends meanwhile is not missed.
@@ -165,7 +167,7 @@ impl Many {
             let states: Vec<State> = states.iter().copied().filter(|state| state.is_terminal() == are_ended).collect();
             if !states.is_empty() {
                 let (jobs, more) = queue.listing(&self.filter(states).limit(limit))?;
-                if more && !(are_ended && cuts_ended) {
+                if more && !(are_ended && cuts_ended) && excess != Excess::Cut {
                     return Err(too_many());
                 }
                 found.extend(jobs);
@@ -174,7 +176,7 @@ impl Many {
         found.sort_unstable_by_key(|job| job.id);
         // It is there twice then.
         found.dedup_by_key(|job| job.id);
-        if found.len() > JOBS_MAX { Err(too_many()) } else { Ok(found) }
+        if found.len() > JOBS_MAX && excess != Excess::Cut { Err(too_many()) } else { Ok(found) }
     }
 
     /// Whether a job matches what was given, in these states. What counts is the state in the file,
@@ -194,32 +196,83 @@ type Match<'a> = Option<(&'a Many, &'a [State])>;
 /// # Errors
 /// One does not exist; of a range, none exists; there are more than one command takes.
 pub fn jobs(queue: &Queue, selectors: &[Selector]) -> Result<Vec<JobInfo>> {
-    named(queue, selectors, None, Excess::Refused)
+    named(queue, selectors, None, &State::ALL, Excess::Refused)
 }
 
-fn named(queue: &Queue, selectors: &[Selector], matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
+/// Returns the jobs of each part.
+///
+/// # Errors
+/// As [`jobs`].
+pub fn of_parts<'a>(queue: &Queue, parts: impl Iterator<Item = &'a Part>) -> Result<Vec<(Part, Vec<JobId>)>> {
+    let ids = |part: &Part| -> Result<Vec<JobId>> {
+        Ok(jobs(queue, &[Selector(vec![part.clone()])])?.into_iter().map(|job| job.id).collect())
+    };
+    parts.map(|part| Ok((part.clone(), ids(part)?))).collect()
+}
+
+fn named(queue: &Queue, selectors: &[Selector], matching: Match<'_>, states: &[State], excess: Excess) -> Result<Vec<JobInfo>> {
     let mut found = std::collections::BTreeMap::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {
-        for job in of_part(queue, *part, matching, excess)? {
-            found.insert(job.id, job);
-        }
-        if found.len() > JOBS_MAX {
+        let of_part = match part {
+            Part::Label(label) => of_label(queue, label, matching, states, excess)?,
+            part => of_part(queue, part, matching, excess)?,
+        };
+        found.extend(of_part.into_iter().map(|job| (job.id, job)));
+        if found.len() > JOBS_MAX && excess != Excess::Cut {
             return Err(too_many());
         }
     }
     Ok(found.into_values().collect())
 }
 
-fn of_part(queue: &Queue, part: Part, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
-    let job = match part {
-        Part::One(id) => {
-            queue.find(id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))?
+/// Returns the jobs of a part that is not a label.
+fn of_part(queue: &Queue, part: &Part, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {
+    let job = match *part {
+        Part::One(id) => of_number(queue, id)?,
+        Part::Element(base, index) => of_array(queue, base, index)?,
+        Part::Last => {
+            let none = || Error::NotFound("no job was added by hand yet; tenure add makes one, tenure ls -a lists all".into());
+            queue.last()?.ok_or_else(none)?
         }
-        Part::Last => queue.last()?.ok_or_else(|| Error::NotFound("there is no job yet; tenure add makes one".into()))?,
         Part::Range(first, last) => return of_range(queue, first, last, matching, excess),
+        Part::Label(_) => return Ok(Vec::new()),
     };
     let is_match = matching.is_none_or(|(many, states)| many.matches(&job, states));
     Ok(if is_match { vec![job] } else { Vec::new() })
+}
+
+fn of_number(queue: &Queue, id: JobId) -> Result<JobInfo> {
+    queue.find(id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}; tenure ls -a lists them")))
+}
+
+/// Returns the job with an index of the array that `base` belongs to. The jobs of an array were
+/// added at once, with adjacent numbers and indexes.
+fn of_array(queue: &Queue, base: JobId, index: i64) -> Result<JobInfo> {
+    let member = of_number(queue, base)?;
+    let not_of_one = || Error::NotFound(format!("job {base} is not part of an array; tenure show {base}"));
+    let first = member.array_index.ok_or_else(not_of_one)?;
+    let id = index.checked_sub(first).and_then(|ahead| base.0.checked_add(ahead)).filter(|id| *id > 0);
+    let same = |job: &JobInfo| {
+        job.array_index == Some(index)
+            && (job.created_at, &job.lane, &job.cwd) == (member.created_at, &member.lane, &member.cwd)
+            && (&job.stored.command, &job.stored.env) == (&member.stored.command, &member.stored.env)
+    };
+    let found = id.map(|id| queue.find(JobId(id))).transpose()?.flatten().filter(same);
+    found
+        .ok_or_else(|| Error::NotFound(format!("the array of job {base} has no job with index {index}; tenure ls -a lists them")))
+}
+
+/// Returns the jobs with a label. Like the option, it means those in the states that the verb is
+/// about.
+fn of_label(queue: &Queue, label: &str, matching: Match<'_>, states: &[State], excess: Excess) -> Result<Vec<JobInfo>> {
+    let none = Many::default();
+    let (also, states) = matching.unwrap_or((&none, states));
+    if also.label.as_ref().is_some_and(|other| other != label) {
+        return Ok(Vec::new());
+    }
+    let wanted = Many { ids: Vec::new(), queue: also.queue.clone(), state: also.state.clone(), label: Some(label.to_owned()) };
+    let found = wanted.find(queue, states, excess)?;
+    if found.is_empty() && matching.is_none() { Err(wanted.no_match(queue, states)?) } else { Ok(found) }
 }
 
 fn of_range(queue: &Queue, first: JobId, last: JobId, matching: Match<'_>, excess: Excess) -> Result<Vec<JobInfo>> {

@@ -7,7 +7,7 @@ use crate::job::pipeline::Params;
 
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
-    Surroundings { now, cwd: "/home/me".into(), env: BTreeMap::new(), last: None, draw: || "drawn".into() }
+    Surroundings { now, cwd: "/home/me".into(), env: BTreeMap::new(), found: Vec::new(), draw: || "drawn".into() }
 }
 
 fn read(text: &str) -> Result<BTreeMap<String, Pipeline>, String> {

@@ -16,7 +16,7 @@ use crate::cli::face::{Face, versioned};
 use crate::cli::parse::job_options::MANY;
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
-use crate::cli::parse::values;
+use crate::cli::parse::{pick, values};
 use crate::cli::refs::{Ids, Known, Refs};
 use crate::cli::warn::long_log::LongLog;
 use crate::cli::warn::new_queues::Queues;
@@ -33,9 +33,9 @@ use crate::queue::Queue;
 use crate::queue::once;
 use crate::queue::submit::Adding;
 use crate::run::machine;
+use crate::store::Store;
 use crate::store::job::enqueue::{self, Added, BLOCK, needs_only_a_row};
 use crate::store::receipt::{Answer, Key, OneJob};
-use crate::store::{Store, job::read};
 use crate::units::size_text;
 
 /// Most bytes of lines in one transaction; an array counts each of its jobs.
@@ -114,7 +114,7 @@ fn by_worker(face: &Face, args: &Args) -> Option<Result<u8>> {
     }
     // What is wrong with them is reported after the file was opened.
     let now = if args.options.names_time_of_day() { face.now() } else { clock::utc(face.now_ms()) };
-    let around = surroundings_without(now, None).ok()?;
+    let around = surroundings_without(now).ok()?;
     let jobs = prepare(&args.options, &args.command, &around).ok()?;
     let job = jobs.first()?;
     let place = Place::new(std::path::absolute(&face.settings.db.value).ok()?);
@@ -156,15 +156,16 @@ pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -
 
 /// Returns what the jobs inherit from here.
 pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
-    surroundings_without(face.now(), if options.names_last() { store.read(read::last_job)? } else { None })
+    let found = pick::of_parts(&Queue::of(store), options.parts_to_find())?;
+    Ok(Surroundings { found, ..surroundings_without(face.now())? })
 }
 
-fn surroundings_without(now: Zoned, last: Option<JobId>) -> Result<Surroundings> {
+fn surroundings_without(now: Zoned) -> Result<Surroundings> {
     Ok(Surroundings {
         now,
         cwd: std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e))?,
         env: std::env::vars_os().collect(),
-        last,
+        found: Vec::new(),
         draw: || machine::nonce().to_string(),
     })
 }

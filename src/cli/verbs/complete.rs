@@ -66,7 +66,11 @@ fn answer(args: &Args, root: &Command) -> Option<String> {
         Wanted::Word { verb, kind: Kind::Option } => written(args.shell, "values", 0, &typed, values::options(verb)),
         Wanted::Word { verb, kind: Kind::Verb } => written(args.shell, "values", 0, &typed, values::verbs(verb, &[])),
         Wanted::Value { arg, at } => {
-            let begin = if values::is_list(arg) { typed.text.rfind(',').map_or(at.begin, |comma| comma + 1) } else { at.begin };
+            let begin = if values::is_list(arg) {
+                before_label(&typed.text).rfind(',').map_or(at.begin, |comma| comma + 1)
+            } else {
+                at.begin
+            };
             let wanted = typed.text.get(begin..)?;
             let given = values::given(arg, &at, typed.text.get(at.begin..begin)?);
             let (what, found) = match values::source(arg, &at) {
@@ -94,8 +98,17 @@ fn variables() -> impl Iterator<Item = String> {
     all.into_iter()
 }
 
-/// What the file has. It is the file of this line.
+/// A label takes the rest of a list.
+fn before_label(typed: &str) -> &str {
+    typed.split('@').next().unwrap_or_default()
+}
+
+/// What the file has. It is the file of this line. Where jobs are named, `@` begins a label.
 fn stored(before: &[String], subject: Subject, begin: &str) -> Option<Vec<(String, String)>> {
+    if let (Subject::Jobs(_) | Subject::HeldJobs, Some(label)) = (subject, begin.strip_prefix('@')) {
+        let found = stored(before, Subject::Labels, label)?;
+        return Some(found.into_iter().map(|(label, about)| (format!("@{label}"), about)).collect());
+    }
     let global = Global { db: named_file(before), ..Global::default() };
     let face = Face::new(&global, Flags::default()).ok()?;
     let found = suggest::values(&face.settings.db.value, subject, begin).ok()?;

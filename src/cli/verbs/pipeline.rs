@@ -59,7 +59,7 @@ fn apply(face: &Face, file: &OsString) -> Result<()> {
         now: face.now(),
         cwd: std::env::current_dir().map_err(|e| Error::io("finding the working directory", e))?,
         env: std::env::vars_os().collect(),
-        last: None,
+        found: Vec::new(),
         draw: || machine::nonce().to_string(),
     };
     let pipelines =

@@ -90,7 +90,10 @@ pub struct AddArgs {
 }
 
 fn parse_ids(text: &str) -> Result<Selector, String> {
-    text.parse().map_err(|error: String| error.replace("is not a job", "is not a resource"))
+    let wrong = || format!("{:?} is not a resource; write 7, 3-9 or 1,4,8", values::shorten(text));
+    let selector: Selector = text.parse().map_err(|_| wrong())?;
+    let is_of_jobs = |part: &Part| matches!(part, Part::Element(..) | Part::Label(_));
+    if selector.0.iter().any(is_of_jobs) { Err(wrong()) } else { Ok(selector) }
 }
 
 fn parse_timeout(text: &str) -> Result<u64, String> {
@@ -332,6 +335,8 @@ fn named(store: &Store, selectors: &[Selector]) -> Result<Vec<ResourceId>> {
     let mut ids = std::collections::BTreeSet::new();
     for part in selectors.iter().flat_map(|selector| &selector.0) {
         match *part {
+            // Refused when it was parsed.
+            Part::Element(..) | Part::Label(_) => {}
             Part::One(JobId(id)) => {
                 ids.insert(ResourceId(id));
             }
@@ -355,7 +360,7 @@ mod tests {
     #[test]
     fn ids_are_selectors_and_say_what_is_wrong_with_them() {
         assert!(parse_ids("7").is_ok() && parse_ids("1,3-9").is_ok() && parse_ids("last").is_ok());
-        for text in ["", "x", "0", "-1", "9-3", "99999999999999999999", "\x1b"] {
+        for text in ["", "x", "0", "-1", "9-3", "99999999999999999999", "\x1b", "@vm", "12[3]"] {
             assert!(!parse_ids(text).unwrap_err().contains('\x1b'), "{text:?}");
         }
         assert!(parse_ids("x").unwrap_err().contains("is not a resource"));

@@ -35,7 +35,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         which.state = vec![State::Failed];
     }
     if which.is_empty() {
-        return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8 or last; or --failed".into()));
+        return Err(Error::Invalid("name the jobs: 7, 3-9, 1,4,8, last, 12[3] or @label; or --failed".into()));
     }
     let jobs = which.jobs(&queue, &[State::Failed, State::Cancelled])?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();

@@ -15,7 +15,7 @@ use crate::units;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Jobs: 7, 3-9, 1,4,8 or last
+    /// Jobs: 7, 3-9, 1,4,8, last, '12[3]' or @label
     #[arg(value_name = "ID")]
     pub ids: Selector,
     /// What to change, such as priority=5 or delay=10m

@@ -21,6 +21,8 @@ const CELL_CHARS_MIN: usize = 20;
 const CELL_CHARS_MAX: usize = 80;
 /// A narrower terminal has no room for all columns of a list of jobs.
 const NARROW_COLUMNS: usize = 100;
+/// A terminal of this width has room for the lanes too.
+const WIDE_COLUMNS: usize = 120;
 
 /// A table from its heads and rows. Columns named in `right` are aligned to the right.
 ///
@@ -141,7 +143,8 @@ pub fn took(job: &JobInfo, now_ms: i64) -> String {
 }
 
 /// Returns jobs, one per line; on a narrow terminal without the column `since`. The columns of
-/// priority and progress are present if a job has any.
+/// priority and progress are present if a job has any; on a terminal that is wide enough, those of
+/// array index and lane as well.
 pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &JobInfo| {
@@ -153,8 +156,13 @@ pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option
     // So that the command, the last column, is visible on a terminal.
     let is_narrow = columns.is_some_and(|columns| columns < NARROW_COLUMNS);
     let name = |text: &str| columns.map_or_else(|| text.to_owned(), |columns| cut(&line(text), columns / 6));
-    let heads = ["id", "state", "prio", "queue", "label", "since", "took", "progress", "command"];
+    let have_index = jobs.iter().any(|job| job.array_index.is_some());
+    let have_lane = jobs.iter().any(|job| job.lane.is_some());
+    let is_wide = columns.is_none_or(|columns| columns >= WIDE_COLUMNS);
+    let heads = ["id", "index", "state", "prio", "queue", "lane", "label", "since", "took", "progress", "command"];
     let is_shown = |head: &&str| match *head {
+        "index" => have_index && !is_narrow,
+        "lane" => have_lane && is_wide,
         "prio" => have_priority,
         "progress" => have_progress,
         "since" => !is_narrow,
@@ -164,9 +172,11 @@ pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option
         let since = job.finished_at.or(job.started_at).unwrap_or(job.created_at);
         let cells = [
             job.id.to_string(),
+            job.array_index.map(|index| index.to_string()).unwrap_or_default(),
             state_in_list(job, now),
             if job.priority == 0 { String::new() } else { job.priority.to_string() },
             name(&job.queue),
+            name(job.lane.as_deref().unwrap_or_default()),
             name(job.label.as_deref().unwrap_or_default()),
             time::local(ms_of(since), now),
             took(job, now_ms),
@@ -177,7 +187,7 @@ pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option
     };
     let rows: Vec<_> = jobs.iter().map(row).collect();
     let heads: Vec<&str> = heads.into_iter().filter(is_shown).collect();
-    let right: Vec<usize> = (0..heads.len()).filter(|at| ["id", "prio", "took"].contains(&heads[*at])).collect();
+    let right: Vec<usize> = (0..heads.len()).filter(|at| ["id", "index", "prio", "took"].contains(&heads[*at])).collect();
     let text = table(&heads, &right, &rows, columns);
     if coloured { paint_lines(&text, jobs) } else { text }
 }
@@ -274,6 +284,13 @@ mod tests {
             let text = jobs(&[JobInfo::of(job.clone())], &here(9_000), false, Some(columns));
             assert!(text.contains("echo hi") && text.lines().all(|line| line.chars().count() <= columns), "{text}");
             assert_eq!(text.contains("SINCE"), columns >= NARROW_COLUMNS, "{text}");
+        }
+        (job.array_index, job.lane) = (Some(12), Some("lane".repeat(50)));
+        for columns in [80, 100, 140] {
+            let text = jobs(&[JobInfo::of(job.clone())], &here(9_000), true, Some(columns));
+            assert_eq!(text.contains("INDEX"), columns >= NARROW_COLUMNS, "{text}");
+            assert_eq!(text.contains("LANE"), columns >= WIDE_COLUMNS, "{text}");
+            assert!(text.contains("\x1b[34mrunning") && text.contains("echo hi"), "{text}");
         }
     }
 

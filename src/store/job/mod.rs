@@ -2,8 +2,8 @@
 //! and run.
 //!
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
-//! (dependants, tasks). `control` and `retry` serve requests of a person; `read`, `why` and
-//! `pending` answer questions. `auxiliary` records the commands around a job, `ids` assigns run
+//! (dependants, tasks). `control` and `retry` serve requests of a person; `read`, `newest`, `why`
+//! and `pending` answer questions. `auxiliary` records the commands around a job, `ids` assigns run
 //! ids, `rows` reads rows as values.
 
 pub mod auxiliary;
@@ -23,6 +23,7 @@ pub(in crate::store) mod growth_tests;
 pub mod ids;
 pub(in crate::store) mod insert;
 pub mod nested;
+pub mod newest;
 pub mod pending;
 pub mod read;
 pub mod retry;
