@@ -70,16 +70,16 @@ pub const NOT_NOW: i32 = 75;
 pub const TEARDOWN_TIMEOUT_MS_DEFAULT: u64 = 600_000;
 /// Longest time that a probe may take, in milliseconds.
 pub const PROBE_TIMEOUT_MS: u64 = 60_000;
-/// First wait after a failed teardown, in milliseconds.
-pub const TEARDOWN_BACKOFF_FIRST_MS: u64 = 1_000;
-/// Longest wait after a failed teardown, in milliseconds.
-pub const TEARDOWN_BACKOFF_MOST_MS: u64 = 300_000;
-/// Most resources that one round starts to tear down.
-pub const TEARDOWNS_PER_ROUND_MAX: usize = 100;
-/// Most resources that are torn down at once.
-pub const TEARDOWNS_AT_ONCE_MAX: usize = 4;
+/// First wait after a failed chore, such as a teardown, in milliseconds.
+pub const CHORE_BACKOFF_FIRST_MS: u64 = 1_000;
+/// Longest wait after a failed chore, in milliseconds.
+pub const CHORE_BACKOFF_MOST_MS: u64 = 300_000;
+/// Most chores of one kind that one round reads.
+pub const CHORES_PER_ROUND_MAX: usize = 100;
+/// Most chores of one kind at once.
+pub const CHORES_AT_ONCE_MAX: usize = 4;
 /// Most of those that have failed before, so that hanging ones do not delay the others.
-pub const TEARDOWNS_FAILED_AT_ONCE_MAX: usize = TEARDOWNS_AT_ONCE_MAX - 1;
+pub const CHORES_FAILED_AT_ONCE_MAX: usize = CHORES_AT_ONCE_MAX - 1;
 /// Failures of a teardown after which `status` calls it a problem.
 pub const TEARDOWN_FAILURES_TOLD: u32 = 5;
 /// Newest runs of teardowns and probes of one resource that are kept, with their logs.

@@ -11,6 +11,7 @@
 //! * [`names`]: the rules for names and other texts,
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`template`]: the description of later jobs,
+//! * [`chore`]: what a worker does for ended jobs until it succeeds,
 //! * [`resource`]: how an external resource is torn down, and when that counts as done,
 //! * [`cron_line`]: what a cron line says; [`calendar`]: when it is due, also across clock changes;
 //!   [`schedule`]: what becomes of those occurrences,
@@ -28,6 +29,7 @@ pub mod advice;
 pub mod argv;
 pub mod calendar;
 pub mod check;
+pub mod chore;
 pub mod cron_line;
 pub mod ending;
 pub mod hold;

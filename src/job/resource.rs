@@ -4,7 +4,6 @@
 //! if a probe exits with 1, or if a teardown has ended with 0 and no probe says that it exists. An
 //! unknown state leads to a teardown.
 
-use super::limits::{TEARDOWN_BACKOFF_FIRST_MS, TEARDOWN_BACKOFF_MOST_MS};
 use super::reason::{Exit, Outcome, Reason, RunKind, words};
 
 words! {
@@ -111,13 +110,6 @@ pub fn after(step: Step, has_probe: bool, ended: &Ended<'_>) -> After {
     }
 }
 
-/// Returns the wait after a failed attempt, in milliseconds: doubled each time. `failed` counts
-/// from 1.
-pub fn backoff_ms(failed: u32) -> u64 {
-    let doubled = TEARDOWN_BACKOFF_FIRST_MS.checked_shl(failed.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
-    doubled.min(TEARDOWN_BACKOFF_MOST_MS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,12 +160,5 @@ mod tests {
         }
         assert!(matches!(after(Step::Confirm, true, &code(0)), After::Failed(why) if why.contains("still there")));
         assert!(matches!(after(Step::Confirm, true, &otherwise(Outcome::Lost, Reason::Lost, None)), After::Failed(_)));
-    }
-
-    #[test]
-    fn the_wait_doubles_from_a_second_to_five_minutes() {
-        assert_eq!([1, 2, 3, 9, 10].map(backoff_ms), [1_000, 2_000, 4_000, 256_000, 300_000]);
-        assert_eq!([11, 100, u32::MAX].map(backoff_ms), [300_000; 3]);
-        assert_eq!(backoff_ms(0), 1_000);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::clock_steps::ClockSteps;
+use super::due_queue::DueQueue;
 use super::loop_waker::LoopWaker;
 use super::options::{Kind, Options};
 use super::pool::Pool;
@@ -20,11 +21,10 @@ use super::shortage::{self, Admits, Shortage};
 use super::single_flight::SingleFlight;
 use super::slots::Slots;
 use super::stop_flag::{Ended, StopFlag};
-use super::teardown_queue::TeardownQueue;
 use crate::error::{Error, Result};
 use crate::host::lock::WorkerLock;
 use crate::host::report::Phase;
-use crate::job::JobId;
+use crate::job::{JobId, ResourceId};
 use crate::place::Place;
 use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
@@ -60,7 +60,7 @@ pub(super) struct Context {
     pub single_flight: SingleFlight,
     pub run_files: RunFilePool,
     pub pool: Pool,
-    pub teardowns: TeardownQueue,
+    pub teardowns: DueQueue<ResourceId>,
     pub claims: LoopWaker,
     pub stops: LoopWaker,
     /// Where clients hand over their jobs; it is closed when the worker detaches from its runs.
@@ -114,7 +114,7 @@ impl Context {
             clock_steps,
             single_flight: SingleFlight::default(),
             pool: Pool::new(),
-            teardowns: TeardownQueue::default(),
+            teardowns: DueQueue::default(),
             claims: LoopWaker::new(),
             stops: LoopWaker::new(),
             handover,

@@ -50,6 +50,7 @@ mod cancels;
 mod claimer;
 mod clock_steps;
 mod context;
+mod due_queue;
 mod high_water;
 pub mod job_log;
 mod job_run;
@@ -71,7 +72,6 @@ mod single_flight;
 mod slots;
 mod steps;
 mod stop_flag;
-mod teardown_queue;
 
 pub use lifecycle::{Started, Summary, Worker, can_run, signals};
 pub use options::{Floors, Kind, OnTerm, Options, Until};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tenure::job::resource::{After, Ended, Step, after, backoff_ms};
+use tenure::job::chore::backoff_ms;
+use tenure::job::resource::{After, Ended, Step, after};
 use tenure::job::{Argv, Exit, JobId, Outcome, Reason, ReleasedBy, ResourceId, ResourceState, RunId};
 use tenure::store::job::auxiliary::{self, Closed, Opening};
 use tenure::store::job::settle::RunRecord;

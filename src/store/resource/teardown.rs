@@ -10,24 +10,17 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::job::limits::{RESOURCE_RUNS_KEPT, TEARDOWN_BACKOFF_MOST_MS};
-use crate::job::resource::{After, Ended, Step, after, backoff_ms};
+use crate::job::chore::{Due, backoff_ms};
+use crate::job::limits::{CHORE_BACKOFF_MOST_MS, RESOURCE_RUNS_KEPT};
+use crate::job::resource::{After, Ended, Step, after};
 use crate::job::{ReleasedBy, ResourceId, RunId, RunKind};
 use crate::store::job::close_run::Closed;
 use crate::store::upkeep::inspect::Found;
 use crate::store::upkeep::open_runs;
 
-/// A resource to tear down now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
-    pub id: ResourceId,
-    /// An earlier attempt has failed.
-    pub has_failed: bool,
-}
-
 /// Returns the due resources, those without an attempt first. One that is due later than any
 /// possible wait was delayed by a wrong clock, and is due.
-pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due>> {
+pub fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due<ResourceId>>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut due = conn.prepare_cached(sql!("teardown.sql", "due"))?;
     let rows = due.query_map((now_ms, latest(now_ms), limit), |row| {
@@ -51,7 +44,7 @@ pub fn next_due_ms(conn: &Connection, now_ms: i64) -> Result<Option<i64>> {
 }
 
 fn latest(now_ms: i64) -> i64 {
-    now_ms.saturating_add_unsigned(TEARDOWN_BACKOFF_MOST_MS)
+    now_ms.saturating_add_unsigned(CHORE_BACKOFF_MOST_MS)
 }
 
 /// Assigns a resource to a run. False: it is gone, has another auxiliary run, is not due, or

@@ -222,7 +222,7 @@ fn a_wrong_clock_puts_no_teardown_far_ahead() {
     let job = job(&conn);
     let made = add(&conn, Owner::Job(job), "vm", false);
     control::cancel(&conn, job, None, 1_000).unwrap();
-    let most = i64::try_from(TEARDOWN_BACKOFF_MOST_MS).unwrap();
+    let most = i64::try_from(CHORE_BACKOFF_MOST_MS).unwrap();
     for (next_at, is_due) in [(4_000, true), (4_001, false), (4_000 + most, false), (4_001 + most, true), (i64::MAX, true)] {
         conn.execute("UPDATE resource SET next_at = ?2 WHERE id = ?1", (made.id.0, next_at)).unwrap();
         assert_eq!(super::is_due(&conn, 4_000).unwrap(), is_due, "{next_at}");

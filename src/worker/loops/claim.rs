@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::NextCall;
+use super::chores;
 use super::held_back::HeldBack;
-use super::teardowns;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::store::job::claim::Scope;
@@ -76,7 +76,7 @@ fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
 fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     ctx.check_file()?;
     end_and_release(ctx)?;
-    teardowns::round(ctx)?;
+    chores::round(ctx)?;
     // A problem with schedules blocks no job.
     let _logged = plan_schedules(ctx).inspect_err(|error| log::error!("schedules: {error}"));
     held_back.check(ctx);
@@ -212,7 +212,7 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
     if ctx.options.until == Until::Stopped {
         return Ok(());
     }
-    if teardowns::is_busy(ctx)? {
+    if chores::is_busy(ctx)? {
         // A thread that has ended one wakes this loop.
         return Ok(());
     }

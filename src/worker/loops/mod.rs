@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+mod chores;
 pub(super) mod claim;
 pub(super) mod handover;
 mod held_back;
@@ -17,7 +18,6 @@ mod repair;
 mod retention;
 pub(super) mod service_manager;
 pub(super) mod stops;
-mod teardowns;
 mod unwatched;
 pub(super) mod wake;
 pub(super) mod workspaces;

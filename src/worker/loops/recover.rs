@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::unwatched::Unwatched;
-use super::{leftovers, repair, retention, teardowns};
+use super::{chores, leftovers, repair, retention};
 use crate::error::Result;
 use crate::host::condition::Condition;
 use crate::host::lease;
@@ -60,7 +60,7 @@ const STEPS: [Step; 11] = [
     |ctx, _| check_clock(ctx),
     |ctx, cursors| repair::round(ctx, &mut cursors.repair),
     |ctx, _| adopt_open_runs(ctx),
-    |ctx, _| teardowns::adopt(ctx),
+    |ctx, _| chores::adopt(ctx),
     |ctx, _| clear_run_files(ctx),
     |ctx, _| reclaim_leases(ctx),
     |ctx, _| leftovers::secrets(ctx),
@@ -70,7 +70,7 @@ const STEPS: [Step; 11] = [
 const STEPS_OF_A_SERVING_WORKER: [Step; 3] = [
     |ctx, cursors| retention::round(ctx, &mut cursors.retention),
     |ctx, _| retention::receipts(ctx),
-    |ctx, _| teardowns::round(ctx),
+    |ctx, _| chores::round(ctx),
 ];
 
 /// Runs one round. A failure for one run is logged and does not affect the others.
