@@ -5,7 +5,9 @@ use super::info::JobInfo;
 use crate::clock::ms_of;
 use crate::error::Result;
 use crate::job::{JobId, State};
-use crate::store::job::{newest, read};
+#[cfg(feature = "cli")]
+use crate::store::job::newest;
+use crate::store::job::read;
 
 /// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
