@@ -96,6 +96,9 @@ INSERT INTO meta (key, value) VALUES ('moves', '0');
 --   found_gone_total          resources that a probe found gone
 --   given_up_total            resources that a person recorded as gone
 --   teardown_failed_total     teardowns that failed
+--   hooks_done_total          hooks that exited with 0
+--   hook_failed_total         runs of hooks that failed
+--   hooks_given_up_total      hooks that failed too often
 --   workspaces_evicted_total  workspaces that were removed for their size
 --   workspaces_swept_total    directories of workspaces that no run used any more
 CREATE TABLE counter (
@@ -525,6 +528,23 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
                                          ELSE 1 END) END
       THEN RAISE(ABORT,
       'tenure: policy: check must be an array of at least one string, such as ["test", "-s", "out"]; omit it for none') END
+    WHEN 'hooks' THEN CASE
+      WHEN CASE WHEN type IS NOT 'object' THEN 1
+                ELSE EXISTS (SELECT 1 FROM json_each(p.value) AS h
+                              WHERE CASE WHEN h.type IS NOT 'array' OR h.key NOT IN ('on_failure', 'on_success', 'on_end') THEN 1
+                                         ELSE json_array_length(h.value) NOT BETWEEN 1 AND 65536
+                                              OR json_extract(h.value, '$[0]') IS ''
+                                              OR json_extract(h.value, '$[0].hex') IS ''
+                                              OR EXISTS (SELECT 1 FROM json_each(h.value) AS e
+                                                          WHERE CASE e.type
+                                                                  WHEN 'text' THEN 0
+                                                                  WHEN 'object' THEN json_type(e.value, '$.hex') IS NOT 'text'
+                                                                                     OR length(json_extract(e.value, '$.hex')) % 2
+                                                                                     OR json_extract(e.value, '$.hex') GLOB '*[^0-9a-fA-F]*'
+                                                                  ELSE 1 END) END) END
+      THEN RAISE(ABORT,
+      'tenure: policy: hooks must be an object of on_failure, on_success and on_end, such as {"on_end": ["logger", "x"]}; omit it for none')
+      END
     WHEN 'workspace' THEN CASE
       WHEN CASE WHEN type IS NOT 'object' THEN 1
                 ELSE json_type(value, '$.key') IS NOT 'text'
@@ -804,10 +824,10 @@ CREATE VIEW jobs AS
 -- Runs
 
 -- A run: one attempt at a job, or an auxiliary run: a command around a job (its check, the
--- preparation of its workspace), or one of no job (a teardown, a probe); `resource_id` and
--- `workspace` name its purpose. Ids come from reserved blocks and are never reused. `nonce` is also
--- in the header of the run file and in the environment of every process of the run. Only the worker
--- writes these rows.
+-- preparation of its workspace), or one of no job (a teardown, a probe, a hook); `resource_id`,
+-- `hook_id` and `workspace` name its purpose. Ids come from reserved blocks and are never reused.
+-- `nonce` is also in the header of the run file and in the environment of every process of the run.
+-- Only the worker writes these rows.
 --   parent         the job's own run, for a check and for a workspace
 --   dir            the workspace directory that it uses; neither evicted nor removed meanwhile
 --   instance       the worker that claimed it
@@ -821,6 +841,7 @@ CREATE TABLE run (
   kind          TEXT    NOT NULL DEFAULT 'job',
   parent        INTEGER,
   resource_id   INTEGER,
+  hook_id       INTEGER,
   workspace     TEXT,
   dir           TEXT,
   attempt       INTEGER NOT NULL,
@@ -853,6 +874,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_of_job         ON run (job_id, id);
 CREATE INDEX run_of_resource    ON run (resource_id, id) WHERE resource_id IS NOT NULL;
+CREATE INDEX run_of_hook        ON run (hook_id, id)     WHERE hook_id IS NOT NULL;
 CREATE INDEX run_open           ON run (job_id)          WHERE finished_at IS NULL;
 -- Open auxiliary runs that belong to no run of a job; and the open runs in a workspace.
 CREATE INDEX run_open_auxiliary ON run (id)              WHERE finished_at IS NULL AND kind <> 'job' AND parent IS NULL;
@@ -877,15 +899,17 @@ END;
 
 -- A run ends when its tree is known to be gone. That transaction releases its leases, leaves its
 -- workspace, makes its resources `releasing` (the job that waits for them counts them), and clears
--- the auxiliary run of its resource, also if no worker has evaluated the run (it was lost with a
--- restore). (Most runs hold nothing, which one lookup shows.)
+-- the auxiliary run of its resource or its hook, also if no worker has evaluated the run (it was
+-- lost with a restore). (Most runs hold nothing, which one lookup shows.)
 CREATE TRIGGER run_ends AFTER UPDATE OF finished_at ON run
 WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
- AND (NEW.dir IS NOT NULL OR NEW.resource_id IS NOT NULL OR EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id)
+ AND (NEW.dir IS NOT NULL OR NEW.resource_id IS NOT NULL OR NEW.hook_id IS NOT NULL
+      OR EXISTS (SELECT 1 FROM lease WHERE run_id = NEW.id)
       OR EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id)) BEGIN
   DELETE FROM lease WHERE run_id = NEW.id;
   UPDATE workspace SET last_used_at = max(last_used_at, NEW.finished_at) WHERE dir = NEW.dir;
   UPDATE resource SET auxiliary_run_id = NULL, again = 0 WHERE id = NEW.resource_id AND auxiliary_run_id = NEW.id;
+  UPDATE hook SET auxiliary_run_id = NULL WHERE id = NEW.hook_id AND auxiliary_run_id = NEW.id;
   UPDATE resource SET state = 'releasing', next_at = 0, releasing_since = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
    WHERE run_id = NEW.id AND state = 'held';
   UPDATE job SET unreleased = (SELECT count(*) FROM blocking_resource w WHERE w.job_id = job.id)
@@ -1024,7 +1048,10 @@ CREATE TABLE event (
   CONSTRAINT event_texts_are_small CHECK (length(CAST(kind AS BLOB)) <= 100 AND (reason IS NULL OR length(CAST(reason AS BLOB)) <= 100)
                                           AND (detail IS NULL OR length(CAST(detail AS BLOB)) <= 1000000))
 ) STRICT;
-CREATE INDEX event_of_job ON event (job_id, id);
+CREATE INDEX event_of_job   ON event (job_id, id);
+-- What a person is to look at.
+CREATE INDEX event_failed   ON event (id) WHERE kind = 'failed';
+CREATE INDEX event_given_up ON event (id) WHERE kind = 'hook_given_up';
 
 -- History is append-only. The events of a job are pruned with it, so there are no events of a job
 -- that does not exist.
@@ -1654,6 +1681,109 @@ CREATE VIEW task_steps AS
   SELECT task_id, seq, stage, job_id, entered_at, ended_at, outcome FROM task_step;
 
 ----------------------------------------------------------------------------------------------------
+-- Hooks: commands that tell of the end of a job
+
+-- A rule of the configuration: a hook for the jobs of all or some queues. `tenure work` stores
+-- those of its configuration when it starts, so that an end that another client records is told
+-- too.
+--   event    on_failure: of a job that failed; on_success: of one that is done; on_end: of any
+--   command  JSON array of strings
+--   queue    GLOB pattern; NULL: all queues
+--   label    GLOB pattern; NULL: also jobs without a label
+--   reasons  JSON array of end reasons; NULL: all
+CREATE TABLE hook_rule (
+  name    TEXT NOT NULL,
+  event   TEXT NOT NULL,
+  command TEXT NOT NULL,
+  queue   TEXT,
+  label   TEXT,
+  reasons TEXT,
+  PRIMARY KEY (name, event),
+  CONSTRAINT hook_rule_event_is_known     CHECK (event IN ('on_failure', 'on_success', 'on_end')),
+  CONSTRAINT hook_rule_command_is_an_argv CHECK (json_valid(command) AND json_type(command) = 'array'),
+  CONSTRAINT hook_rule_reasons_are_a_list CHECK (reasons IS NULL OR (json_valid(reasons) AND json_type(reasons) = 'array'))
+) STRICT, WITHOUT ROWID;
+
+-- A hook that is to run, or has run: it is inserted in the transaction that ends its job, and
+-- repeats that end, as a job can be retried before its hook runs. It is run until it exits with 0
+-- (`outcome` done) or has failed too often (`given_up`), so it runs at least once.
+--   rule              the rule of the configuration; NULL: the hook of the job, or of its task
+--   task_id           it tells the end of this task, whose last job is `job_id`; NULL: of the job
+--   run_id            the run that ended the job; NULL: it never ran
+--   auxiliary_run_id  the run of the hook that is in progress
+--   attempts          failed attempts
+--   next_at           the next attempt is not before this instant
+CREATE TABLE hook (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  job_id           INTEGER NOT NULL,
+  task_id          INTEGER,
+  rule             TEXT,
+  event            TEXT    NOT NULL,
+  command          TEXT    NOT NULL,
+  state            TEXT    NOT NULL,
+  reason           TEXT,
+  run_id           INTEGER,
+  exit_code        INTEGER,
+  signal           INTEGER,
+  error            TEXT,
+  ended_at         INTEGER NOT NULL,
+  auxiliary_run_id INTEGER,
+  attempts         INTEGER NOT NULL DEFAULT 0,
+  next_at          INTEGER NOT NULL DEFAULT 0,
+  last_error       TEXT,
+  outcome          TEXT,
+  closed_at        INTEGER,
+  CONSTRAINT hook_event_is_known   CHECK (event IN ('on_failure', 'on_success', 'on_end')),
+  CONSTRAINT hook_outcome_is_known CHECK (outcome IS NULL OR outcome IN ('done', 'given_up')),
+  CONSTRAINT hook_closed_says_how  CHECK ((closed_at IS NULL) = (outcome IS NULL) AND (outcome IS NULL OR auxiliary_run_id IS NULL)),
+  CONSTRAINT hook_counts_positive  CHECK (attempts >= 0 AND next_at >= 0)
+) STRICT;
+-- What to run next; the hooks of a job; hooks in progress.
+CREATE INDEX hook_due      ON hook (next_at, id)      WHERE outcome IS NULL AND auxiliary_run_id IS NULL;
+CREATE INDEX hook_of_job   ON hook (job_id, id);
+CREATE INDEX hook_runs     ON hook (auxiliary_run_id) WHERE auxiliary_run_id IS NOT NULL;
+
+CREATE TRIGGER hook_update_guard BEFORE UPDATE ON hook BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of hook; use tenure add --on-end COMMAND to give a job a hook')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a hook that has ended does not change') WHERE OLD.outcome IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a hook keeps its id, its job and its command')
+   WHERE (NEW.id, NEW.job_id, NEW.command) IS NOT (OLD.id, OLD.job_id, OLD.command);
+END;
+
+-- The hooks of an end: those of the job, and those of the rules that match it. (Both conditions are
+-- false for most jobs. A policy that is not JSON has no hooks.)
+CREATE TRIGGER job_end_has_hooks AFTER UPDATE OF state ON job
+WHEN OLD.state IN ('queued', 'running') AND NEW.state NOT IN ('queued', 'running') AND NEW.fault IS NULL
+ AND (CASE WHEN NEW.policy = '{}' THEN 0 WHEN json_valid(NEW.policy) THEN json_type(NEW.policy, '$.hooks') IS NOT NULL ELSE 0 END
+      OR EXISTS (SELECT 1 FROM hook_rule)) BEGIN
+  INSERT INTO hook (job_id, rule, event, command, state, reason, run_id, exit_code, signal, error, ended_at)
+    SELECT NEW.id, rule, event, command, NEW.state, NEW.reason, NEW.run_id, NEW.exit_code, NEW.signal, NEW.error, NEW.finished_at
+      FROM (SELECT NULL AS rule, key AS event, value AS command
+              FROM json_each(CASE WHEN json_valid(NEW.policy) THEN NEW.policy ELSE '{}' END, '$.hooks')
+             WHERE type = 'array' AND key IN ('on_failure', 'on_success', 'on_end')
+            UNION ALL
+            SELECT name, event, command FROM hook_rule
+             WHERE (queue IS NULL OR NEW.queue GLOB queue) AND (label IS NULL OR coalesce(NEW.label GLOB label, 0))
+               AND (reasons IS NULL OR EXISTS (SELECT 1 FROM json_each(reasons) WHERE value = NEW.reason)))
+     WHERE event = 'on_end' OR event = CASE NEW.state WHEN 'done' THEN 'on_success' WHEN 'failed' THEN 'on_failure' END;
+END;
+
+-- The hooks of a pipeline tell the end of its tasks.
+CREATE TRIGGER task_end_has_hooks AFTER UPDATE OF state ON task
+WHEN OLD.state = 'running' AND NEW.state <> 'running'
+ AND EXISTS (SELECT 1 FROM pipeline
+              WHERE id = NEW.pipeline_id AND CASE WHEN json_valid(spec) THEN json_type(spec, '$.hooks') END IS NOT NULL) BEGIN
+  INSERT INTO hook (job_id, task_id, event, command, state, reason, run_id, exit_code, signal, error, ended_at)
+    SELECT j.id, NEW.id, h.key, h.value, NEW.state, j.reason, j.run_id, j.exit_code, j.signal, NEW.error, NEW.finished_at
+      FROM pipeline p
+      JOIN json_each(p.spec, '$.hooks') h
+      JOIN job j ON j.id = coalesce(NEW.job_id, (SELECT job_id FROM task_step WHERE task_id = NEW.id ORDER BY seq DESC LIMIT 1))
+     WHERE p.id = NEW.pipeline_id
+       AND (h.key = 'on_end' OR h.key = CASE NEW.state WHEN 'done' THEN 'on_success' WHEN 'failed' THEN 'on_failure' END);
+END;
+
+----------------------------------------------------------------------------------------------------
 -- Receipts
 
 -- A request to add jobs that a client has handed to the worker over its socket, written in the
@@ -1706,6 +1836,21 @@ CREATE TRIGGER receipt_update_guard BEFORE UPDATE ON receipt WHEN NOT sqlite_com
 END;
 CREATE TRIGGER receipt_delete_guard BEFORE DELETE ON receipt WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: receipt is written by tenure alone; do not change it');
+END;
+CREATE TRIGGER hook_rule_insert_guard BEFORE INSERT ON hook_rule WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: hook_rule is written by the worker alone; do not change it, set [hooks] in the configuration');
+END;
+CREATE TRIGGER hook_rule_update_guard BEFORE UPDATE ON hook_rule WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: hook_rule is written by the worker alone; do not change it, set [hooks] in the configuration');
+END;
+CREATE TRIGGER hook_rule_delete_guard BEFORE DELETE ON hook_rule WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: hook_rule is written by the worker alone; do not change it, set [hooks] in the configuration');
+END;
+CREATE TRIGGER hook_insert_guard BEFORE INSERT ON hook WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of hook; use tenure add --on-end COMMAND to give a job a hook');
+END;
+CREATE TRIGGER hook_delete_guard BEFORE DELETE ON hook WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: hooks are removed with their job; use tenure prune to remove ended jobs');
 END;
 CREATE TRIGGER dependency_delete_guard BEFORE DELETE ON dependency WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: a dependency cannot be removed; INSERT INTO cancel (job_id) for the waiting job, and queue another one');

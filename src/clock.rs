@@ -93,6 +93,15 @@ pub fn utc(now_ms: i64) -> Zoned {
     Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(TimeZone::UTC)
 }
 
+/// Returns RFC 3339 in UTC with milliseconds, for programs.
+pub fn rfc3339(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) => format!("{instant:.3}"),
+        // A row that was written by hand may hold any number.
+        Err(_) => format!("@{ms}ms"),
+    }
+}
+
 /// The machine's database of time zones, as files.
 const DATABASE: &str = "/usr/share/zoneinfo";
 

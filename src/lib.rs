@@ -98,12 +98,13 @@
 //! answer is lost, it continues with `queue::once` → `store::receipt`, which finds the jobs or
 //! adds them.
 //!
-//! A supervised command around a job (a check, a prepare, a probe, a teardown) is an auxiliary run:
-//! a run with a kind, a run file and a shim, which is started, watched, resumed after a crash and
-//! closed by the same code for all kinds (`worker::attempt`, `store::job::auxiliary`). Pipelines:
-//! `cli::verbs::pipeline` → `store::pipeline`; `cli::verbs::task` → `store::pipeline::task`; the
-//! transaction that ends a job asks `job::pipeline` what follows, and adds the job of the next
-//! stage (`store::pipeline::advance`).
+//! A supervised command around a job (a check, a prepare, a probe, a teardown, a hook) is an
+//! auxiliary run: a run with a kind, a run file and a shim, which is started, watched, resumed
+//! after a crash and closed by the same code for all kinds (`worker::attempt`,
+//! `store::job::auxiliary`). Pipelines: `cli::verbs::pipeline` → `store::pipeline`;
+//! `cli::verbs::task` → `store::pipeline::task`; the transaction that ends a job asks
+//! `job::pipeline` what follows, and adds the job of the next stage
+//! (`store::pipeline::advance`).
 //!
 //! ## Processes and threads
 //!
@@ -118,7 +119,8 @@
 //!   ├─ stops                            stop requests -> monitors, also while claims are held back; it never writes
 //!   ├─ monitor, one per run             launches it, waits for its shim's records and for stop requests, settles it,
 //!   │                                   claims the next job for its slot; of the same pool, four at most: teardowns
-//!   │                                   (external resources of ended owners: probe, teardown, probe, until gone)
+//!   │                                   (external resources of ended owners: probe, teardown, probe, until gone), and
+//!   │                                   four at most: hooks (each runs until it exits with 0)
 //!   ├─ workspaces                       at start and at every tick: their directories: sweeps, syncs, measures, evicts
 //!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows,
 //!   │                                   retention
@@ -190,10 +192,11 @@ pub mod units;
 pub mod worker;
 
 pub use error::{Error, Result, SqliteError};
+pub use job::hook::{HookEvent, HookOutcome};
 pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State};
 pub use queue::{
-    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, Job, JobInfo, Logs, Progress, Queue, RunInfo, Status,
-    Summary, Watch, Worker, WorkerBuilder, init, init_with, minutes,
+    Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, HookInfo, Job, JobInfo, Logs, Progress, Queue, RunInfo,
+    Status, Summary, Watch, Worker, WorkerBuilder, init, init_with, minutes,
 };
 
 /// The programs of the page are compiled with the tests of the documentation.

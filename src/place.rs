@@ -13,6 +13,7 @@
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
+//!   results/ID.hook    what a run of a hook reads of the job, until it has ended
 //!   secrets/TOKEN      values of --secret and copies of --stdin, until no live job needs them
 //!   secrets/TOKEN.new  one that is not locked yet by the process that creates it
 //!   leases/NONCE       locked while any process of the tree that holds a lease is alive
@@ -134,6 +135,11 @@ impl Place {
 
     pub fn result_file(&self, run: RunId) -> PathBuf {
         self.results().join(run.to_string())
+    }
+
+    /// Returns the standard input of a run of a hook.
+    pub fn hook_input(&self, run: RunId) -> PathBuf {
+        self.results().join(format!("{run}.hook"))
     }
 
     pub fn secrets(&self) -> PathBuf {

@@ -11,7 +11,7 @@ use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
-    prune, queue, resource, restore, retry, run, schedule, set, settings, show, status, task, wait, why, work, workspace,
+    prune, queue, resource, restore, retry, run, schedule, seen, set, settings, show, status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::{Colour, Flags};
@@ -47,6 +47,8 @@ pub enum Verb {
     Work(work::Args),
     /// Show an overview (the default command)
     Status(status::Args),
+    /// Stop showing the failures so far in `status`
+    Seen,
     /// List jobs, running ones first and the newest last
     Ls(ls::Args),
     /// Show a job with all its runs
@@ -247,6 +249,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Work(args) => work::run(&face, args),
         Verb::Status(args) => status::run(&face, &args),
         Verb::Ls(args) => ls::run(&face, &args),
+        Verb::Seen => seen::run(&face),
         Verb::Show(which) => show::run(&face, &which),
         Verb::Logs(args) => logs::run(&face, &args),
         Verb::Wait(args) => wait::run(&face, &args),

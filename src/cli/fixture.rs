@@ -49,6 +49,8 @@ pub fn picture() -> Picture {
         tasks: vec![],
         counters: vec![Counter { name: "adopted_total".into(), n: 3, last_at: Some(1_000), note: Some("run 7".into()) }],
         resources: crate::store::resource::Counts::default(),
+        failures: crate::store::job::failures::Failures::default(),
+        hooks: crate::store::hook::Counts::default(),
         live: vec![],
         oldest_ready_ms: Some(1_000),
         worker: Some(sight(4)),

@@ -15,6 +15,8 @@ use crate::place::Place;
 use crate::queue::why::over as run_over;
 use crate::store::file::standing;
 use crate::store::file::standing::PlaceAdvice;
+use crate::store::hook;
+use crate::store::job::failures::{self, Failures};
 use crate::store::job::read::{self, Counts};
 use crate::store::job::rows::{Counter, LaneRow, QueueRow};
 use crate::store::resource::{self, Resource};
@@ -37,6 +39,9 @@ pub struct Picture {
     /// Runs that are over and cannot be settled, and why.
     pub stuck: Vec<(RunId, Option<JobId>, String)>,
     pub resources: resource::Counts,
+    /// Failures that no person has looked at.
+    pub failures: Failures,
+    pub hooks: hook::Counts,
     /// Unreleased resources, up to a limit, the newest.
     pub live: Vec<Resource>,
     /// When the oldest ready job was added, in milliseconds UTC.
@@ -71,6 +76,9 @@ impl Picture {
         let (stuck, workspaces, schedules) = store.read(|conn| {
             Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
+        // Where another program has altered their tables, that is shown as a problem of its own.
+        let untold = store.read(|conn| Ok((failures::unseen(conn, FAILURES_NAMED_MAX)?, hook::counts(conn)?)));
+        let (failures, hooks) = untold.unwrap_or_default();
         let worker = Sight::read(store.place())?;
         let over = if worker.is_none() && counts.running > 0 { run_over::how_many(store)? } else { 0 };
         let pid = worker.as_ref().map(|worker| worker.holder.pid);
@@ -85,6 +93,8 @@ impl Picture {
             counters,
             stuck,
             resources,
+            failures,
+            hooks,
             live,
             oldest_ready_ms,
             worker,
@@ -129,6 +139,8 @@ impl Workspaces {
     }
 }
 
+/// Most failed jobs that are named.
+const FAILURES_NAMED_MAX: usize = 5;
 /// Most resources that the document lists; `resource ls` lists all.
 const RESOURCES_MAX: usize = 1_000;
 

@@ -27,6 +27,7 @@ pub fn options(face: &Face) -> Options {
         keep_ms: settings.keep_ms.value,
         log_limit_bytes: settings.log_limit_bytes.value,
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,
+        hooks: Some(settings.hooks.value.clone()),
         owns_process: true,
         ..defaults
     }

@@ -24,6 +24,7 @@ pub const KEYS: &[&str] = &[
     "floor.load",
     "workspace.max_size",
     "repair",
+    "hooks",
 ];
 /// Most edits between a mistyped name and a suggestion.
 const EDITS_MAX: usize = 3;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::job::hook::HookRule;
 use crate::job::limits;
 use crate::job::worker_limits::{check_load, check_log_limit, check_slots};
 use crate::units;
@@ -95,6 +96,8 @@ pub struct Settings {
     pub workspace_max_size_bytes: Setting<Option<u64>>,
     /// The worker repairs rows that break a rule of the file.
     pub repair: Setting<bool>,
+    /// Commands that tell of the end of jobs.
+    pub hooks: Setting<Vec<HookRule>>,
 }
 
 /// `config.toml`.
@@ -115,6 +118,7 @@ struct File {
     floor: Floor,
     workspace: WorkspaceTable,
     repair: Option<bool>,
+    hooks: Option<toml::Table>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -249,6 +253,7 @@ impl Settings {
             color: layers.of("color", flags.color.map(|c| ("--color", c)), file.color, parse_colour)?.or(Colour::default()),
             workspace_max_size_bytes: layers.size("workspace_max_size", file.workspace.max_size)?,
             repair: layers.of("repair", None, file.repair, parse_bool)?.or(true),
+            hooks: layers.hooks(file.hooks)?,
         })
     }
 }
@@ -299,6 +304,12 @@ impl Layers<'_> {
         value.map(|text| parse(&text).map_err(|e| Error::Invalid(format!("{}: {key}: {e}", self.path.display())))).transpose()
     }
 
+    /// It is a table, so it has no variable.
+    fn hooks(&self, file: Option<toml::Table>) -> Result<Setting<Vec<HookRule>>> {
+        let rules = file.map(hooks::parse).transpose().map_err(|e| Error::Invalid(format!("{}: {e}", self.path.display())))?;
+        Ok(self.plain(rules).or(Vec::new()))
+    }
+
     fn size(&self, key: &str, file: Option<String>) -> Result<Setting<Option<u64>>> {
         let file = self.text(key, file, units::parse_size)?;
         Ok(self.of(key, None, file, units::parse_size)?.map(Some).or(None))
@@ -341,6 +352,7 @@ impl Layers<'_> {
     }
 }
 
+mod hooks;
 pub mod keys;
 mod values;
 

@@ -21,6 +21,11 @@ pub struct RunId(pub i64);
 #[serde(transparent)]
 pub struct ResourceId(pub i64);
 
+/// A hook's number: assigned by the file, never reused. It is the same in each attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HookId(pub i64);
+
 /// A run's random 128-bit name. It is in the run's row, in the header of its run file and, as
 /// `TENURE_COOKIE`, in the environment of every process of the run. Anything with another nonce is
 /// foreign.
@@ -56,6 +61,12 @@ impl fmt::Display for RunId {
 }
 
 impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for HookId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

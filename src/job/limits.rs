@@ -82,6 +82,14 @@ pub const CHORES_AT_ONCE_MAX: usize = 4;
 pub const CHORES_FAILED_AT_ONCE_MAX: usize = CHORES_AT_ONCE_MAX - 1;
 /// Failures of a teardown after which `status` calls it a problem.
 pub const TEARDOWN_FAILURES_TOLD: u32 = 5;
+/// How often a hook may fail: for about an hour, with the waits in between.
+pub const HOOK_ATTEMPTS_MAX: u32 = 20;
+/// Failures of a hook after which `status` calls it a problem.
+pub const HOOK_FAILURES_TOLD: u32 = 3;
+/// Longest time that a hook may take, in milliseconds.
+pub const HOOK_TIMEOUT_MS: u64 = 300_000;
+/// Size of the log of a hook above which its middle is dropped, in bytes.
+pub const HOOK_LOG_LIMIT_BYTES: u64 = 1 << 20;
 /// Newest runs of teardowns and probes of one resource that are kept, with their logs.
 pub const RESOURCE_RUNS_KEPT: usize = 10;
 /// Most stages of one pipeline.

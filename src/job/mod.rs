@@ -12,6 +12,8 @@
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`template`]: the description of later jobs,
 //! * [`chore`]: what a worker does for ended jobs until it succeeds,
+//! * [`hook`]: what tells of the end of a job,
+//! * [`document`]: a job for programs,
 //! * [`resource`]: how an external resource is torn down, and when that counts as done,
 //! * [`cron_line`]: what a cron line says; [`calendar`]: when it is due, also across clock changes;
 //!   [`schedule`]: what becomes of those occurrences,
@@ -31,8 +33,10 @@ pub mod calendar;
 pub mod check;
 pub mod chore;
 pub mod cron_line;
+pub mod document;
 pub mod ending;
 pub mod hold;
+pub mod hook;
 pub mod id;
 pub mod limits;
 pub mod names;
@@ -58,7 +62,7 @@ pub use argv::{Argv, ArgvError};
 pub use calendar::Calendar;
 pub use ending::{Decision, Facts, Next, RunEnd};
 pub use hold::Hold;
-pub use id::{JobId, Nonce, ResourceId, RunId, RunKey};
+pub use id::{HookId, JobId, Nonce, ResourceId, RunId, RunKey};
 pub use pipeline::{Pipeline, TaskState};
 pub use placement::Placement;
 pub use policy::Policy;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::argv::Argv;
 use super::check::fits;
+use super::hook::Hooks;
 use super::limits::{ARGUMENT_BYTES_MAX, PARAMS_MAX, ROUNDS_MAX, ROUNDS_MAX_DEFAULT, STAGES_MAX};
 use super::names;
 use super::spec::NewJob;
@@ -96,6 +97,9 @@ pub struct Pipeline {
     /// Parameters that must be given although no command uses them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     params: BTreeSet<String>,
+    /// Commands that tell of the end of a task.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    hooks: Hooks,
     stages: BTreeMap<String, Stage>,
 }
 
@@ -120,9 +124,19 @@ impl Pipeline {
         stages: BTreeMap<String, Stage>,
     ) -> Result<Self, String> {
         let start = start.ok_or("start is missing; name the stage that a task begins with, as in start = \"build\"")?;
-        let pipeline = Self { start, max_rounds: max_rounds.unwrap_or(ROUNDS_MAX_DEFAULT), params, stages };
+        let max_rounds = max_rounds.unwrap_or(ROUNDS_MAX_DEFAULT);
+        let pipeline = Self { start, max_rounds, params, hooks: Hooks::default(), stages };
         pipeline.check()?;
         Ok(pipeline)
+    }
+
+    /// Adds commands that tell of the end of a task.
+    pub fn with_hooks(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
+    }
+
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Parses the JSON of the file.

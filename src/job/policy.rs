@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::argv::Argv;
+use super::hook::Hooks;
 use super::policy_rules::Broken;
 use super::reason::Reason;
 use super::workspace::Workspace;
@@ -80,6 +81,9 @@ pub struct Policy {
     /// The directory that it shares with the other jobs of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
+    /// Commands that tell of its end.
+    #[serde(skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
     /// Environment variable -> name of the file in `secrets/` that holds its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::argv::Argv;
+use super::hook::HookEvent;
 use super::limits::{ARGV_LEN_MAX, DURATION_MS_MAX, LOG_LIMIT_BYTES_MIN, NAME_CHARS_MAX};
 use super::reason::Reason;
 
@@ -52,6 +53,10 @@ pub const RULES: &[(&str, &str)] = &[
         "workspace",
         r#"workspace must have a key of 1 to 200 characters, such as {"key": "app", "prepare": ["make"]}; omit it for none"#,
     ),
+    (
+        "hooks",
+        r#"hooks must be an object of on_failure, on_success and on_end, such as {"on_end": ["logger", "x"]}; omit it for none"#,
+    ),
     ("secrets", "secrets must be an object of names and tokens, which tenure add --secret makes"),
 ];
 /// The message for any other key.
@@ -85,7 +90,7 @@ pub(super) enum Broken {
     WarnAlone,
     /// A workspace of another user.
     WorkspaceAndUser,
-    /// The kernel would refuse the argv of `check` or `prepare`.
+    /// The kernel would refuse the argv of `check`, `prepare` or a hook.
     Argv(String),
 }
 
@@ -100,7 +105,7 @@ impl std::fmt::Display for Broken {
             Self::Value { rule, value, .. } => write!(f, "{rule}; it is {}", shortened(&value.to_string())),
             Self::WarnAlone => f.write_str(WARN_ALONE),
             Self::WorkspaceAndUser => f.write_str(WORKSPACE_AND_USER),
-            Self::Argv(why) => write!(f, "check or prepare: {why}"),
+            Self::Argv(why) => write!(f, "check, prepare or hooks: {why}"),
         }
     }
 }
@@ -164,7 +169,8 @@ pub(super) fn read(text: &str) -> Result<Map<String, Value>, Broken> {
         return Err(Broken::WorkspaceAndUser);
     }
     // What SQL does not check: bytes in hexadecimal, and sizes that the kernel refuses.
-    for argv in [map.get("check"), map.get("workspace").and_then(|w| w.get("prepare"))].into_iter().flatten() {
+    let hooks = map.get("hooks").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    for argv in [map.get("check"), map.get("workspace").and_then(|w| w.get("prepare"))].into_iter().flatten().chain(hooks) {
         if !argv.is_null() {
             Argv::from_json(&argv.to_string()).map_err(|e| Broken::Argv(e.to_string()))?;
         }
@@ -222,6 +228,9 @@ fn is_right(key: &str, value: &Value) -> bool {
                 && (1..=NAME_CHARS_MAX).contains(&key)
                 && prepare.is_none_or(|argv| argv.is_null() || is_argv(argv))
         }
+        "hooks" => value
+            .as_object()
+            .is_some_and(|all| all.iter().all(|(event, argv)| HookEvent::parse(event).is_some() && is_argv(argv))),
         "secrets" => value
             .as_object()
             .is_some_and(|all| all.iter().all(|(name, token)| !name.is_empty() && !name.contains('=') && token.is_string())),

@@ -81,6 +81,7 @@ pub(crate) fn run(id: i64, job: i64) -> Run {
         adopted: 0,
         resource: None,
         workspace: None,
+        hook: None,
     }
 }
 

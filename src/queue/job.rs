@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::handler;
 use crate::error::{Error, Result};
+use crate::job::hook::Hooks;
 use crate::job::policy::{RetryOn, Stdin, Warn};
 use crate::job::{Argv, JobId, Need, NewJob, Reason, Workspace};
 use crate::units::duration_ms;
@@ -288,6 +289,37 @@ impl Job {
         match Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect()) {
             Ok(argv) => self.spec.policy.check = Some(argv),
             Err(error) => self.refuse(format!("check: {error}")),
+        }
+        self
+    }
+
+    /// Runs this command if the job fails and is not tried again.
+    ///
+    /// It runs at least once, until it exits with 0 or has failed 20 times, and takes no slot.
+    /// `docs/notify.md` lists what it finds in its environment and on its standard input.
+    pub fn on_failure(self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.hook("on_failure", arguments, |hooks| &mut hooks.on_failure)
+    }
+
+    /// Runs this command when the job is done, as [`Job::on_failure`] does.
+    pub fn on_success(self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.hook("on_success", arguments, |hooks| &mut hooks.on_success)
+    }
+
+    /// Runs this command when the job has ended in any way, as [`Job::on_failure`] does.
+    pub fn on_end(self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.hook("on_end", arguments, |hooks| &mut hooks.on_end)
+    }
+
+    fn hook(
+        mut self,
+        name: &str,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        of: impl FnOnce(&mut Hooks) -> &mut Option<Argv>,
+    ) -> Self {
+        match Argv::new(arguments.into_iter().map(|one| one.as_ref().as_bytes().to_vec()).collect()) {
+            Ok(argv) => *of(&mut self.spec.policy.hooks) = Some(argv),
+            Err(error) => self.refuse(format!("{name}: {error}")),
         }
         self
     }

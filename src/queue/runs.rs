@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::Queue;
 #[cfg(feature = "cli")]
+use super::hooks::HookInfo;
+#[cfg(feature = "cli")]
 use super::info::Event;
 use crate::clock::time_of;
 use crate::error::Result;
@@ -91,6 +93,7 @@ pub(crate) struct Step {
 pub(crate) struct Record {
     pub runs: Vec<RunInfo>,
     pub events: Vec<Event>,
+    pub hooks: Vec<HookInfo>,
     pub step: Option<Step>,
 }
 
@@ -117,6 +120,7 @@ impl Queue {
         Ok(Record {
             runs: runs.iter().map(|run| RunInfo::of(run, self.store.place())).collect(),
             events: events.into_iter().map(Event::of).collect(),
+            hooks: self.hooks(id)?,
             step: self.step(id)?,
         })
     }

@@ -7,7 +7,7 @@ use crate::host::lock::Holder;
 use crate::host::sight::Sight;
 use crate::store::job::read;
 #[cfg(feature = "cli")]
-use crate::store::{job::claim::Scope, job::pending, resource, resource::teardown, upkeep::open_runs};
+use crate::store::{hook::delivery, job::claim::Scope, job::pending, resource, resource::teardown, upkeep::open_runs};
 
 /// How many jobs are in each state, and whether the file has a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,10 @@ impl Queue {
         self.store.read(|conn| {
             // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
             let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };
-            let works = running > 0 || !open_runs::open_auxiliaries(conn)?.is_empty() || teardown::is_due(conn, now_ms)?;
+            let works = running > 0
+                || !open_runs::open_auxiliaries(conn)?.is_empty()
+                || teardown::is_due(conn, now_ms)?
+                || delivery::is_due(conn, now_ms)?;
             let could_start = claims && pending::could_start(conn, &scope, true, now_ms)?;
             Ok(!(works || could_start || until_empty && pending::waits_for_time(conn)?))
         })

@@ -37,7 +37,7 @@
 //! | [`upkeep`] | due jobs, repair of impossible rows, retention |
 //! | [`receipt`] | jobs that a client hands to the worker, added once |
 //! | [`suggest`] | what begins with a text, for the completion of a command line |
-//! | [`lease`], [`workspace`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
+//! | [`lease`], [`workspace`], [`mod@hook`], [`resource`], [`schedule`], [`pipeline`] | one feature each, with its statements |
 //!
 //! The verbs are plain functions of a connection, their arguments and the current time, with their
 //! SQL beside them. They run inside a transaction that the engine opens and ends, so each verb is
@@ -54,6 +54,7 @@ mod sql;
 
 pub mod engine;
 pub mod file;
+pub mod hook;
 pub mod job;
 pub mod lease;
 pub mod pipeline;

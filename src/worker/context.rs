@@ -24,7 +24,7 @@ use super::stop_flag::{Ended, StopFlag};
 use crate::error::{Error, Result};
 use crate::host::lock::WorkerLock;
 use crate::host::report::Phase;
-use crate::job::{JobId, ResourceId};
+use crate::job::{HookId, JobId, ResourceId};
 use crate::place::Place;
 use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
@@ -61,6 +61,7 @@ pub(super) struct Context {
     pub run_files: RunFilePool,
     pub pool: Pool,
     pub teardowns: DueQueue<ResourceId>,
+    pub hooks: DueQueue<HookId>,
     pub claims: LoopWaker,
     pub stops: LoopWaker,
     /// Where clients hand over their jobs; it is closed when the worker detaches from its runs.
@@ -115,6 +116,7 @@ impl Context {
             single_flight: SingleFlight::default(),
             pool: Pool::new(),
             teardowns: DueQueue::default(),
+            hooks: DueQueue::default(),
             claims: LoopWaker::new(),
             stops: LoopWaker::new(),
             handover,

@@ -10,7 +10,7 @@
 //! | `lifecycle` | the start and the end of a worker, in a fixed order |
 //! | `loops` | the threads, a file each, with one round each |
 //! | `run_job`, `settle`, `claimer` | the life of a job's run, as straight-line code; how it is settled; how the next one is claimed |
-//! | `steps` | what happens around a job's own run: workspace, check, teardown |
+//! | `steps` | what happens around a job's own run: workspace, check, teardown, hook |
 //! | `attempt` | one supervised command, from its run file to the end of its tree: a job's own or an auxiliary one, launched or adopted |
 //! | `belief`, `means`, `cancels`, `secrets` | what the threads do with the context that they share |
 //! | `context` and the rest | leaves: the state that threads share |

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
+use crate::job::hook::HookRule;
 use crate::job::{names, worker_limits};
 use crate::store::job::claim::Scope;
 
@@ -56,6 +57,9 @@ pub struct Options {
     /// Above this total the least recently used workspaces are evicted, in bytes. `None`: they are
     /// kept.
     pub workspaces_bytes_max: Option<u64>,
+    /// The rules of the configuration for hooks, which are stored in the file. `None`: those that
+    /// are stored are kept.
+    pub hooks: Option<Vec<HookRule>>,
     /// This process is only a worker: it reaps orphans and ends those of its runs, reports to the
     /// service manager, and tells on stderr what it does with its runs. A program that embeds a
     /// worker does none of that, or does it itself.
@@ -103,6 +107,7 @@ impl Options {
             keep_ms: None,
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
             workspaces_bytes_max: None,
+            hooks: None,
             owns_process: false,
             spawner: None,
             tick_ms: 10_000,

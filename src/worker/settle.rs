@@ -15,7 +15,7 @@ use crate::job::{JobId, Next, RunEnd, RunId};
 use crate::run::machine;
 use crate::store::job::claim::Claim;
 use crate::store::job::settle::{self, Settle, Settled};
-use crate::store::{Ticket, resource::teardown};
+use crate::store::{Ticket, hook::delivery, resource::teardown};
 
 /// Settles the run, and claims the next job for its slot in the same transaction. Consequences
 /// outside the file wait for the flush, and are applied by the winner only.
@@ -48,7 +48,7 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
 /// Result of the transaction.
 struct Done {
     settled: Settled,
-    /// The job has left resources to tear down now.
+    /// The job has left chores to do now: resources to tear down, hooks.
     leaves: bool,
     next: Option<Claim>,
 }
@@ -59,7 +59,7 @@ fn commit(ctx: &Arc<Context>, settle: &Settle, claimer: Option<&Claimer<'_>>) ->
         let request = claimer.map(|claimer| claimer.request(&ctx.options.scope));
         ctx.commit_believing(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
-            let leaves = teardown::is_due(conn, now_ms)?;
+            let leaves = teardown::is_due(conn, now_ms)? || delivery::is_due(conn, now_ms)?;
             let next = request.as_ref().map_or(Ok(None), |request| request.claim_beside(conn))?;
             Ok(Done { settled, leaves, next })
         })

@@ -5,6 +5,7 @@
 //! blocks themselves, as a person would check it: `tenure wait 3`, `test -e out`.
 
 mod clients;
+mod notify;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

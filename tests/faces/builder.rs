@@ -52,6 +52,9 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
         ("stdin", &["--stdin", "-", "--", "x"], x().stdin("")),
         ("stdin_file", &["--stdin", "in", "--", "x"], x().stdin_file("in")),
         ("check", &["--check", "test -s out", "--", "x"], x().check(["/bin/sh", "-c", "test -s out"])),
+        ("on_failure", &["--on-failure", "tell", "--", "x"], x().on_failure(["/bin/sh", "-c", "tell"])),
+        ("on_success", &["--on-success", "tell", "--", "x"], x().on_success(["/bin/sh", "-c", "tell"])),
+        ("on_end", &["--on-end", "tell", "--", "x"], x().on_end(["/bin/sh", "-c", "tell"])),
         ("workspace", &["--workspace", "repo", "--", "x"], x().workspace("repo")),
         (
             "prepare",

@@ -113,7 +113,8 @@ fn each_setting_has_one_name_wherever_it_stands() {
     let printed = settings(&nest, "");
     let printed: Vec<&String> = printed.as_object().unwrap().keys().collect();
     assert_eq!(printed, documented, "what is printed is what is documented");
-    for key in documented {
+    // A table of tables: its test is `hooks_are_a_table`.
+    for key in documented.into_iter().filter(|key| *key != "hooks") {
         // What is printed can be written, and comes back as it was written.
         let changed = settings(&nest, &format!("{key} = {}\n", sample(key)));
         assert_eq!(changed[key]["source"], file.to_str().unwrap(), "{key}");
@@ -134,6 +135,25 @@ fn each_setting_has_one_name_wherever_it_stands() {
         );
         let wrong = with(&nest, &["config", &format!("{key}s")], |_| ());
         assert!(wrong.code == 2 && wrong.err.contains(&format!("did you mean {key}?")), "{wrong:?}");
+    }
+}
+
+#[test]
+fn hooks_are_a_table() {
+    let nest = Nest::new();
+    let file = nest.file("config.toml");
+    let text = "[hooks]\non_failure = 'tell me'\n[hooks.night]\nqueue = 'n*'\nreason = 'lost'\non_end = ['a', 'b']\n";
+    std::fs::write(&file, text).unwrap();
+    let config = |args: &[&str]| with(&nest, args, |command| _ = command.env("TENURE_CONFIG", &file));
+    assert_eq!(config(&["config", "hooks"]).out, "on_failure of hooks, on_end of night\n");
+    let document: serde_json::Value = serde_json::from_str(&config(&["config", "hooks", "--json"]).out).unwrap();
+    let night = serde_json::json!({"name": "night", "event": "on_end", "command": ["a", "b"], "queue": "n*", "label": null,
+                                   "reasons": ["lost"]});
+    assert_eq!(document["settings"]["hooks"]["value"][1], night, "{document}");
+    for wrong in ["hooks = 3", "hooks.on_fail = 'x'", "[hooks.night]\nqueue = 'n'", "hooks.on_end = ''"] {
+        std::fs::write(&file, wrong).unwrap();
+        let said = config(&["config"]);
+        assert!(said.code == 2 && said.err.contains("hooks") && said.err.contains("config.toml"), "{wrong}: {said:?}");
     }
 }
 

@@ -17,6 +17,7 @@ mod filters;
 mod flushed;
 mod guards;
 mod handover;
+mod hooks;
 mod hostile_sql;
 mod impossible;
 mod lanes;

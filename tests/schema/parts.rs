@@ -23,6 +23,9 @@ const NEEDLESS_FAULTS: &[&str] =
 /// What only a CHECK refuses: no trigger repeats it, because only the worker writes these columns.
 #[rustfmt::skip]
 pub(super) const CHECK_CASES: &[&str] = &[
+    "INSERT INTO hook_rule (name, event, command) VALUES ('a', 'x', '[]')", "INSERT INTO hook_rule (name, event, command) VALUES ('a', 'on_end', '{}')",
+    "INSERT INTO hook_rule (name, event, command, reasons) VALUES ('a', 'on_end', '[]', '{}')",
+    "UPDATE hook SET event = 'x' WHERE id = 1", "UPDATE hook SET outcome = 'x', closed_at = 1 WHERE id = 1", "UPDATE hook SET closed_at = 1 WHERE id = 1", "UPDATE hook SET attempts = -1 WHERE id = 1",
     "INSERT INTO receipt VALUES (2, x'00', '{}')",
     "INSERT INTO receipt VALUES (2, zeroblob(16), '[]')",
     "UPDATE dependency SET state = 'x'", "UPDATE job SET pid = 0 WHERE id = 2", "UPDATE job SET reason = 'x' WHERE id = 9", "UPDATE job SET max_attempts = 1000001 WHERE id = 1", "UPDATE lane SET running = -1",

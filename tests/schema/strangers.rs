@@ -31,6 +31,8 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("counter", &[("name", "'n'")]),
     ("meta", &[("key, value", "'n', 'x'")]),
     ("unresolved", &[("job_id", "1")]),
+    ("hook_rule", &[("name, event, command", "'n', 'on_end', '[\"x\"]'")]),
+    ("hook", &[("job_id, event, command, state, ended_at", "3, 'on_end', '[\"x\"]', 'done', 1")]),
     ("receipt", &[("sent, token, answer", "2, zeroblob(16), '{}'")]),
 ];
 /// Values that some column of some table takes.

@@ -16,7 +16,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("store", &["store", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("host", &["host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
-    ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
+    ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units", "escape"]),
     ("config", &["config", "clock", "error", "escape", "job", "owner", "place", "random", "sync", "units"]),
     (
         "queue",

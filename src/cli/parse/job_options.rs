@@ -23,6 +23,7 @@ const PLACE: &str = "Queue, lane and name";
 const START: &str = "When it starts";
 const RETRY: &str = "Success and retries";
 const LIMITS: &str = "Limits";
+const TELL: &str = "Who is told of its end";
 /// Also the heading of the options of `add` that add many jobs.
 pub const MANY: &str = "Many jobs";
 
@@ -145,6 +146,18 @@ job_options! {
     /// The job is done only if the command exits with 0 too.
     #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, help_heading = RETRY)]
     check: Option<Argv> = command,
+    /// Run this shell command if the job fails
+    ///
+    /// That is when it is not tried again. The command finds what happened in TENURE_REASON,
+    /// TENURE_LOG and more, and the job as JSON on its standard input.
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, help_heading = TELL)]
+    on_failure: Option<Argv> = command,
+    /// Run this shell command when the job is done
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, help_heading = TELL)]
+    on_success: Option<Argv> = command,
+    /// Run this shell command when the job has ended
+    #[arg(long, value_name = "COMMAND", value_parser = values::parse_shell, help_heading = TELL)]
+    on_end: Option<Argv> = command,
     /// Stop it after DURATION
     #[arg(short = 't', long, value_name = "DURATION", value_parser = units::parse_duration, help_heading = LIMITS)]
     timeout: Option<u64> = text(units::parse_duration),

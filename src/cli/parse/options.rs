@@ -15,6 +15,7 @@ pub use crate::cli::parse::job_options::{Endings, JobOptions};
 use crate::cli::parse::select::Part;
 use crate::cli::parse::{time, values, variables};
 use crate::cli::view::escape;
+use crate::job::hook::Hooks;
 use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
 use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, check, workspace};
@@ -237,6 +238,11 @@ impl JobOptions {
             stdin,
             check: self.check.clone(),
             workspace: self.wanted_workspace()?,
+            hooks: Hooks {
+                on_failure: self.on_failure.clone(),
+                on_success: self.on_success.clone(),
+                on_end: self.on_end.clone(),
+            },
             secrets: BTreeMap::new(),
         })
     }

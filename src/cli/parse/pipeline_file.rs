@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::parse::options::Surroundings;
 use crate::cli::parse::{lines, row_values, values};
+use crate::job::hook::{HookEvent, Hooks};
 use crate::job::limits::PIPELINES_PER_FILE_MAX;
 use crate::job::pipeline::Stage;
 use crate::job::{Pipeline, names};
@@ -93,10 +94,11 @@ fn pipeline(value: Value, around: &Surroundings) -> Result<Pipeline, String> {
         }
         Some(other) => return Err(format!("params: {} is not a list of names; write params = [\"version\"]", shown(&other))),
     };
+    let hooks = take_hooks(&mut table)?;
     let stages = take_table(&mut table, "stage")?.unwrap_or_default();
     if let Some(unknown) = table.keys().next() {
         return Err(format!(
-            "{:?} is not known; a pipeline has start, max_rounds, params and tables stage.NAME",
+            "{:?} is not known; a pipeline has start, max_rounds, params, and tables hooks and stage.NAME",
             values::shorten(unknown)
         ));
     }
@@ -104,7 +106,7 @@ fn pipeline(value: Value, around: &Surroundings) -> Result<Pipeline, String> {
         let stage = stage(value, around).map_err(|e| format!("stage {:?}: {e}", values::shorten(&name)))?;
         Ok::<_, String>((name, stage))
     };
-    Pipeline::new(start, max_rounds, params, stages.into_iter().map(one).collect::<Result<_, _>>()?)
+    Ok(Pipeline::new(start, max_rounds, params, stages.into_iter().map(one).collect::<Result<_, _>>()?)?.with_hooks(hooks))
 }
 
 fn stage(value: Value, around: &Surroundings) -> Result<Stage, String> {
@@ -118,8 +120,31 @@ fn stage(value: Value, around: &Surroundings) -> Result<Stage, String> {
     };
     let teardown =
         table.remove("teardown").map(|value| row_values::command_of(&value).map_err(|e| format!("teardown: {e}"))).transpose()?;
-    let job = lines::template(table, around, &["on_success", "on_failure", "critical", "teardown"])?;
+    if table.contains_key("on_end") {
+        return Err("on_end: the hooks of a stage are in a table of their own: [pipeline.NAME.stage.NAME.hooks]".into());
+    }
+    let hooks = take_hooks(&mut table)?;
+    let mut job = lines::template(table, around, &["on_success", "on_failure", "critical", "teardown", "hooks"])?;
+    job.policy.hooks = hooks;
     Ok(Stage { job, on_success, on_failure, critical, teardown })
+}
+
+/// Returns the commands of a table `hooks`.
+fn take_hooks(table: &mut Map<String, Value>) -> Result<Hooks, String> {
+    let mut hooks = Hooks::default();
+    for (event, value) in take_table(table, "hooks")?.unwrap_or_default() {
+        let place = match HookEvent::parse(&event) {
+            Some(HookEvent::OnFailure) => &mut hooks.on_failure,
+            Some(HookEvent::OnSuccess) => &mut hooks.on_success,
+            Some(HookEvent::OnEnd) => &mut hooks.on_end,
+            None => {
+                let shown = values::shorten(&event);
+                return Err(format!("hooks: {shown:?} is not known; hooks are on_failure, on_success and on_end"));
+            }
+        };
+        *place = Some(row_values::command_of(&value).map_err(|e| format!("hooks: {event}: {e}"))?);
+    }
+    Ok(hooks)
 }
 
 fn take_text(table: &mut Map<String, Value>, key: &str) -> Result<Option<String>, String> {

@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use crate::cli::parse::values::shorten;
 use crate::units;
 
+pub use crate::clock::rfc3339 as utc;
 pub use crate::clock::{between, here, local, ms_of};
 
 /// Longest text that is looked at, in bytes.
@@ -163,15 +164,6 @@ fn previous(time: Time, now: &Zoned) -> Result<Timestamp, String> {
     let at = |date: Date| now.time_zone().to_timestamp(date.to_datetime(time)).map_err(|error| error.to_string());
     let today = at(now.date())?;
     if today <= now.timestamp() { Ok(today) } else { at(now.date().saturating_sub(1.day())) }
-}
-
-/// Returns RFC 3339 in UTC with milliseconds, for scripts.
-pub fn utc(ms: i64) -> String {
-    match Timestamp::from_millisecond(ms) {
-        Ok(instant) => format!("{instant:.3}"),
-        // A row that was written by hand may hold any number.
-        Err(_) => format!("@{ms}ms"),
-    }
 }
 
 /// Like [`local`], with the year only if it is another one, and without seconds on another day: for

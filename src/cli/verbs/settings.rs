@@ -11,6 +11,7 @@ use crate::cli::view::{escape, table};
 use crate::config::keys::unknown;
 use crate::config::{Colour, Durability, OnTerm, Settings, Source};
 use crate::error::{Error, Result, exit};
+use crate::job::hook::HookRule;
 use crate::units::{duration_text, parse_duration, parse_size, size_text};
 
 #[derive(Debug, clap::Args)]
@@ -82,6 +83,18 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
+fn hooks(s: &Settings) -> Row {
+    let rules = &s.hooks.value;
+    let document = |rule: &HookRule| {
+        json!({"name": rule.name, "event": rule.event.as_str(), "command": rule.command, "queue": rule.queue, "label": rule.label,
+               "reasons": rule.reasons})
+    };
+    let text = (!rules.is_empty())
+        .then(|| rules.iter().map(|rule| format!("{} of {}", rule.event, rule.name)).collect::<Vec<_>>().join(", "));
+    let all = rules.iter().map(document).collect::<Vec<_>>();
+    Row::new("hooks", json!({"value": all}), text, "none", &s.hooks.source)
+}
+
 fn rows(s: &Settings) -> Vec<Row> {
     let durability = match s.durability.value {
         Durability::Flush => "flush",
@@ -138,5 +151,6 @@ fn rows(s: &Settings) -> Vec<Row> {
         ),
         Row::size("workspace.max_size", s.workspace_max_size_bytes.value, &s.workspace_max_size_bytes.source),
         Row::new("repair", json!({"value": s.repair.value}), Some(s.repair.value.to_string()), "", &s.repair.source),
+        hooks(s),
     ]
 }

@@ -12,7 +12,7 @@ use crate::cli::view::escape::line;
 use crate::cli::view::{json, policy_shown, table, task_shown};
 use crate::error::{Result, exit};
 use crate::job::RunKind;
-use crate::queue::{Event, JobInfo, Record, RunInfo};
+use crate::queue::{Event, HookInfo, JobInfo, Record, RunInfo};
 use crate::units::size_text;
 
 /// An end that was recorded this long after it is shown with both times.
@@ -22,9 +22,12 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let now = face.now();
     for (at, job) in pick::jobs(&queue, &which.ids)?.iter().enumerate() {
-        let Record { runs, events, step } = queue.record(job.id)?;
+        let Record { runs, events, hooks, step } = queue.record(job.id)?;
         if face.json {
             let mut document = json::job_with_runs(job, &runs);
+            document["env"] = json::parsed(&job.stored.env);
+            document["policy"] = json::parsed(&job.stored.policy);
+            document["hooks"] = hooks.iter().map(json::hook).collect();
             if let Some(step) = &step {
                 document["stage"] = step.stage.as_str().into();
             }
@@ -33,7 +36,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
             let gap = if at > 0 { "\n" } else { "" };
             let step = step.as_ref().map(task_shown::step_of);
             let over = queue.over(job.id)?;
-            let around = Around { step, over, events: &events, now: &now, columns: face.columns };
+            let around = Around { step, over, hooks: &hooks, events: &events, now: &now, columns: face.columns };
             face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
@@ -46,6 +49,7 @@ struct Around<'a> {
     step: Option<String>,
     /// The text about its run, if it is over and no worker records it.
     over: Option<String>,
+    hooks: &'a [HookInfo],
     events: &'a [Event],
     now: &'a jiff::Zoned,
     columns: Option<usize>,
@@ -89,6 +93,10 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         text.push('\n');
         text += &runs_table(runs, now, around.columns);
     }
+    if !around.hooks.is_empty() {
+        text.push('\n');
+        text += &hooks_table(around.hooks, now, around.columns);
+    }
     // Its own: `tenure logs` shows that one.
     if let Some(last) = runs.iter().rfind(|run| run.kind == RunKind::Job).or(runs.last()) {
         text += &format!("\nlog of run {}: {}\n", last.id, line(&last.log.to_string_lossy()));
@@ -106,6 +114,24 @@ fn recorded_late(job: &JobInfo, runs: &[RunInfo]) -> Option<SystemTime> {
 /// Returns what enforced the memory limit in the latest run.
 fn memory_by(events: &[Event]) -> Option<String> {
     events.iter().rfind(|event| event.kind == "memory_limit")?.detail.clone()
+}
+
+/// The hooks that ends of the job have caused.
+fn hooks_table(hooks: &[HookInfo], now: &jiff::Zoned, columns: Option<usize>) -> String {
+    let row = |hook: &HookInfo| {
+        let when = hook.closed_at.or(hook.next_at).map(|at| time::local(time::ms_of(at), now));
+        vec![
+            hook.id.to_string(),
+            hook.event.to_string(),
+            hook.rule.clone().unwrap_or_default(),
+            hook.state().to_owned(),
+            hook.failures.to_string(),
+            when.unwrap_or_default(),
+            hook.last_error.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = hooks.iter().map(row).collect();
+    table::table(&["hook", "event", "rule", "state", "failures", "ended or next", "error"], &[0, 4], &rows, columns)
 }
 
 pub fn runs_table(runs: &[RunInfo], now: &jiff::Zoned, columns: Option<usize>) -> String {
@@ -157,7 +183,8 @@ mod tests {
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
         let run = RunInfo::of(&run, &Place::new("/q\x1b.db".into()));
-        let around = Around { step: Some("\x1b".into()), over: None, events: &[], now: &time::here(5_000), columns: None };
+        let around =
+            Around { step: Some("\x1b".into()), over: None, hooks: &[], events: &[], now: &time::here(5_000), columns: None };
         let text = for_people(&JobInfo::of(job), &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));

@@ -24,11 +24,17 @@ use crate::store::job::rows::Counter;
 use crate::store::schedule::Summary;
 use crate::units::size_text;
 
+/// The exit code of `--check` if no worker is running.
+const NO_WORKER: u8 = 2;
+
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Fail with exit code 5 if no worker is running
     #[arg(long)]
     pub need_worker: bool,
+    /// Exit with 1 for a problem, with 2 without a worker
+    #[arg(long, conflicts_with = "need_worker")]
+    pub check: bool,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
@@ -46,7 +52,16 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     } else {
         face::print(&for_people(&picture, &problems, &store, face))?;
     }
-    Ok(exit::OK)
+    Ok(if args.check { health(&picture, &problems) } else { exit::OK })
+}
+
+/// The exit code for monitoring.
+fn health(picture: &Picture, problems: &[Advice]) -> u8 {
+    match (&picture.worker, problems) {
+        (None, _) => NO_WORKER,
+        (Some(_), []) => exit::OK,
+        _ => exit::FAILED,
+    }
 }
 
 fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
@@ -64,6 +79,8 @@ fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
         "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
         "reaper": reaper(&picture.counters),
+        "failures": {"jobs": picture.failures.jobs, "latest": picture.failures.latest, "hooks": picture.failures.hooks},
+        "hooks": {"open": picture.hooks.open, "failing": picture.hooks.failing},
         "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
         "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
                        "max_bytes": picture.workspaces.max_bytes},

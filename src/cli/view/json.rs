@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::face::versioned;
 use crate::cli::parse::time::{ms_of, utc};
+pub use crate::job::document::parsed;
+use crate::job::document::{JobDocument, SCHEMA};
 use crate::place::Place;
-use crate::queue::{Advice, Event, JobInfo, RunInfo};
+use crate::queue::{Advice, Event, HookInfo, JobInfo, RunInfo};
 use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
 use crate::units::duration_ms;
@@ -19,37 +20,36 @@ use crate::units::duration_ms;
 /// A job, without its runs.
 pub fn job(job: &JobInfo) -> Value {
     let as_stored = job.state == job.stored.state;
-    let mut value = versioned(json!({
-        "id": job.id,
-        "state": job.state,
-        "reason": if as_stored { job.stored.reason } else { job.reason },
-        "hold": job.hold,
-        "queue": job.queue,
-        "lane": job.lane,
-        "label": job.label,
-        "command": parsed(&job.stored.command),
-        "cwd": job.cwd,
-        "priority": job.priority,
-        "unique": job.unique_key,
-        "attempts": job.attempts,
-        "max_attempts": job.max_attempts,
-        "deferrals": job.deferrals,
-        "available_at": at(job.available_at),
-        "created_at": at(job.created_at),
-        "run_id": job.run,
-        "pid": job.pid,
-        "started_at": job.started_at.map(at),
-        "finished_at": job.finished_at.map(at),
-        "exit_code": job.exit_code,
-        "signal": job.signal,
-        "error": job.error,
-        "progress": job.stored.progress.as_deref().map(progress),
-        "result": job.result,
-    }));
-    if let Some(task) = job.task {
-        value["task"] = task.into();
-    }
-    value
+    let document = JobDocument {
+        schema: SCHEMA,
+        id: job.id,
+        state: job.state,
+        reason: if as_stored { job.stored.reason } else { job.reason },
+        hold: job.hold,
+        queue: job.queue.clone(),
+        lane: job.lane.clone(),
+        label: job.label.clone(),
+        command: parsed(&job.stored.command),
+        cwd: job.cwd.clone(),
+        priority: job.priority,
+        unique: job.unique_key.clone(),
+        attempts: job.attempts,
+        max_attempts: job.max_attempts,
+        deferrals: job.deferrals,
+        available_at: at(job.available_at),
+        created_at: at(job.created_at),
+        run_id: job.run,
+        pid: job.pid,
+        started_at: job.started_at.map(at),
+        finished_at: job.finished_at.map(at),
+        exit_code: job.exit_code,
+        signal: job.signal,
+        error: job.error.clone(),
+        progress: job.stored.progress.as_deref().map(progress),
+        result: job.result.clone(),
+        task: job.task,
+    };
+    document.to_value()
 }
 
 /// A job with its runs.
@@ -96,9 +96,19 @@ fn progress(text: &str) -> Value {
     value
 }
 
-/// Parses JSON of the file; a value of a client that is not JSON is returned as text.
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+/// A hook that the end of a job has caused.
+pub fn hook(hook: &HookInfo) -> Value {
+    json!({
+        "id": hook.id,
+        "event": hook.event.as_str(),
+        "rule": hook.rule,
+        "command": parsed(&hook.command),
+        "state": hook.state(),
+        "failures": hook.failures,
+        "next_at": hook.next_at.map(at),
+        "error": hook.last_error,
+        "closed_at": hook.closed_at.map(at),
+    })
 }
 
 pub fn event(event: &Event) -> Value {

@@ -7,6 +7,7 @@ use crate::job::{Advice, JobId, RunId};
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::engine::locks::Holder;
+use crate::store::job::failures::COUNTED_MAX;
 use crate::units::size_text;
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.
@@ -25,6 +26,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
         }
     }
     all.extend(picture.standing.as_ref().map(|place| place.advice.clone()));
+    all.extend(of_failures(picture));
     all.extend(of_resources(picture));
     all.extend(of_the_file(picture));
     all.extend(of_the_disk(picture));
@@ -88,6 +90,34 @@ fn no_worker(picture: &Picture) -> Option<Advice> {
         _ => format!("there is no worker: {are_ready}, and {run}; the end is recorded when a worker starts"),
     };
     Some(Advice::with_remedy("no_worker", text, "tenure work"))
+}
+
+/// Describes failures that no person has looked at, and hooks that fail.
+fn of_failures(picture: &Picture) -> Vec<Advice> {
+    let mut all = Vec::new();
+    let failures = &picture.failures;
+    if failures.jobs > 0 {
+        let least = if failures.jobs >= COUNTED_MAX { "at least " } else { "" };
+        let ids: Vec<String> = failures.latest.iter().map(ToString::to_string).collect();
+        let more = if failures.jobs > i64::try_from(ids.len()).unwrap_or(i64::MAX) { ", the latest" } else { "" };
+        let text =
+            format!("{least}{} failed since the last tenure seen{more}: {}", count(failures.jobs, "job", "", ""), ids.join(", "));
+        all.push(Advice::with_remedy("failures", text, &format!("tenure show {}; tenure seen", ids.join(","))));
+    }
+    if failures.hooks > 0 {
+        let least = if failures.hooks >= COUNTED_MAX { "at least " } else { "" };
+        let text = format!("{least}{} given up since the last tenure seen", count(failures.hooks, "hook", "was", "were"));
+        all.push(Advice::with_remedy("hooks_given_up", text, "tenure show names them and their errors; tenure seen"));
+    }
+    if picture.hooks.failing > 0 {
+        let text = format!("{} again and again, and will be tried again", count(picture.hooks.failing, "hook", "fails", "fail"));
+        all.push(Advice::with_remedy("hooks_fail", text, "the log of the worker, and tenure show, name the error"));
+    }
+    if picture.worker.is_none() && picture.hooks.open > 0 {
+        let text = format!("{} to tell of an end, and there is no worker", count(picture.hooks.open, "hook", "waits", "wait"));
+        all.push(Advice::with_remedy("hooks_wait", text, "tenure work"));
+    }
+    all
 }
 
 /// Describes resources whose owner has ended and which still exist.

@@ -3,9 +3,11 @@
 //!
 //! The file contributes what it knows (`store::job::why`); the rest is read on demand ([`around`],
 //! [`over`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
-//! [`resource_words`]), and the same for every caller: one [`Advice`] per finding. Changes nothing.
+//! [`resource_words`], [`hook_words`]), and the same for every caller: one [`Advice`] per finding.
+//! Changes nothing.
 
 pub(crate) mod around;
+pub(crate) mod hook_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;
 pub(crate) mod resource_words;

@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{resource_words, worker_words};
+use super::{hook_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
@@ -269,6 +269,7 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
+    all.extend(facts.hooks.iter().map(|hook| hook_words::untold(hook, &around.now)));
     all
 }
 

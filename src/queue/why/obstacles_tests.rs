@@ -7,7 +7,7 @@ fn around() -> Around {
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
-    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None, back: None }
+    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None, back: None, hooks: vec![] }
 }
 
 fn only(fact: Fact) -> Advice {
@@ -104,7 +104,7 @@ fn a_full_worker_and_a_single_job_worker_are_reported() {
 fn a_running_job_says_so_and_that_no_worker_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
-    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None };
+    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None, hooks: vec![] };
     let all = of(&facts, &Around { worker: None, ..around() });
     assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
@@ -120,7 +120,15 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
         let mut job = fixture::job(7, State::Failed);
         (job.reason, job.error, job.exit_code) = (Some(reason), Some("exit status 64".into()), Some(64));
         of(
-            &WhyFacts { job, obstacles: vec![], last: Some(last), cancel: None, stuck: None, back: Some(WayBack::Retry) },
+            &WhyFacts {
+                job,
+                obstacles: vec![],
+                last: Some(last),
+                cancel: None,
+                stuck: None,
+                back: Some(WayBack::Retry),
+                hooks: vec![],
+            },
             &around(),
         )
     };
@@ -133,7 +141,8 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     let mut job = fixture::job(7, State::Done);
     job.reason = Some(Reason::Exit);
     assert_eq!(
-        of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None }, &around())[0].remedy,
+        of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None, hooks: vec![] }, &around())[0]
+            .remedy,
         None
     );
 }

@@ -16,6 +16,7 @@ pub mod close_run;
 pub mod control;
 pub(in crate::store) mod ended;
 pub mod enqueue;
+pub mod failures;
 #[cfg(test)]
 pub(in crate::store) mod flat_tests;
 #[cfg(test)]

@@ -8,7 +8,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Result, Row};
 
 use crate::job::spec::was_needless;
-use crate::job::{Argv, ArgvError, Hold, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKey, RunKind, State};
+use crate::job::{
+    Argv, ArgvError, Hold, HookId, JobId, Need, Nonce, Outcome, Policy, Reason, ResourceId, RunId, RunKey, RunKind, State,
+};
 use crate::store::engine::text;
 use crate::store::engine::text::{maybe, text};
 
@@ -28,7 +30,7 @@ macro_rules! run_columns {
     () => {
         "run.id, run.job_id, run.kind, run.parent, run.attempt, run.nonce, run.instance, run.boot_id, run.claimed_at, run.pid, \
          run.started_at, run.exited_at, run.finished_at, run.outcome, run.reason, run.exit_code, run.signal, run.error, \
-         run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted, run.resource_id, run.workspace"
+         run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted, run.resource_id, run.workspace, run.hook_id"
     };
 }
 pub(in crate::store) use {job_columns, run_columns};
@@ -200,6 +202,8 @@ pub struct Run {
     pub resource: Option<ResourceId>,
     /// The workspace that it prepares.
     pub workspace: Option<String>,
+    /// The hook that it runs.
+    pub hook: Option<HookId>,
 }
 
 impl Run {
@@ -240,6 +244,7 @@ impl Run {
             adopted: count(row, at + 22)?,
             resource: row.get::<_, Option<i64>>(at + 23)?.map(ResourceId),
             workspace: maybe(row, at + 24)?,
+            hook: row.get::<_, Option<i64>>(at + 25)?.map(HookId),
         })
     }
 }

@@ -7,9 +7,11 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Result;
+use crate::job::hook::HookOutcome;
 use crate::job::retry::is_retried;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::engine::text::{Key, maybe};
+use crate::store::hook::{self, Hook};
 use crate::store::job::read::existing;
 use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
@@ -119,6 +121,8 @@ pub struct WhyFacts {
     pub stuck: Option<String>,
     /// Of a failed or cancelled job: how it can be retried.
     pub back: Option<WayBack>,
+    /// Hooks that have not told its end yet, or were given up.
+    pub hooks: Vec<Hook>,
 }
 
 /// Explains the state of a job.
@@ -140,7 +144,9 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
         State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
         _ => None,
     };
-    Ok(WhyFacts { job, obstacles, last, cancel, stuck, back })
+    let mut hooks = hook::of_job(conn, id)?;
+    hooks.retain(|hook| hook.outcome != Some(HookOutcome::Done));
+    Ok(WhyFacts { job, obstacles, last, cancel, stuck, back, hooks })
 }
 
 /// Returns what a running job waits for that is not in its workspace yet.

@@ -24,6 +24,7 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
     (3, &["choose_lane_head", "choose_queue_head", "queue_truth"]),
     (4, &["blocking_resource", "occurrence", "unresolved"]),
     (6, &["receipt"]),
+    (7, &["hook", "hook_rule"]),
 ];
 
 /// Views of earlier versions that this one does not have.

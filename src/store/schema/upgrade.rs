@@ -22,8 +22,14 @@ pub(in crate::store) type Step = fn(&Connection) -> Result<()>;
 
 /// The steps, each with the version that it leads to, in order. Triggers, views and indexes need no
 /// step.
-const STEPS: &[(i32, Step)] =
-    &[(2, rebuild_tables), (3, derive_history), (4, rebuild_tables), (5, rebuild_tables), (6, rebuild_tables)];
+const STEPS: &[(i32, Step)] = &[
+    (2, rebuild_tables),
+    (3, derive_history),
+    (4, rebuild_tables),
+    (5, rebuild_tables),
+    (6, rebuild_tables),
+    (7, rebuild_tables),
+];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
 /// of an added, a claimed and a done job, which run uses which workspace directory, and the number
@@ -202,6 +208,7 @@ mod tests {
             include_str!("../../../tests/store/version-3.sql"),
             include_str!("../../../tests/store/version-4.sql"),
             include_str!("../../../tests/store/version-5.sql"),
+            include_str!("../../../tests/store/version-6.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

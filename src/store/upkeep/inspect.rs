@@ -31,6 +31,7 @@ pub struct Cursor {
     child: i64,
     held: i64,
     auxiliary: i64,
+    hook: i64,
     releasing: i64,
     unreleased: i64,
     task: i64,
@@ -63,6 +64,8 @@ pub struct Found {
     pub orphans: Vec<i64>,
     /// Resources whose auxiliary run has ended without a result.
     pub auxiliaries: Vec<i64>,
+    /// Hooks whose run has ended without a result.
+    pub hooks: Vec<i64>,
     /// Jobs that wait for a teardown that does not exist.
     pub unreleased: Vec<JobId>,
     /// Resources that are being torn down, and whose job does not count them.
@@ -99,6 +102,7 @@ pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found>
     found.waiting.extend(jobs(ids(sql!("inspect.sql", "children"), &mut cursor.child)?));
     found.orphans = ids(sql!("inspect.sql", "held"), &mut cursor.held)?;
     found.auxiliaries = ids(sql!("inspect.sql", "auxiliaries"), &mut cursor.auxiliary)?;
+    found.hooks = ids(sql!("inspect.sql", "hooks"), &mut cursor.hook)?;
     found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut cursor.releasing)?;
     found.unreleased.extend(jobs(ids(sql!("inspect.sql", "unreleased"), &mut cursor.unreleased)?));
     found.tasks = ids(sql!("inspect.sql", "tasks"), &mut cursor.task)?;

@@ -29,6 +29,11 @@ SELECT r.id,
        OR (r.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = r.task_id AND state = 'running'))
   FROM resource r WHERE r.state = 'held' AND r.state <> 'released' AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 
+-- name: hooks
+-- Hooks in progress, after number ?1, at most ?2. Then: its run is over.
+SELECT id, NOT EXISTS (SELECT 1 FROM run WHERE id = hook.auxiliary_run_id AND hook_id = hook.id AND finished_at IS NULL)
+  FROM hook WHERE auxiliary_run_id IS NOT NULL AND id > ?1 ORDER BY +id LIMIT ?2;
+
 -- name: lanes
 -- For each lane with running jobs, whether the count is right; and whether any other lane has a
 -- count.

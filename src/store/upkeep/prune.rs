@@ -282,9 +282,11 @@ fn remove(
     let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
     remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
+    remove_runs(conn, sql!("prune.sql", "hook_runs"), job.0, runs)?;
     for sql in [
         "DELETE FROM dependency WHERE job_id = ?1",
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
+        "DELETE FROM hook WHERE job_id = ?1",
         "DELETE FROM cancel WHERE job_id = ?1",
         "DELETE FROM event WHERE job_id = ?1",
     ] {

@@ -6,16 +6,20 @@ SELECT id FROM resource
    AND NOT EXISTS (SELECT 1 FROM run WHERE resource_id = resource.id AND finished_at IS NULL)
  LIMIT ?2;
 
+-- name: hook_runs
+DELETE FROM run WHERE hook_id IN (SELECT id FROM hook WHERE job_id = ?1) RETURNING id;
+
 -- name: jobs
 -- Jobs that ended before ?1, oldest first, after (?2, ?3), at most ?4. Then: it may be removed. Not
 -- one that a live job waits for, not one with a run that is open or whose end was recorded later
--- (without a worker no process could see it), not one with a resource to tear down, and not a step
--- of a task that has not ended as long ago: a task is removed as a whole.
+-- (without a worker no process could see it), not one with a resource to tear down or a hook to
+-- run, and not a step of a task that has not ended as long ago: a task is removed as a whole.
 SELECT finished_at, id,
            NOT EXISTS (SELECT 1 FROM dependency d JOIN job child ON child.id = d.job_id
                         WHERE d.on_job = job.id AND child.state IN ('queued', 'running'))
        AND NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND (finished_at IS NULL OR finished_at >= ?1))
        AND NOT EXISTS (SELECT 1 FROM blocking_resource w WHERE w.job_id = job.id)
+       AND NOT EXISTS (SELECT 1 FROM hook WHERE job_id = job.id AND (outcome IS NULL OR closed_at >= ?1))
        AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND (state = 'running' OR finished_at >= ?1))
   FROM job
  WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < ?1 AND (finished_at, id) > (?2, ?3)

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::job::JobId;
 use crate::store::engine::apart::apart;
 use crate::store::engine::text::Key;
+use crate::store::hook::delivery;
 use crate::store::job::ended;
 use crate::store::job::ended::Aftermath;
 use crate::store::job::ids::ID_MAX;
@@ -47,6 +48,8 @@ pub struct Recounted {
     pub freed: Vec<String>,
     /// Resources, their auxiliary runs and the jobs that wait for them.
     pub resources: crate::store::resource::teardown::Repaired,
+    /// Hooks whose run had ended without a result.
+    pub hooks: usize,
     /// Tasks whose job had ended or was gone.
     pub tasks: usize,
     /// Sequences that had been set out of range.
@@ -76,6 +79,7 @@ impl fmt::Display for Recounted {
             (self.resources.orphans, "resources of ended owners"),
             (self.resources.auxiliaries, "resources whose run had ended"),
             (self.resources.jobs, "counts of resources"),
+            (self.hooks, "hooks whose run had ended"),
             (self.tasks, "tasks whose job had ended"),
             (self.sequences, "sequences"),
         ];
@@ -112,6 +116,7 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     }
     made.lanes_passed_on = step(conn, "members of lanes", || pass_on(conn, &found.stranded))?;
     made.resources = step(conn, "resources", || teardown::repair(conn, found))?;
+    made.hooks = step(conn, "hooks", || delivery::repair(conn, &found.hooks))?;
     step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
     // The previous steps may have moved jobs whose counts were not maintained.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {

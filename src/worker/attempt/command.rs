@@ -213,7 +213,7 @@ pub fn of_resource(ctx: &Context, resource: &Resource, step: Step, key: RunKey) 
 
 /// Parses the requested variables. The command line refuses the same; any client may have written
 /// the row.
-fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
+pub(super) fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, String>, String> {
     let asked: BTreeMap<String, Value> = serde_json::from_str(env)
         .map_err(|_| r#"env: it is not a JSON object; write it as json_object('NAME', 'value')"#.to_owned())?;
     let one = |(name, value): (String, Value)| match value {
@@ -238,7 +238,7 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
 
 /// Reads a variable of the worker for a job. Variables of the worker's user are not passed to
 /// another user, for whom the shim sets them.
-fn inherited_for(policy: &Policy, name: &str) -> Option<Vec<u8>> {
+pub(super) fn inherited_for(policy: &Policy, name: &str) -> Option<Vec<u8>> {
     let is_personal = policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
     inherited(name).filter(|_| !is_personal)
 }

@@ -109,6 +109,14 @@ pub fn of_resource(
     all.into_iter().collect()
 }
 
+/// Builds the environment of a hook. `facts` are what tenure tells it.
+pub fn of_hook(asked: &BTreeMap<String, String>, inherited: impl Fn(&str) -> Option<Vec<u8>>, facts: Environment) -> Environment {
+    let mut all = of_worker(inherited);
+    all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
+    all.extend(facts);
+    all.into_iter().collect()
+}
+
 /// Whether a job may have this variable in its row. Names that begin with `TENURE_` are reserved,
 /// except for the parameters of a template, and for those that the task of a job has set.
 pub fn may_be_asked(name: &str, of_task: bool) -> bool {

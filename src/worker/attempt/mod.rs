@@ -5,6 +5,7 @@
 //! ```text
 //! command      what is to be run: argv, environment, directory, limits
 //! job          a job's own run: launch and watch it, or resume it after a crash; what is certain of its end
+//! hook         the launch of a hook: what it is told of the end of a job
 //! auxiliary    a command around a job: run file and guarded row, launch and watch, or resume; its row closed
 //! watch        until the shim has said all (own), or the lock is free (adopted)
 //! supervise    meanwhile: limits, stop requests, what keeps the run from ending
@@ -24,6 +25,7 @@ mod empty;
 mod environment;
 mod halt;
 mod handle;
+mod hook;
 mod job;
 mod observe;
 mod own_user;
@@ -37,6 +39,7 @@ pub(super) use command::{Command, of_resource};
 pub(super) use empty::end_tree;
 pub(super) use halt::Halt;
 pub(super) use handle::Attempt;
+pub(super) use hook::of_hook;
 pub(super) use job::{Known, Over, count, resume, run};
 pub(super) use record::Ending;
 pub(super) use watch::wait_for;

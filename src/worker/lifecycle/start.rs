@@ -12,12 +12,13 @@ use crate::error::{Error, Result};
 use crate::host::lock::WorkerLock;
 use crate::host::report::Phase;
 use crate::host::surroundings::Surroundings;
+use crate::job::hook::HookRule;
 use crate::run::fitness;
 use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::run::{limits, machine, open_files};
-use crate::store::{self, Store};
+use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
 use crate::worker::loops::handover::Door;
 use crate::worker::loops::wake::Listener;
@@ -69,6 +70,7 @@ impl Worker {
         let store = Store::open(place.db(), store::Options { role: store::Role::Worker, ..store_options })?;
         opened(&store);
         let belief = make_trustworthy(&store)?;
+        store_hooks(&store, options.hooks.as_deref())?;
         let boot_id = machine::boot_id();
         let orphans = options.owns_process.then(Orphans::adopt).transpose()?;
         let limiter = Limiter::prepare(&belief.file_id);
@@ -112,6 +114,16 @@ impl Worker {
     pub fn store(&self) -> &Store {
         &self.ctx.store
     }
+}
+
+/// Stores the rules of the configuration, if they have changed.
+fn store_hooks(store: &Store, rules: Option<&[HookRule]>) -> Result<()> {
+    let Some(rules) = rules else { return Ok(()) };
+    if store.read(|conn| hook::has_other_rules(conn, rules))? {
+        let rules = rules.to_vec();
+        store.write(move |conn| hook::set_rules(conn, &rules))?;
+    }
+    Ok(())
 }
 
 fn thread(name: &str, ctx: &Arc<Context>, body: impl FnOnce(&Arc<Context>) + Send + 'static) -> Result<JoinHandle<()>> {

@@ -1,5 +1,5 @@
 //! Chores: what is done for ended jobs beside the slots. External resources of ended owners are
-//! torn down, a limited number at once.
+//! torn down, and hooks tell of ends, a limited number of each at once.
 //!
 //! A round starts the due chores; it runs at start, at each tick, when an end has left one, and
 //! when the wait of a failed one is over. Each is done on a thread of the pool ([`steps`]). One
@@ -14,11 +14,11 @@ use rusqlite::Connection;
 
 use super::unwatched::Unwatched;
 use crate::error::Result;
-use crate::job::ResourceId;
 use crate::job::chore::Due;
 use crate::job::limits::CHORES_PER_ROUND_MAX;
+use crate::job::{HookId, ResourceId};
 use crate::store::job::rows::Run;
-use crate::store::{resource::teardown, upkeep::open_runs};
+use crate::store::{hook::delivery, resource::teardown, upkeep::open_runs};
 use crate::worker::attempt::Halt;
 use crate::worker::context::Context;
 use crate::worker::due_queue::DueQueue;
@@ -59,9 +59,30 @@ impl Chore for Teardown {
     }
 }
 
+/// A hook.
+struct Telling;
+
+impl Chore for Telling {
+    type Id = HookId;
+    const OF: &str = "hook";
+
+    fn queue(ctx: &Context) -> &DueQueue<HookId> {
+        &ctx.hooks
+    }
+
+    fn due(conn: &Connection, now_ms: i64, limit: usize) -> Result<Vec<Due<HookId>>> {
+        delivery::due(conn, now_ms, limit)
+    }
+
+    fn attempt(ctx: &Arc<Context>, id: HookId, open: Option<Run>) -> Result<(), Halt> {
+        steps::hook::tell(ctx, id, open)
+    }
+}
+
 /// Runs one round. If nothing is due, this is one query of an empty index for each kind.
 pub fn round(ctx: &Arc<Context>) -> Result<()> {
-    round_of::<Teardown>(ctx)
+    round_of::<Teardown>(ctx)?;
+    round_of::<Telling>(ctx)
 }
 
 fn round_of<C: Chore>(ctx: &Arc<Context>) -> Result<()> {
@@ -78,7 +99,7 @@ fn round_of<C: Chore>(ctx: &Arc<Context>) -> Result<()> {
 /// # Errors
 /// The file cannot be read.
 pub fn is_busy(ctx: &Context) -> Result<bool> {
-    is_busy_with::<Teardown>(ctx)
+    Ok(is_busy_with::<Teardown>(ctx)? || is_busy_with::<Telling>(ctx)?)
 }
 
 fn is_busy_with<C: Chore>(ctx: &Context) -> Result<bool> {
@@ -97,9 +118,10 @@ pub fn adopt(ctx: &Arc<Context>) -> Result<()> {
 fn adopt_one(ctx: &Arc<Context>, run: Run) -> Result<()> {
     let (id, instance) = (run.id, ctx.instance.clone());
     ctx.store.commit(move |conn| open_runs::adopted(conn, id, &instance))?;
-    match run.resource {
-        Some(resource) => resume::<Teardown>(ctx, resource, run),
-        None => {
+    match (run.resource, run.hook) {
+        (Some(resource), _) => resume::<Teardown>(ctx, resource, run),
+        (None, Some(hook)) => resume::<Telling>(ctx, hook, run),
+        (None, None) => {
             let then = Arc::clone(ctx);
             ctx.pool.reserve()?.run(move || steps::teardown::resume_alone(&then, &run))
         }

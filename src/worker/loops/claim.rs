@@ -137,9 +137,11 @@ fn plan_schedules(ctx: &Arc<Context>) -> Result<()> {
 /// Returns the earliest instant at which time causes work, in milliseconds UTC.
 fn next_due_ms(ctx: &Context, now_ms: i64) -> Result<Option<i64>> {
     let occurrence = if ctx.plans() { ctx.store.read(plan::next_due_ms)? } else { None };
-    let (due, teardown) =
-        ctx.store.read(|conn| Ok((due::next_due_ms(conn)?, store::resource::teardown::next_due_ms(conn, now_ms)?)))?;
-    Ok([occurrence, due, teardown].into_iter().flatten().min())
+    let chores = |conn: &_| {
+        let teardown = store::resource::teardown::next_due_ms(conn, now_ms)?;
+        Ok([due::next_due_ms(conn)?, teardown, store::hook::delivery::next_due_ms(conn, now_ms)?])
+    };
+    Ok(ctx.store.read(chores)?.into_iter().chain([occurrence]).flatten().min())
 }
 
 /// Result of one round of claims.

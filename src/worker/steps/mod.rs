@@ -5,8 +5,10 @@
 //! | [`workspace`], `prepare` | before: the job enters its workspace, which is prepared if needed |
 //! | [`check`] | after exit 0: whether the job has succeeded |
 //! | [`teardown`] | after its end: its external resources are torn down |
+//! | [`hook`] | after its end: its hooks tell of it |
 
 pub(super) mod check;
+pub(super) mod hook;
 mod prepare;
 pub(super) mod teardown;
 pub(super) mod workspace;

@@ -69,7 +69,7 @@ fn not_made(ctx: &Context, id: ResourceId, why: String) -> Result<()> {
 
 /// Resumes an auxiliary run that only has to be closed.
 pub fn resume_alone(ctx: &Arc<Context>, run: &Run) {
-    let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone() };
+    let opening = Opening { kind: run.kind, of: None, resource: None, workspace: run.workspace.clone(), hook: None };
     let seen = Auxiliary::without_owner(ctx, opening).map_err(Halt::from).and_then(|auxiliary| auxiliary.resume(run, verdict));
     if let Err(Halt::Failed(error)) = seen {
         log::error!("{} {}: {error}", run.kind, run.id);

@@ -49,6 +49,9 @@ INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at) VALUES
 INSERT INTO counter (name, n) VALUES ('lost_total', 1);
 INSERT INTO unresolved VALUES (3), (9);
 INSERT INTO receipt VALUES (1, zeroblob(16), '{}');
+INSERT INTO hook_rule (name, event, command) VALUES ('r', 'on_failure', '["true"]');
+INSERT INTO hook (job_id, event, command, state, ended_at) VALUES (3, 'on_end', '["true"]', 'done', 7), (3, 'on_success', '["true"]', 'done', 7);
+UPDATE hook SET outcome = 'done', closed_at = 8 WHERE id = 2;
 INSERT INTO resource (name, run_id, teardown) VALUES ('of-run', 30, '["true"]');
 INSERT INTO resource (name, task_id, teardown) VALUES ('of-task', 1, '["true"]');
 "#;
@@ -110,6 +113,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("job_insert_guard", "policy: log_limit_bytes must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"log_limit_bytes": 65535}')"#]),
     ("job_insert_guard", "policy: stdin must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"stdin": "x"}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"stdin": {"file": 1}}')"#]),
     ("job_insert_guard", "policy: check must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"check": []}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"check": "true"}')"#]),
+    ("job_insert_guard", "policy: hooks must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"hooks": []}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"hooks": {"on_fail": ["true"]}}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"hooks": {"on_end": "true"}}')"#]),
     ("job_insert_guard", "policy: workspace must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"workspace": {}}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"workspace": {"key": ""}}')"#]),
     ("job_insert_guard", "policy: secrets must", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"secrets": []}')"#, r#"INSERT INTO job (command, policy) VALUES (A, '{"secrets": {"A": 1}}')"#]),
     ("job_insert_guard", "policy: unknown key; docs/sql.md lists the", &[r#"INSERT INTO job (command, policy) VALUES (A, '{"timout_ms": 5}')"#]),
@@ -211,6 +215,8 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("resource_state_guard", "next_at is in", &["UPDATE resource SET next_at = -1 WHERE id = 3"]),
     ("resource_delete_guard", "tear the resource down", &["DELETE FROM resource WHERE id = 1"]),
     ("resource_enters", "the file assigns the id of a resource;", &["INSERT INTO resource (id, name, job_id, teardown) VALUES (-1, 'a', 1, A)"]),
+    ("hook_update_guard", "a hook that has ended does not", &["UPDATE hook SET attempts = 5 WHERE id = 2"]),
+    ("hook_update_guard", "a hook keeps its id", &["UPDATE hook SET id = 9 WHERE id = 1", "UPDATE hook SET job_id = 4 WHERE id = 1", "UPDATE hook SET command = '[]' WHERE id = 1"]),
     ("job_update_guard", "unreleased counts", &["UPDATE job SET unreleased = 5 WHERE id = 1"]),
     ("schedule_insert_guard", "the file assigns the id of a schedule;", &["REPLACE INTO schedule (id, name, cron, zone, template, decided_until, created_at) VALUES (1, 'm', '* * * * *', 'UTC', '{}', 0, 0)"]),
     ("schedule_insert_guard", "a schedule of this name exists;", &["REPLACE INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('n', '* * * * *', 'UTC', '{}', 0, 0)"]),
