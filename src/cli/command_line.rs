@@ -300,7 +300,7 @@ mod tests {
         let lines = [
             "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x",
             "work|work --slots 4 --queue a --queue b|work --until-idle|work --until-empty --drain",
-            "status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3",
+            "status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|logs -f -l x --grep y",
             "wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7",
             "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
             "set 7 priority=5 delay=10m|hold 7|release 7",
@@ -329,7 +329,7 @@ mod tests {
     fn contradicting_arguments_are_a_mistake_of_usage() {
         let lines = [
             "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
-            "work --until-idle --until-empty|retry --failed 7|logs|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
+            "work --until-idle --until-empty|retry --failed 7|logs 7 --grep (|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
             "prune|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
             "schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x",
             "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|schedule show|schedule set|schedule set n --unset x|schedule run",

@@ -70,6 +70,14 @@ impl Follower {
     /// As [`Follower::until_ended`].
     pub fn round(&mut self, sink: &mut Sink<'_>) -> Result<Seen> {
         let changed = self.changes.poll(&self.store)?;
+        self.look(changed, sink)
+    }
+
+    /// Like [`Follower::round`], for a caller that polls for changes of the file itself.
+    ///
+    /// # Errors
+    /// As [`Follower::until_ended`].
+    pub fn look(&mut self, changed: bool, sink: &mut Sink<'_>) -> Result<Seen> {
         let mut ended = None;
         let mut runs = Vec::new();
         if changed {

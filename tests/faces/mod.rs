@@ -34,6 +34,7 @@ mod schedule_edits;
 mod schedules;
 mod selectors;
 mod settings;
+mod several_logs;
 mod shown_options;
 mod sql;
 mod surroundings;

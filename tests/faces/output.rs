@@ -53,7 +53,7 @@ fn a_log_that_was_deleted_is_told_and_is_an_error() {
     let run = nest.say(&["logs", &first.to_string(), "--run", "1"]);
     assert_eq!(run.code, 1, "{run:?}");
     let both = nest.say(&["logs", &first.to_string(), &second.to_string()]);
-    assert!(both.code == 1 && both.out == "two\n", "the others are shown: {both:?}");
+    assert!(both.code == 1 && both.out == "2| two\n", "the others are shown: {both:?}");
     fs::remove_dir_all(nest.beside().join("logs")).unwrap();
     logs(&nest, second, 1, "is gone");
 }

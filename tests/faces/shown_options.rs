@@ -87,6 +87,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("PIPELINE", "p"),
     ("QUEUE", "q"),
     ("RANGE", "0-1"),
+    ("REGEX", "x"),
     ("RUN", "1"),
     ("SIG@DURATION", "USR1@60s"),
     ("SIZE", "1G"),

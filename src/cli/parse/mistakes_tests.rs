@@ -147,7 +147,6 @@ fn each_mistake_has_value_reason_and_remedy_on_one_line() {
         ("completions tcsh", ["SHELL: \"tcsh\" is not known", "write bash, elvish, fish, powershell or zsh"]),
         ("work --on-term x", ["--on-term: \"x\" is not known", "write detach, drain or end"]),
         ("ls -n 0", ["0 is too small", "write 1 or more"]),
-        ("logs", ["ID is missing", "write tenure logs"]),
         ("show nightly", ["\"nightly\" is not a job", "write 7, 3-9"]),
         ("wait nightly", ["\"nightly\" is not a job", "jobs with that label: --label nightly"]),
         ("ls --state runing", ["--state: there is no state \"runing\"", "queued, running, done, failed and cancelled"]),

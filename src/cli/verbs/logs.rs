@@ -1,30 +1,49 @@
 //! `tenure logs`: the output of a job, as it was written.
 
+use regex::bytes::Regex;
+
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::parse::pick;
-use crate::cli::parse::pick::Named;
+use crate::cli::parse::pick::Many;
+use crate::cli::parse::values;
+use crate::cli::view::escape::quote_text;
+use crate::cli::view::log_lines::{LogLines, Screen};
 use crate::cli::view::output::Output;
 use crate::cli::view::{code, table};
 use crate::cli::watch::waits::{By, Waits};
 use crate::error::{Error, Result, exit};
-use crate::job::{RunId, RunKind};
-use crate::queue::JobInfo;
+use crate::job::{RunId, RunKind, State};
+use crate::queue::changes::Changes;
 use crate::queue::follow::{Follower, Seen, trouble};
+use crate::queue::{JobInfo, Queue};
 use crate::run::output::tail;
 use crate::store::job::rows::Run;
 use crate::store::{Store, job::read};
 
+/// Most jobs whose output is followed at once.
+const FOLLOWED_MAX: usize = 100;
+/// Longest pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 10_000;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub which: Named,
+    pub which: Many,
     /// Follow the output until the job has ended
+    ///
+    /// Of several jobs, at most 100, until all have ended. With --queue, --state or --label: of the
+    /// live jobs that match now.
     #[arg(short = 'f', long)]
     pub follow: bool,
     /// Print only the last N lines
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
+    /// Print only the lines that match a regular expression
+    ///
+    /// Of the last N lines with -n. Of a line of more than 256 KiB the beginning is searched. If no
+    /// line matches, it ends with 1.
+    #[arg(long, value_name = "REGEX", value_parser = parse_pattern)]
+    pub grep: Option<Regex>,
     /// Print the output of this run (default: the latest)
     ///
     /// `tenure show` lists the runs.
@@ -35,21 +54,125 @@ pub struct Args {
     pub raw: bool,
 }
 
+fn parse_pattern(text: &str) -> Result<Regex, String> {
+    if text.len() > PATTERN_BYTES_MAX {
+        return Err(format!("it has {} bytes; the limit is {PATTERN_BYTES_MAX}", text.len()));
+    }
+    Regex::new(text).map_err(|error| {
+        // Its first lines repeat the pattern and point into it.
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("{:?} is not a regular expression: {why}", values::shorten(text))
+    })
+}
+
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let queue = face.queue()?;
-    let jobs = pick::jobs(&queue, &args.which.ids)?;
-    if (args.follow || args.run.is_some()) && jobs.len() != 1 {
-        return Err(Error::Invalid("-f and --run go with one job".into()));
+    let jobs = meant(&queue, args)?;
+    if args.run.is_some() && jobs.len() != 1 {
+        return Err(Error::Invalid("--run goes with one job".into()));
     }
-    let several = jobs.len() > 1;
-    let mut all_there = true;
-    for job in &jobs {
-        if several {
-            face::say(&format!("job {}:", job.id));
+    if args.follow && jobs.len() > FOLLOWED_MAX {
+        let many = jobs.len();
+        return Err(Error::Invalid(format!(
+            "-f follows at most {FOLLOWED_MAX} jobs, and these are {many}; name fewer, or omit -f"
+        )));
+    }
+    let is_all_there = match jobs.as_slice() {
+        [job] if args.grep.is_none() => one(face, &queue.store, job, args)?,
+        jobs => return lines_of(face, &queue.store, jobs, args),
+    };
+    Ok(if is_all_there { exit::OK } else { exit::FAILED })
+}
+
+/// A job that is named is meant in any state; a filter means those that can still write, if they
+/// are followed.
+fn meant(queue: &Queue, args: &Args) -> Result<Vec<JobInfo>> {
+    match args.follow {
+        true => args.which.jobs(queue, &[State::Queued, State::Running]),
+        false => args.which.jobs_to_wait_for(queue),
+    }
+}
+
+/// Prints the output of jobs line by line.
+fn lines_of(face: &Face, store: &Store, jobs: &[JobInfo], args: &Args) -> Result<u8> {
+    let mut screen = Screen::new(args.raw);
+    let (mut is_all_there, mut matched) = (true, 0);
+    let mut followed = Vec::new();
+    for job in jobs {
+        let mut lines = LogLines::new(job.id, jobs.len() > 1, args.grep.clone());
+        let runs = store.read(|conn| read::runs(conn, job.id))?;
+        let run = which_run(job, &runs, args)?;
+        let offset = match run {
+            Some(run) => tail(&store.place().log_file(run.id), args.lines, &mut |piece| lines.piece(piece, &mut screen)),
+            None => Ok(0),
+        };
+        let offset = offset.map_err(trouble)?;
+        if args.follow {
+            let follower = Follower::new(store, job.id);
+            let follower = match run {
+                Some(run) => follower.at(run.id, offset),
+                None => follower,
+            };
+            followed.push((follower, lines));
+        } else {
+            lines.end(&mut screen).and_then(|()| screen.flush()).map_err(trouble)?;
+            matched += lines.matched;
+            is_all_there &= tell(store, job, run);
         }
-        all_there &= one(face, &queue.store, job, args)?;
     }
-    Ok(if all_there { exit::OK } else { exit::FAILED })
+    if args.follow {
+        (is_all_there, matched) = follow_all(face, store, followed, args, &mut screen)?;
+    }
+    screen.finish().map_err(trouble)?;
+    if let (0, Some(pattern)) = (matched, &args.grep) {
+        face::say(&format!("no line matches {}", quote_text(pattern.as_str())));
+        return Ok(exit::FAILED);
+    }
+    Ok(if is_all_there { exit::OK } else { exit::FAILED })
+}
+
+/// Follows until all jobs have ended. Returns whether every log was there, and how many lines were
+/// printed.
+fn follow_all(
+    face: &Face,
+    store: &Store,
+    mut live: Vec<(Follower, LogLines)>,
+    args: &Args,
+    screen: &mut Screen,
+) -> Result<(bool, u64)> {
+    let (mut is_all_there, mut matched, mut changes) = (true, 0, Changes::default());
+    let mut waits = live.first().map(|(first, _)| Waits::of(first.job(), By::Watcher));
+    while !live.is_empty() {
+        let is_changed = changes.poll(store)?;
+        let (mut has_moved, mut still) = (is_changed, Vec::new());
+        for (mut follower, mut lines) in std::mem::take(&mut live) {
+            match follower.look(is_changed, &mut |piece| lines.piece(piece, screen))? {
+                Seen::Live { moved } => {
+                    has_moved |= moved;
+                    still.push((follower, lines));
+                }
+                Seen::Ended(job) => {
+                    lines.end(screen).map_err(trouble)?;
+                    matched += lines.matched;
+                    let job = JobInfo::of(*job);
+                    let runs = store.read(|conn| read::runs(conn, job.id))?;
+                    is_all_there &= tell(store, &job, which_run(&job, &runs, args)?);
+                }
+            }
+        }
+        live = still;
+        screen.flush().map_err(trouble)?;
+        if let (Some((first, _)), Some(waits)) = (live.first(), &mut waits) {
+            waits.poll_job(first.job(), face, store)?;
+            if has_moved {
+                changes.stir();
+            }
+            changes.rest(None);
+        }
+    }
+    store.flush_now()?;
+    Ok((is_all_there, matched))
 }
 
 /// Returns false if a log that was written is missing.
