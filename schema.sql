@@ -46,8 +46,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 20 tables, 51 indexes, 12 views and 101
--- triggers, together 91 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 22 tables, 59 indexes, 12 views and 110
+-- triggers, together 100 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -1400,7 +1400,10 @@ CREATE VIEW blocking_resource (job_id, resource_id) AS
 -- `next_at` is the first one after it (NULL: there is none, or the line cannot be read, see
 -- `last_error`). Rows of occurrences up to `pruned_until` may be deleted, so none of those is ever
 -- fired again. Occurrences from `paused_at` until before `resumed_at` are skipped; a trigger
--- maintains both columns, so any client may set `paused`.
+-- maintains both columns, so any client may set `paused`. `overlap`: what becomes of an occurrence
+-- while an earlier job of the schedule is queued or running. `jitter_ms`: each job starts so much
+-- later at most. `boot_id`, of a line `@reboot` only: the boot of the machine for which it is
+-- decided; '': the next one that a worker sees.
 CREATE TABLE schedule (
   id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   name          TEXT    NOT NULL UNIQUE,
@@ -1417,11 +1420,16 @@ CREATE TABLE schedule (
   pruned_until  INTEGER NOT NULL DEFAULT 0,
   created_at    INTEGER NOT NULL,
   last_error    TEXT,
+  overlap       TEXT    NOT NULL DEFAULT 'allow',
+  jitter_ms     INTEGER NOT NULL DEFAULT 0,
+  boot_id       TEXT,
   CONSTRAINT schedule_id_positive           CHECK (id > 0),
   CONSTRAINT schedule_name_is_short         CHECK (length(name) BETWEEN 1 AND 200),
   CONSTRAINT schedule_cron_is_short         CHECK (length(cron) BETWEEN 1 AND 200 AND length(zone) BETWEEN 1 AND 200),
   CONSTRAINT schedule_catch_up_is_known     CHECK (catch_up IN ('none', 'latest', 'all')),
   CONSTRAINT schedule_catch_up_has_a_cap    CHECK (catch_up_max BETWEEN 1 AND 1000),
+  CONSTRAINT schedule_overlap_is_known      CHECK (overlap IN ('skip', 'queue', 'allow')),
+  CONSTRAINT schedule_jitter_is_short       CHECK (jitter_ms BETWEEN 0 AND 86400000),
   CONSTRAINT schedule_paused_is_a_flag      CHECK (paused IN (0, 1)),
   CONSTRAINT schedule_template_is_an_object CHECK (json_valid(template) AND json_type(template) = 'object'),
   CONSTRAINT schedule_times_not_negative    CHECK (decided_until >= 0 AND pruned_until >= 0 AND created_at >= 0)
@@ -1434,7 +1442,9 @@ CREATE INDEX schedule_decided ON schedule (decided_until) WHERE paused = 0;
 -- inserted in one transaction with its job and does not change, so no occurrence is fired twice. A
 -- `skipped` row covers `n` adjacent occurrences, from `at` to `last_at`; n = 1001 means more than
 -- were counted. (If the clock is set back, skipped occurrences that are now in the future are open
--- again.)
+-- again.) `by_hand`: a person asked for the job, and `at` is that instant. `may_live`, of a fired
+-- row: its job was not seen to have ended; the planner clears it, and a retry of the job sets it
+-- again.
 CREATE TABLE occurrence (
   schedule_id INTEGER NOT NULL,
   at          INTEGER NOT NULL,
@@ -1444,12 +1454,17 @@ CREATE TABLE occurrence (
   reason      TEXT,
   job_id      INTEGER,
   decided_at  INTEGER NOT NULL,
+  by_hand     INTEGER NOT NULL DEFAULT 0,
+  may_live    INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (schedule_id, at),
   CONSTRAINT occurrence_state_is_known    CHECK (state IN ('fired', 'skipped')),
-  CONSTRAINT occurrence_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'unique', 'error')),
+  CONSTRAINT occurrence_reason_is_known   CHECK (reason IS NULL OR reason IN ('missed', 'paused', 'overlap', 'unique', 'error')),
   CONSTRAINT occurrence_fired_has_its_job CHECK (state <> 'fired' OR (job_id IS NOT NULL AND reason IS NULL AND n = 1 AND last_at = at)),
-  CONSTRAINT occurrence_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at))
+  CONSTRAINT occurrence_skipped_says_why  CHECK (state <> 'skipped' OR (reason IS NOT NULL AND n >= 1 AND last_at >= at)),
+  CONSTRAINT occurrence_has_flags         CHECK (by_hand IN (0, 1) AND may_live IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX occurrence_may_live ON occurrence (schedule_id, job_id) WHERE state = 'fired' AND may_live = 1;
+CREATE INDEX occurrence_of_job   ON occurrence (job_id)              WHERE state = 'fired';
 
 -- Inserted by `tenure schedule add`, which checks line, zone and template. REPLACE finds nothing to
 -- delete.
@@ -1460,6 +1475,7 @@ CREATE TRIGGER schedule_insert_guard BEFORE INSERT ON schedule BEGIN
    WHERE EXISTS (SELECT 1 FROM schedule WHERE name = NEW.name);
   SELECT RAISE(ABORT, 'tenure: a schedule needs a catch_up of none, latest or all, a cap from 1 to 1000, and a JSON object as its template')
    WHERE NEW.catch_up NOT IN ('none', 'latest', 'all') OR NEW.catch_up_max NOT BETWEEN 1 AND 1000 OR NEW.paused NOT IN (0, 1)
+      OR NEW.overlap NOT IN ('skip', 'queue', 'allow') OR NEW.jitter_ms NOT BETWEEN 0 AND 86400000
       OR NOT json_valid(NEW.template) OR json_type(NEW.template) IS NOT 'object';
 END;
 CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
@@ -1467,14 +1483,15 @@ CREATE TRIGGER schedule_update_guard BEFORE UPDATE ON schedule BEGIN
    WHERE (NEW.id, NEW.name) IS NOT (OLD.id, OLD.name);
   SELECT RAISE(ABORT, 'tenure: paused is 0 or 1') WHERE NEW.paused NOT IN (0, 1);
   SELECT RAISE(ABORT,
-    'tenure: use tenure schedule rm and tenure schedule add to change a schedule; to pause it UPDATE schedule SET paused = 1')
+    'tenure: use tenure schedule set to change a schedule; to pause it UPDATE schedule SET paused = 1')
    WHERE (NEW.cron, NEW.zone, NEW.catch_up, NEW.catch_up_max, NEW.template, NEW.decided_until, NEW.next_at, NEW.pruned_until,
-          NEW.created_at, NEW.last_error)
+          NEW.created_at, NEW.last_error, NEW.overlap, NEW.jitter_ms, NEW.boot_id)
          IS NOT (OLD.cron, OLD.zone, OLD.catch_up, OLD.catch_up_max, OLD.template, OLD.decided_until, OLD.next_at, OLD.pruned_until,
-                 OLD.created_at, OLD.last_error)
+                 OLD.created_at, OLD.last_error, OLD.overlap, OLD.jitter_ms, OLD.boot_id)
      AND NOT sqlite_compileoption_used('TENURE');
 END;
--- Only the worker decides occurrences, and a fired one does not change.
+-- Only the worker decides occurrences, and a fired one does not change, except that its job ends or
+-- is retried.
 CREATE TRIGGER occurrence_insert_guard BEFORE INSERT ON occurrence BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
    WHERE NOT sqlite_compileoption_used('TENURE');
@@ -1487,7 +1504,10 @@ END;
 CREATE TRIGGER occurrence_update_guard BEFORE UPDATE ON occurrence BEGIN
   SELECT RAISE(ABORT, 'tenure: the worker decides the occurrences of a schedule; to pause it UPDATE schedule SET paused = 1')
    WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: an occurrence that was fired does not change') WHERE OLD.state = 'fired';
+  SELECT RAISE(ABORT, 'tenure: an occurrence that was fired does not change')
+   WHERE OLD.state = 'fired'
+     AND (NEW.schedule_id, NEW.at, NEW.last_at, NEW.n, NEW.state, NEW.reason, NEW.job_id, NEW.decided_at, NEW.by_hand)
+         IS NOT (OLD.schedule_id, OLD.at, OLD.last_at, OLD.n, OLD.state, OLD.reason, OLD.job_id, OLD.decided_at, OLD.by_hand);
   SELECT RAISE(ABORT, 'tenure: an occurrence keeps its schedule and its instant')
    WHERE (NEW.schedule_id, NEW.at) IS NOT (OLD.schedule_id, OLD.at);
 END;
@@ -1504,10 +1524,16 @@ CREATE TRIGGER schedule_pauses_or_resumes AFTER UPDATE OF paused ON schedule WHE
    WHERE id = NEW.id AND NEW.paused = 0 AND NEW.resumed_at IS OLD.resumed_at;
 END;
 
+-- A retried job is a live job of its schedule again.
+CREATE TRIGGER occurrence_lives_again AFTER UPDATE OF state ON job
+WHEN NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled') BEGIN
+  UPDATE occurrence SET may_live = 1 WHERE job_id = NEW.id AND state = 'fired';
+END;
+
 -- Schedules with their next and their latest fired occurrence. (`next_at` NULL: none, or see
 -- `last_error`.)
 CREATE VIEW schedules AS
-  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.paused, s.paused_at,
+  SELECT s.id, s.name, s.cron, s.zone, s.catch_up, s.catch_up_max, s.overlap, s.jitter_ms, s.paused, s.paused_at,
          CASE WHEN s.paused = 0 THEN s.next_at END AS next_at,
          (SELECT max(at) FROM occurrence WHERE schedule_id = s.id AND state = 'fired') AS last_at,
          (SELECT job_id FROM occurrence WHERE schedule_id = s.id AND state = 'fired' ORDER BY at DESC LIMIT 1) AS last_job,

@@ -68,7 +68,7 @@ pub use placement::Placement;
 pub use policy::Policy;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use resource::{ReleasedBy, ResourceState};
-pub use schedule::CatchUp;
+pub use schedule::{CatchUp, Overlap};
 pub use spec::{Need, NewJob};
 pub use state::{Move, State};
 pub use template::Template;

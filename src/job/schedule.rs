@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::calendar::Calendar;
+use super::cron_line::mix;
 
 /// How late an occurrence may be found and still be on time, in milliseconds: a busy worker, a
 /// short restart.
@@ -24,6 +25,10 @@ pub const SET_BACK_MS: i64 = 60_000;
 pub const CATCH_UP_DEFAULT: i64 = 100;
 /// Highest limit of a schedule.
 pub const CATCH_UP_MAX: i64 = 1_000;
+/// Most earlier jobs for which a queued one waits; an occurrence beyond them is skipped.
+pub const QUEUED_MAX: usize = 100;
+/// Longest delay by a jitter, in milliseconds: a day.
+pub const JITTER_MS_MAX: i64 = 86_400_000;
 /// Skipped occurrences are counted up to this number.
 pub const COUNTED_MAX: i64 = 1_000;
 
@@ -55,6 +60,41 @@ impl CatchUp {
     }
 }
 
+/// What becomes of an occurrence while an earlier job of the schedule is queued or running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    /// It is skipped.
+    #[default]
+    Skip,
+    /// Its job waits until all earlier ones have ended.
+    Queue,
+    /// Its job is independent of them.
+    Allow,
+}
+
+impl Overlap {
+    pub const ALL: [Self; 3] = [Self::Skip, Self::Queue, Self::Allow];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+            Self::Allow => "allow",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// Returns by how much an occurrence is delayed, in milliseconds, whole seconds below `jitter_ms`:
+/// always the same for the same schedule.
+pub fn delay_ms(seed: u64, at: i64, jitter_ms: i64) -> i64 {
+    let seconds = u64::try_from(jitter_ms / 1_000).unwrap_or(0);
+    if seconds == 0 { 0 } else { (mix(seed, at.unsigned_abs()) % seconds) as i64 * 1_000 }
+}
+
 /// Why an occurrence was not fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
@@ -62,6 +102,8 @@ pub enum Skip {
     Missed,
     /// The schedule was paused at that time.
     Paused,
+    /// An earlier job of the schedule had not ended.
+    Overlap,
     /// A live job had the unique key.
     Unique,
     /// The job could not be added.
@@ -69,12 +111,13 @@ pub enum Skip {
 }
 
 impl Skip {
-    pub const ALL: [Self; 4] = [Self::Missed, Self::Paused, Self::Unique, Self::Error];
+    pub const ALL: [Self; 5] = [Self::Missed, Self::Paused, Self::Overlap, Self::Unique, Self::Error];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missed => "missed",
             Self::Paused => "paused",
+            Self::Overlap => "overlap",
             Self::Unique => "unique",
             Self::Error => "error",
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Nest;
+use crate::support::{Nest, until};
 
 fn show(nest: &Nest, name: &str) -> Value {
     nest.json(&["schedule", "show", name, "--json"])
@@ -102,6 +102,12 @@ fn a_wrong_change_is_refused_and_changes_nothing() {
         (vec!["n", "--cron", "\x1b[2J"], 2, "30 3 * * 1-5"),
         (vec!["n", "--tz", "Mars/Olympus"], 2, "Europe/Berlin"),
         (vec!["n", "--catch-up", "some"], 2, "none, latest or all"),
+        (vec!["n", "--overlap", "some"], 2, "skip, queue or allow"),
+        (vec!["n", "--overlap", ""], 2, "overlap"),
+        (vec!["n", "--jitter", "10"], 2, "unit"),
+        (vec!["n", "--jitter", "25h"], 2, "24h"),
+        (vec!["n", "--jitter=-5m"], 2, "in the past"),
+        (vec!["n", "--jitter", &huge], 2, "duration"),
         (vec!["n", "--unset", "command"], 2, "unset"),
         (vec!["n", "--unset", "lane", "--lane", "k"], 2, "give one of them"),
         (vec!["n", "--at", "03:00"], 2, "--delay"),
@@ -126,7 +132,7 @@ fn a_wrong_change_is_refused_and_changes_nothing() {
 #[test]
 fn a_schedule_is_run_by_hand_also_while_it_is_paused() {
     let nest = Nest::new();
-    nest.ok(&["schedule", "add", "n", "@yearly", "--tz", "Asia/Kolkata", "--", "/bin/sh", "-c", "echo $TENURE_SCHEDULED_FOR"]);
+    nest.ok(&["schedule", "add", "n", "@yearly", "--tz", "Asia/Kolkata", "--overlap", "allow", "--", "/bin/sh", "-c", "echo $TENURE_SCHEDULED_FOR"]);
     nest.ok(&["schedule", "pause", "n"]);
     let id: i64 = nest.ok(&["schedule", "run", "n"]).trim().parse().unwrap();
     let other = nest.json(&["schedule", "run", "n", "--json"]);
@@ -148,7 +154,7 @@ fn a_schedule_is_run_by_hand_also_while_it_is_paused() {
 #[test]
 fn a_unique_job_is_not_run_twice_by_hand() {
     let nest = Nest::new();
-    nest.ok(&["schedule", "add", "n", "@yearly", "--unique", "k", "--", "true"]);
+    nest.ok(&["schedule", "add", "n", "@yearly", "--overlap", "allow", "--unique", "k", "--", "true"]);
     let id = nest.ok(&["schedule", "run", "n"]);
     let again = nest.say(&["schedule", "run", "n"]);
     assert!(again.out.trim() == id.trim() && again.err.contains("has the unique key"), "{again:?}");
@@ -187,4 +193,89 @@ fn a_step_that_is_no_distance_is_warned_of() {
     let said = nest.say(&["schedule", "set", "n", "--cron", "*/7 * * * *"]);
     assert!(said.code == 0 && said.err.contains("the last step is shorter"), "{said:?}");
     assert!(!nest.say(&["schedule", "set", "n", "--cron", "*/15 * * * *"]).err.contains("warning"));
+}
+
+#[test]
+fn the_default_overlap_fits_the_other_options() {
+    let nest = Nest::new();
+    for (options, overlap) in [
+        (&[][..], "skip"),
+        (&["--catch-up", "none"], "skip"),
+        (&["--catch-up", "all"], "queue"),
+        (&["--unique", "k", "--replace"], "allow"),
+        (&["--unique", "k", "--replace", "--overlap", "skip"], "skip"),
+        (&["--catch-up", "all", "--overlap", "allow"], "allow"),
+    ] {
+        nest.ok(&[&["schedule", "add", "n", "@daily"], options, &["--", "true"]].concat());
+        assert_eq!(show(&nest, "n")["overlap"], overlap, "{options:?}");
+        nest.ok(&["schedule", "rm", "n"]);
+    }
+}
+
+#[test]
+fn an_occurrence_that_overlaps_is_skipped_and_told() {
+    let nest = Nest::new();
+    nest.ok(&["schedule", "add", "n", "* * * * *", "--tz", "UTC", "--hold", "--", "true"]);
+    for _ in 0..2 {
+        nest.sleep_through("n", 5);
+        nest.work_until_idle(&[]);
+    }
+    let jobs = nest.json(&["ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
+    assert_eq!(jobs, 1);
+    let latest = show(&nest, "n")["latest"].clone();
+    let overlap = latest.as_array().unwrap().iter().find(|one| one["reason"] == "overlap").expect("one is skipped");
+    assert_eq!((&overlap["job"], &overlap["job_state"]), (&json!(1), &json!("queued")));
+    for verb in ["show", "history"] {
+        assert!(nest.ok(&["schedule", verb, "n"]).contains("skipped (overlap)"), "{verb}");
+    }
+    let refused = nest.say(&["schedule", "run", "n"]);
+    assert!(refused.code == 6 && refused.err.contains("tenure wait 1"), "{refused:?}");
+    nest.ok(&["schedule", "set", "n", "--overlap", "queue"]);
+    let id = nest.ok(&["schedule", "run", "n"]);
+    assert!(nest.ok(&["why", id.trim()]).contains("job 1"), "{}", nest.ok(&["why", id.trim()]));
+    let shown = show(&nest, "n");
+    assert_eq!((&shown["overlap"], &shown["latest"].as_array().unwrap().last().unwrap()["by_hand"]), (&json!("queue"), &json!(true)));
+}
+
+#[test]
+fn a_jitter_is_shown_and_obeyed() {
+    let nest = Nest::new();
+    nest.ok(&["schedule", "add", "n", "* * * * *", "--tz", "UTC", "--jitter", "23h", "--", "true"]);
+    let next = nest.json(&["schedule", "next", "n", "--json"])["occurrences"].clone();
+    let ms = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let late: Vec<i64> = next.as_array().unwrap().iter().map(|one| ms(&one["starts_at"]) - ms(&one["utc"])).collect();
+    assert!(late.iter().all(|late| (0..82_800_000).contains(late)) && late.iter().any(|late| *late > 60_000), "{late:?}");
+    assert!(nest.ok(&["schedule", "next", "n"]).lines().next().unwrap().ends_with("STARTS"));
+    assert!(nest.ok(&["schedule", "show", "n"]).contains("below 23h"));
+    nest.sleep_through("n", 1);
+    nest.work_until_idle(&[]);
+    let shown = show(&nest, "n");
+    let fired = shown["latest"].as_array().unwrap().last().unwrap();
+    assert_eq!((&fired["state"], nest.show(1)["hold"].as_str()), (&json!("fired"), Some("time")), "{fired}");
+    assert!(ms(&nest.show(1)["available_at"]) > ms(&fired["utc"]));
+    nest.ok(&["schedule", "set", "n", "--jitter", "0s"]);
+    assert_eq!(show(&nest, "n")["jitter_ms"], 0);
+}
+
+#[test]
+fn a_boot_of_the_machine_makes_one_job() {
+    let nest = Nest::new();
+    let said = nest.say(&["schedule", "add", "n", "@reboot", "--", "/bin/sh", "-c", "echo $TENURE_SCHEDULED_FOR"]);
+    assert!(said.code == 0 && said.err.contains("once in each boot"), "{said:?}");
+    let jobs = || nest.json(&["ls", "-a", "--json"])["jobs"].as_array().unwrap().len();
+    nest.work_until_idle(&[]);
+    assert_eq!(jobs(), 0, "it was added in this boot");
+    for text in [nest.ok(&["schedule", "ls"]), nest.ok(&["schedule", "show", "n"]), nest.say(&["schedule", "next", "n"]).err] {
+        assert!(text.contains("boot") && !text.contains("never"), "{text}");
+    }
+    // As if the machine had been booted again since.
+    nest.owner().execute("UPDATE schedule SET boot_id = 'an earlier one'", []).unwrap();
+    for _ in 0..3 {
+        nest.work_until_idle(&[]);
+        let worker = nest.work(&[]);
+        until("its job", || (jobs() == 1).then_some(()));
+        worker.kill();
+    }
+    assert_eq!((jobs(), nest.state(1).as_str()), (1, "done"));
+    assert!(nest.log(1).starts_with("20"), "{}", nest.log(1));
 }

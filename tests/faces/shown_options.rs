@@ -73,6 +73,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("DIR", "."),
     ("DURATION", "1h"),
     ("FILE", "/dev/null"),
+    ("HOW", "queue"),
     ("FORMAT", "csv"),
     ("FIRST..MOST", "1s..2s"),
     ("ID", "1"),

@@ -14,7 +14,21 @@ fn under_kills_of_the_worker_each_occurrence_becomes_one_job() {
     let mut dice = Dice::new(seed());
     let names = ["a", "b", "c", "d"];
     for name in names {
-        nest.ok(&["schedule", "add", name, "* * * * *", "--catch-up", "all", "--catch-up-max", "1000", "--hold", "--", "true"]);
+        nest.ok(&[
+            "schedule",
+            "add",
+            name,
+            "* * * * *",
+            "--catch-up",
+            "all",
+            "--catch-up-max",
+            "1000",
+            "--overlap",
+            "allow",
+            "--hold",
+            "--",
+            "true",
+        ]);
     }
     for round in 1..=8 {
         for name in names {
@@ -33,6 +47,35 @@ fn under_kills_of_the_worker_each_occurrence_becomes_one_job() {
     });
     let jobs = assert_one_job_for_each_occurrence(&nest);
     assert!(jobs >= 4 * 8 * MINUTES - 4 * 8, "{jobs} jobs");
+}
+
+/// Each job fails if another one runs beside it.
+#[test]
+fn under_kills_of_the_worker_no_two_jobs_of_a_schedule_overlap() {
+    const ALONE: &str = "mkdir $0 || exit 1; sleep 0.03; rmdir $0";
+    let nest = Nest::new();
+    let mut dice = Dice::new(seed());
+    for overlap in ["skip", "queue"] {
+        let options = ["schedule", "add", overlap, "* * * * *", "--catch-up", "all", "--overlap", overlap];
+        nest.ok(&[&options[..], &["--", "/bin/sh", "-c", ALONE, overlap]].concat());
+    }
+    for round in 1..=6 {
+        for name in ["skip", "queue"] {
+            nest.sleep_through(name, 20 * round);
+        }
+        let worker = nest.work(&["--slots", "8"]);
+        std::thread::sleep(Duration::from_millis(100 + dice.below(200))); // the moment of the kill, by chance
+        worker.kill();
+    }
+    let _worker = nest.work(&["--slots", "8"]);
+    until("all jobs to end", || {
+        let counts = nest.status()["counts"].clone();
+        (counts["queued"] == 0 && counts["running"] == 0).then_some(())
+    });
+    let failed = nest.json(&["ls", "-a", "--state", "failed", "--json"])["jobs"].clone();
+    assert_eq!(failed, serde_json::json!([]));
+    let done = |name: &str| nest.json(&["ls", "-a", "--label", name, "--json"])["jobs"].as_array().unwrap().len();
+    assert!(done("queue") >= 100 && done("skip") >= 1, "{} and {}", done("queue"), done("skip"));
 }
 
 /// Returns the number of jobs.

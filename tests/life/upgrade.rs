@@ -28,6 +28,7 @@ fn the_jobs_of_an_older_file_go_on_after_the_upgrade() {
     assert_eq!(nest.show(9)["attempts"], 1);
     assert_eq!(nest.json(&["resource", "show", "1", "--json"])["state"], "released", "what job 9 held is torn down");
     nest.ok(&["schedule", "next", "nightly"]);
+    assert_eq!(nest.json(&["schedule", "show", "nightly", "--json"])["overlap"], "allow", "as it was");
     assert_eq!(nest.sql().query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
     let doctor = nest.say(&["doctor"]).out;
     assert!(doctor.contains("as they were made"), "{doctor}");

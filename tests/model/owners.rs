@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use tenure::error::Error;
 use tenure::job::workspace::Workspace;
-use tenure::job::{Argv, CatchUp, Exit, JobId, NewJob, Nonce, RunEnd, RunId, Template};
+use tenure::job::{Argv, CatchUp, Exit, JobId, NewJob, Nonce, Overlap, RunEnd, RunId, Template};
 use tenure::store::job::claim::{self, Scope};
 use tenure::store::job::ids::Prepared;
 use tenure::store::job::settle::{self, RunRecord, Settle};
@@ -261,6 +261,9 @@ impl Owners {
             zone: ["UTC", "Europe/Berlin", "Australia/Lord_Howe"][usize::from(c % 3)].into(),
             catch_up: CatchUp::ALL[usize::from(b / 4) % CatchUp::ALL.len()],
             catch_up_max: i64::from(c % 20) + 1,
+            overlap: Overlap::ALL[usize::from(a / 3) % Overlap::ALL.len()],
+            jitter_ms: if c.is_multiple_of(7) { 5_000 } else { 0 },
+            boot_id: "b".into(),
             template: Template::of(job, None, None).unwrap(),
         };
         let is_there = schedule::find(&self.conn, &name).unwrap().is_some();

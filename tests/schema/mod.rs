@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use tenure::job::hold::Waiting;
-use tenure::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, COUNTED_MAX, CatchUp, Skip};
+use tenure::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, COUNTED_MAX, CatchUp, Overlap, Skip};
 use tenure::job::{Hold, Move, Need, Outcome, Reason, ReleasedBy, ResourceState, RunKind, State, TaskState};
 
 const SCHEMA: &str = include_str!("../../schema.sql");
@@ -155,6 +155,7 @@ fn the_closed_lists_have_the_same_words() {
     assert_eq!(states_of("resource"), set(ResourceState::ALL.iter().map(|s| s.as_str())));
     assert_eq!(words_in(SCHEMA.split_once("released_by NOT IN (").unwrap().1), set(ReleasedBy::ALL.iter().map(|b| b.as_str())));
     assert_eq!(words_of("schedule_catch_up_is_known"), set(CatchUp::ALL.map(CatchUp::as_str)));
+    assert_eq!(words_of("schedule_overlap_is_known"), set(Overlap::ALL.map(Overlap::as_str)));
     assert_eq!(words_of("occurrence_reason_is_known"), set(Skip::ALL.map(Skip::as_str)));
     assert_eq!(words_of("dependency_need_is_known"), set([Need::Done, Need::Any, Need::Failed].map(Need::as_str)));
 }

@@ -33,7 +33,7 @@ pub(super) const CHECK_CASES: &[&str] = &[
     "UPDATE queue SET is_full = 2", "UPDATE resource SET released_by = 'x' WHERE id = 2", "UPDATE run SET outcome = NULL WHERE id = 13",
     "UPDATE run SET job_id = NULL WHERE id = 12", "UPDATE run SET id = 4503599627370497 WHERE id = 12", "UPDATE run SET kind = 'x' WHERE id = 12",
     "UPDATE run SET nonce = 'x' WHERE id = 12", "UPDATE run SET outcome = 'x' WHERE id = 13", "UPDATE schedule SET cron = ''", "UPDATE schedule SET id = 0",
-    "UPDATE schedule SET name = ''", "UPDATE schedule SET created_at = -1", "UPDATE occurrence SET reason = 'x' WHERE at = 20", "UPDATE task SET held = 2",
+    "UPDATE schedule SET name = ''", "UPDATE schedule SET created_at = -1", "UPDATE occurrence SET reason = 'x' WHERE at = 20", "UPDATE occurrence SET by_hand = 2 WHERE at = 20", "UPDATE task SET held = 2",
     "UPDATE task SET stage = ''", "UPDATE task_step SET outcome = 'lost' WHERE task_id = 1", "UPDATE task_step SET outcome = 'x' WHERE task_id = 2",
     "UPDATE task_step SET seq = 0 WHERE task_id = 1", "UPDATE workspace SET prepare_command = '{}'", "UPDATE workspace SET synced = 2",
 ];

@@ -66,7 +66,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("resource_state_guard", "use tenure resource release ID", &["UPDATE resource SET state = 'released' WHERE id = 3"]),
     ("resource_delete_guard", "to tear a resource down", &["DELETE FROM resource WHERE id = 1", "DELETE FROM resource WHERE id = 2"]),
     ("schedule_insert_guard", "use tenure schedule add", &["INSERT INTO schedule (name, cron, zone, template, decided_until, created_at) VALUES ('m', '* * * * *', 'UTC', '{}', 0, 0)"]),
-    ("schedule_update_guard", "use tenure schedule rm and", &["UPDATE schedule SET cron = 'x'", "UPDATE schedule SET template = '{\"a\": 1}'"]),
+    ("schedule_update_guard", "use tenure schedule set", &["UPDATE schedule SET cron = 'x'", "UPDATE schedule SET template = '{\"a\": 1}'"]),
     ("schedule_delete_guard", "use tenure schedule rm to", &["DELETE FROM schedule"]),
     ("occurrence_insert_guard", "the worker decides the occurrences", &["INSERT INTO occurrence (schedule_id, at, last_at, state, job_id, decided_at) VALUES (1, 30, 30, 'fired', 4, 1)"]),
     ("occurrence_update_guard", "the worker decides the occurrences", &["UPDATE occurrence SET n = 5"]),

@@ -159,16 +159,20 @@ fn next(face: &Face, which: &Which) -> Result<()> {
     let found = face.reader()?.read(|conn| schedule::existing(conn, &which.name))?;
     let calendar = found.calendar().map_err(|error| Error::Refused(format!("schedule {}: {error}", found.name)))?;
     let occurrences = shown_next(&calendar, face.now_ms(), usize::try_from(which.n).unwrap_or(usize::MAX));
-    if occurrences.is_empty() {
+    if calendar.is_of_boots() {
+        face::say(&format!("{} is due once in each boot of this machine; when that is, is not known", found.name));
+    } else if occurrences.is_empty() {
         face::say(&format!("{} is never due: no day has the date of {:?}", found.name, found.cron));
     } else if found.paused {
         face::say(&format!("{} is paused: it adds no jobs; tenure schedule resume {0}", found.name));
     }
     if face.json {
-        return face
-            .document(shapes::list("occurrences", occurrences.iter().map(|at| shown::occurrence_to_come(&calendar, *at))));
+        return face.document(shapes::list(
+            "occurrences",
+            occurrences.iter().map(|at| shown::occurrence_to_come(&found, &calendar, *at)),
+        ));
     }
-    face::print(&shown::occurrences_to_come(&occurrences, &calendar, face.now_ms(), face.columns))
+    face::print(&shown::occurrences_to_come(&occurrences, &found, &calendar, face.now_ms(), face.columns))
 }
 
 fn history(face: &Face, which: &Which) -> Result<()> {

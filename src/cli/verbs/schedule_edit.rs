@@ -13,15 +13,17 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::host::{secrets, waker};
 use crate::job::calendar::Origin;
-use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX};
-use crate::job::{Calendar, CatchUp, Template, cron_line};
+use crate::job::schedule::{CATCH_UP_DEFAULT, CATCH_UP_MAX, JITTER_MS_MAX};
+use crate::job::{Calendar, CatchUp, Overlap, Template, cron_line};
+use crate::run::machine;
 use crate::store::schedule::{self, NewSchedule, Schedule};
+use crate::units;
 
 /// Heading of its own options in the help.
 const DUE: &str = "When it is due";
 
 /// What `add` and `set` have in common: when it is due.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 pub struct Due {
     /// Read CRON in this time zone, such as Europe/Berlin
     ///
@@ -37,6 +39,21 @@ pub struct Due {
     /// With --catch-up all: only the newest N (default: 100)
     #[arg(long, value_name = "N", help_heading = DUE, value_parser = clap::value_parser!(i64).range(1..=CATCH_UP_MAX))]
     pub catch_up_max: Option<i64>,
+    /// Set what happens while an earlier job lives
+    ///
+    /// HOW is skip (it is skipped), queue (its job waits for the end of the earlier ones) or allow
+    /// (default: skip; queue with --catch-up all, allow with --replace).
+    #[arg(long, value_name = "HOW", hide_possible_values = true, help_heading = DUE,
+          value_parser = PossibleValuesParser::new(Overlap::ALL.map(Overlap::as_str)))]
+    pub overlap: Option<String>,
+    /// Delay each job by a stable random time below DURATION
+    #[arg(long, value_name = "DURATION", value_parser = parse_jitter, help_heading = DUE)]
+    pub jitter: Option<i64>,
+}
+
+fn parse_jitter(text: &str) -> Result<i64, String> {
+    let ms = i64::try_from(units::parse_duration(text)?).ok().filter(|ms| *ms <= JITTER_MS_MAX);
+    ms.ok_or_else(|| format!("{:?} is longer than 24h; give a shorter one", units::shorten(text)))
 }
 
 /// A schedule refuses what is tied to one moment or to one job, and says why; it does not show it.
@@ -57,8 +74,8 @@ pub struct Add {
     pub name: String,
     /// Minute, hour, day, month, weekday, as in '30 3 * * 1-5'
     ///
-    /// Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, '@every 90m'; 0~30 is a random
-    /// minute that stays.
+    /// Or @hourly, @daily, @midnight, @weekly, @monthly, @yearly, '@every 90m', @reboot; 0~30 is a
+    /// random minute that stays.
     #[arg(value_name = "CRON")]
     pub cron: String,
     #[command(flatten)]
@@ -125,7 +142,22 @@ pub(super) fn add(face: &Face, args: Add) -> Result<()> {
     warnings.end();
     let catch_up = args.due.catch_up.as_deref().and_then(CatchUp::parse).unwrap_or_default();
     let catch_up_max = args.due.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
-    let new = NewSchedule { name: args.name.clone(), cron: args.cron, zone: zone.clone(), catch_up, catch_up_max, template };
+    let overlap = args.due.overlap.as_deref().and_then(Overlap::parse).unwrap_or(match catch_up {
+        _ if template.placement.replace => Overlap::Allow,
+        CatchUp::All => Overlap::Queue,
+        _ => Overlap::Skip,
+    });
+    let new = NewSchedule {
+        name: args.name.clone(),
+        cron: args.cron,
+        zone: zone.clone(),
+        catch_up,
+        catch_up_max,
+        overlap,
+        jitter_ms: args.due.jitter.unwrap_or(0),
+        boot_id: machine::boot_id(),
+        template,
+    };
     let id = store.write(move |conn| schedule::add(conn, &new, now_ms))?;
     waker::send(store.place());
     let next = calendar.next(now_ms);
@@ -143,6 +175,9 @@ fn say_surprises(cron: &str) {
 
 fn say_next(name: &str, zone: &str, calendar: &Calendar, next: Option<i64>, which: &str) {
     match next {
+        _ if calendar.is_of_boots() => {
+            face::say(&format!("{name} is due once in each boot of this machine, from the next one on"))
+        }
         Some(at) => face::say(&format!("the {which} occurrence of {name} is {} ({zone})", calendar.text(at))),
         None => face::say(&format!("{name} is never due: no day has this date; tenure schedule rm {name} removes it")),
     }
@@ -150,9 +185,10 @@ fn say_next(name: &str, zone: &str, calendar: &Calendar, next: Option<i64>, whic
 
 pub(super) fn set(face: &Face, args: Set) -> Result<()> {
     let argv = if args.command.is_empty() { None } else { Some(args.command.argv().map_err(Error::Invalid)?) };
-    let Due { tz, catch_up, catch_up_max } = args.due.clone();
+    let due = args.due.clone();
+    let Due { tz, catch_up, catch_up_max, overlap, jitter } = due.clone();
     let is_empty = args.options.given().is_empty() && args.unset.is_empty() && argv.is_none();
-    if is_empty && args.cron.is_none() && tz.is_none() && catch_up.is_none() && catch_up_max.is_none() {
+    if is_empty && args.cron.is_none() && due == Due::default() {
         return Err(Error::Invalid("nothing to change is given; tenure schedule set --help lists what can be".into()));
     }
     let store = face.editor()?;
@@ -171,6 +207,9 @@ pub(super) fn set(face: &Face, args: Set) -> Result<()> {
             zone: tz.clone().unwrap_or_else(|| before.zone.clone()),
             catch_up: catch_up.as_deref().or(Some(&before.catch_up)).and_then(CatchUp::parse).unwrap_or_default(),
             catch_up_max: catch_up_max.unwrap_or(before.catch_up_max),
+            overlap: overlap.as_deref().or(Some(&before.overlap)).and_then(Overlap::parse).unwrap_or_default(),
+            jitter_ms: jitter.unwrap_or(before.jitter_ms),
+            boot_id: machine::boot_id(),
             template,
         })
     };

@@ -38,7 +38,8 @@ impl Page<'_> {
         let zone = clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
         let mut value = shown::schedule(self.listed);
         value["template"] = serde_json::from_str(&one.template).unwrap_or_default();
-        let next = self.calendar.map(|calendar| self.next.iter().map(|at| shown::occurrence_to_come(calendar, *at)).collect());
+        let next =
+            self.calendar.map(|calendar| self.next.iter().map(|at| shown::occurrence_to_come(one, calendar, *at)).collect());
         value["next"] = next.unwrap_or_else(|_| Value::Array(Vec::new()));
         let latest = |latest: &Latest| {
             let mut value = shown::occurrence(&latest.occurrence, &zone);
@@ -69,6 +70,8 @@ impl Page<'_> {
             ("error", one.last_error.clone().or_else(|| self.calendar.err().cloned())),
             ("paused", paused),
             ("catch up", Some(catch_up)),
+            ("overlap", Some(one.overlap.clone())),
+            ("jitter", u64::try_from(one.jitter_ms).ok().filter(|ms| *ms > 0).map(|ms| format!("below {}", duration_text(ms)))),
         ];
         let template = Template::from_json(&one.template);
         all.extend(template.as_ref().map_or_else(|error| vec![("template", Some(error.clone()))], template_rows));
@@ -77,8 +80,9 @@ impl Page<'_> {
         text += "\nnext\n";
         match self.calendar {
             Ok(calendar) if !self.next.is_empty() => {
-                text += &shown::occurrences_to_come(self.next, calendar, self.now.timestamp().as_millisecond(), columns);
+                text += &shown::occurrences_to_come(self.next, one, calendar, self.now.timestamp().as_millisecond(), columns);
             }
+            Ok(calendar) if calendar.is_of_boots() => text += "once in each boot of this machine\n",
             _ => text += "never\n",
         }
         if !self.latest.is_empty() {

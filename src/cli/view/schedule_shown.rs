@@ -7,7 +7,7 @@ use crate::cli::parse::time;
 use crate::cli::view::{escape, table};
 use crate::job::calendar::in_zone;
 use crate::job::{Calendar, Template};
-use crate::store::schedule::{Listed, Occurrence};
+use crate::store::schedule::{Listed, Occurrence, Schedule};
 
 /// A schedule for scripts.
 pub fn schedule(listed: &Listed) -> Value {
@@ -21,6 +21,8 @@ pub fn schedule(listed: &Listed) -> Value {
         "zone": one.zone,
         "catch_up": one.catch_up,
         "catch_up_max": one.catch_up_max,
+        "overlap": one.overlap,
+        "jitter_ms": one.jitter_ms,
         "paused": one.paused,
         "paused_at": one.paused_at.filter(|_| one.paused).map(time::utc),
         "next_at": one.shown_next().map(time::utc),
@@ -45,13 +47,14 @@ pub fn occurrence(occurrence: &Occurrence, zone: &TimeZone) -> Value {
         "state": if occurrence.fired { "fired" } else { "skipped" },
         "reason": occurrence.reason,
         "job": occurrence.job,
+        "by_hand": occurrence.by_hand,
         "decided_at": time::utc(occurrence.decided_at),
     })
 }
 
 /// An occurrence to come, for scripts.
-pub fn occurrence_to_come(calendar: &Calendar, at: i64) -> Value {
-    json!({"at": calendar.text(at), "utc": time::utc(at)})
+pub fn occurrence_to_come(schedule: &Schedule, calendar: &Calendar, at: i64) -> Value {
+    json!({"at": calendar.text(at), "utc": time::utc(at), "starts_at": time::utc(schedule.starts_at(at))})
 }
 
 /// Schedules, one a line. Occurrences stand in the schedule's own zone, with its offset then;
@@ -66,6 +69,7 @@ pub fn for_people(listed: &[Listed], columns: Option<usize>) -> String {
         let next = match one.shown_next() {
             _ if one.paused => "paused".to_owned(),
             Some(at) => time::in_zone(at, &zone),
+            None if one.boot_id.is_some() => "at boot".to_owned(),
             None if one.last_error.is_some() => "?".to_owned(),
             None => "never".to_owned(),
         };
@@ -104,10 +108,23 @@ fn command(template: &str) -> String {
 }
 
 /// Occurrences to come, one a line.
-pub fn occurrences_to_come(occurrences: &[i64], calendar: &Calendar, now_ms: i64, columns: Option<usize>) -> String {
-    let rows: Vec<_> =
-        occurrences.iter().map(|at| vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)]).collect();
-    if rows.is_empty() { String::new() } else { table::table(&["at", "utc", "in"], &[2], &rows, columns) }
+pub fn occurrences_to_come(
+    occurrences: &[i64],
+    schedule: &Schedule,
+    calendar: &Calendar,
+    now_ms: i64,
+    columns: Option<usize>,
+) -> String {
+    let row = |at: &i64| {
+        let mut row = vec![calendar.text(*at), time::utc(*at), time::between(now_ms, *at)];
+        if schedule.jitter_ms > 0 {
+            row.push(calendar.text(schedule.starts_at(*at)));
+        }
+        row
+    };
+    let rows: Vec<_> = occurrences.iter().map(row).collect();
+    let heads: &[&str] = if schedule.jitter_ms > 0 { &["at", "utc", "in", "starts"] } else { &["at", "utc", "in"] };
+    if rows.is_empty() { String::new() } else { table::table(heads, &[2], &rows, columns) }
 }
 
 /// Occurrences that were decided, one a line.
@@ -118,7 +135,7 @@ pub fn occurrences_for_people(occurrences: &[Occurrence], zone: &TimeZone, colum
             in_zone(occurrence.at, zone),
             until,
             how_many(occurrence),
-            if occurrence.fired { "fired".to_owned() } else { format!("skipped ({})", why(occurrence)) },
+            if occurrence.fired { fired(occurrence) } else { format!("skipped ({})", why(occurrence)) },
             occurrence.job.map(|job| job.to_string()).unwrap_or_default(),
         ]
     };
@@ -129,10 +146,14 @@ pub fn occurrences_for_people(occurrences: &[Occurrence], zone: &TimeZone, colum
 /// What became of an occurrence, or of several.
 pub fn what(occurrence: &Occurrence) -> String {
     match occurrence.fired {
-        true => "fired".to_owned(),
+        true => fired(occurrence),
         false if occurrence.n == Some(1) => format!("skipped ({})", why(occurrence)),
         false => format!("{} skipped ({})", how_many(occurrence), why(occurrence)),
     }
+}
+
+fn fired(occurrence: &Occurrence) -> String {
+    if occurrence.by_hand { "by hand".to_owned() } else { "fired".to_owned() }
 }
 
 fn how_many(occurrence: &Occurrence) -> String {
@@ -146,7 +167,6 @@ fn why(occurrence: &Occurrence) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schedule::Schedule;
 
     fn listed() -> Listed {
         let schedule = Schedule {
@@ -165,6 +185,9 @@ mod tests {
             pruned_until: 0,
             created_at: 0,
             last_error: Some("\x1b]0;x\x07".into()),
+            overlap: "\x1b".into(),
+            jitter_ms: i64::MAX,
+            boot_id: None,
         };
         let skipped = Occurrence {
             at: 0,
@@ -174,6 +197,7 @@ mod tests {
             reason: Some("missed".into()),
             job: None,
             decided_at: 0,
+            by_hand: false,
         };
         Listed { schedule, fired: None, skipped: Some(skipped) }
     }

@@ -207,6 +207,8 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("plan_fired_after_all", sql!("../schedule/plan.sql", "fired_after_all")),
         ("plan_skipped", sql!("../schedule/plan.sql", "skipped")),
         ("plan_skipped_more", sql!("../schedule/plan.sql", "skipped_more")),
+        ("plan_see_ends", sql!("../schedule/plan.sql", "see_ends")),
+        ("plan_live", sql!("../schedule/plan.sql", "live")),
         ("schedule_with_old_occurrences", schedule::WITH_OLD_OCCURRENCES),
         ("schedule_prune", schedule::REMOVE_OLD_OCCURRENCES),
         ("advance_facts", sql!("../pipeline/advance.sql", "facts")),

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::{Error, Result};
 use crate::job::calendar::Origin;
 use crate::job::limits::NAME_CHARS_MAX;
-use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp};
+use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp, JITTER_MS_MAX, Overlap, delay_ms};
 use crate::job::{Calendar, JobId, Template, names, nearest};
 use crate::store::engine::text::{maybe, text};
 
@@ -27,6 +27,11 @@ pub struct NewSchedule {
     pub catch_up: CatchUp,
     /// Most missed occurrences that `all` fires.
     pub catch_up_max: i64,
+    pub overlap: Overlap,
+    /// Each job starts so much later at most, in milliseconds.
+    pub jitter_ms: i64,
+    /// The present boot of the machine.
+    pub boot_id: String,
     pub template: Template,
 }
 
@@ -40,11 +45,10 @@ impl NewSchedule {
             return Err(Error::Invalid(format!("the number of missed occurrences to catch up is 1 to {CATCH_UP_MAX}")));
         }
         let zone = crate::clock::zone(&self.zone).map_err(Error::Invalid)?;
-        let calendar = Calendar::of(&self.cron, zone, Origin::new(&self.name, created_at_ms)).map_err(Error::Invalid)?;
-        match calendar.is_of_boots() {
-            true => Err(Error::Invalid("@reboot is not implemented yet".into())),
-            false => Ok(calendar),
+        if !(0..=JITTER_MS_MAX).contains(&self.jitter_ms) {
+            return Err(Error::Invalid("the jitter is 0 to 24h".into()));
         }
+        Calendar::of(&self.cron, zone, Origin::new(&self.name, created_at_ms)).map_err(Error::Invalid)
     }
 }
 
@@ -68,6 +72,11 @@ pub struct Schedule {
     pub pruned_until: i64,
     pub created_at: i64,
     pub last_error: Option<String>,
+    /// One of [`Overlap`], unless a client has altered the row.
+    pub overlap: String,
+    pub jitter_ms: i64,
+    /// Of `@reboot`: the boot for which it is decided.
+    pub boot_id: Option<String>,
 }
 
 impl Schedule {
@@ -88,6 +97,9 @@ impl Schedule {
             pruned_until: row.get(12)?,
             created_at: row.get(13)?,
             last_error: maybe(row, 14)?,
+            overlap: text(row, 15)?,
+            jitter_ms: row.get(16)?,
+            boot_id: maybe(row, 17)?,
         })
     }
 
@@ -101,6 +113,11 @@ impl Schedule {
 
     fn origin(&self) -> Origin {
         Origin { booted_at_ms: self.next_at, ..Origin::new(&self.name, self.created_at) }
+    }
+
+    /// When the job of an occurrence may start, in milliseconds UTC.
+    pub fn starts_at(&self, at: i64) -> i64 {
+        at.saturating_add(delay_ms(self.origin().seed, at, self.jitter_ms))
     }
 
     /// The next occurrence, unless it is paused.
@@ -122,6 +139,8 @@ pub struct Occurrence {
     pub reason: Option<String>,
     pub job: Option<JobId>,
     pub decided_at: i64,
+    /// A person asked for its job.
+    pub by_hand: bool,
 }
 
 impl Occurrence {
@@ -134,6 +153,7 @@ impl Occurrence {
             reason: maybe(row, 4)?,
             job: row.get::<_, Option<i64>>(5)?.map(JobId),
             decided_at: row.get(6)?,
+            by_hand: row.get(7)?,
         })
     }
 }
@@ -180,6 +200,9 @@ pub fn add(conn: &Connection, new: &NewSchedule, now_ms: i64) -> Result<i64> {
         new.template.to_json(),
         now_ms,
         calendar.next(now_ms),
+        new.overlap.as_str(),
+        new.jitter_ms,
+        calendar.is_of_boots().then_some(&new.boot_id),
     ])?;
     Ok(conn.last_insert_rowid())
 }
@@ -213,6 +236,9 @@ pub fn set(
         after.template.to_json(),
         from,
         calendar.next(from),
+        after.overlap.as_str(),
+        after.jitter_ms,
+        calendar.is_of_boots().then_some(before.boot_id.as_ref().unwrap_or(&after.boot_id)),
     ])?;
     Ok((existing(conn, name)?, planned))
 }
@@ -314,7 +340,20 @@ pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
         let from = now_ms.max(schedule.pruned_until).max(0);
         plan::set_next(conn, &schedule, from)?;
     }
+    // Whether this boot was seen by the file before is not known.
+    conn.execute("UPDATE schedule SET boot_id = '' WHERE boot_id IS NOT NULL", [])?;
     Ok(())
+}
+
+/// Makes each `@reboot` due once in each boot of the machine, however often a worker starts in it:
+/// the boot is recorded with the instant at which the occurrence is due. Returns their number.
+pub fn boot(conn: &Connection, boot_id: &str, now_ms: i64) -> Result<usize> {
+    if boot_id.is_empty() {
+        // It cannot be told which boot this is.
+        return Ok(0);
+    }
+    conn.prepare_cached("UPDATE schedule SET boot_id = ?1 WHERE boot_id = ''")?.execute([boot_id])?;
+    Ok(conn.prepare_cached(sql!("schedule.sql", "boot"))?.execute((boot_id, now_ms.max(1)))?)
 }
 
 /// Computes the next occurrence of each schedule again: the rules of its time zone or its row may

@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
-use crate::job::schedule::{CATCH_UP_MAX, COUNTED_MAX, CatchUp, Decision, SET_BACK_MS, Skip, Skipped, Standing, decide};
+use crate::job::schedule::{
+    CATCH_UP_MAX, COUNTED_MAX, CatchUp, Decision, Overlap, QUEUED_MAX, SET_BACK_MS, Skip, Skipped, Standing, decide,
+};
 use crate::job::template::SCHEDULED_FOR;
-use crate::job::{Calendar, JobId, NewJob, Template};
+use crate::job::{Calendar, JobId, Need, NewJob, Template};
 use crate::store::job::enqueue;
 use crate::store::schedule::{Schedule, existing};
 
@@ -125,6 +127,7 @@ fn carry_out(
     let template = Template::from_json(&schedule.template).map_err(Error::Invalid);
     for at in decision.fire {
         let made = template.as_ref().map_err(|e| Error::Invalid(e.to_string())).and_then(|t| job(t, calendar, at, now_ms));
+        let made = made.map(|job| delayed(job, schedule, at, now_ms));
         fire(conn, schedule, calendar, made, at, now_ms, planned)?;
     }
     Ok(())
@@ -153,12 +156,18 @@ pub fn by_hand(conn: &Connection, name: &str, now_ms: i64) -> Result<(JobId, Vec
     let calendar = schedule.calendar().map_err(Error::Refused)?;
     let at = instant_by_hand(conn, schedule.id, now_ms.max(0))?;
     let template = Template::from_json(&schedule.template).map_err(Error::Refused)?;
-    let job = job(&template, &calendar, at, now_ms)?;
+    let mut job = job(&template, &calendar, at, now_ms)?;
+    if let Err(live) = relate(conn, &schedule, &mut job)? {
+        return Err(Error::Refused(format!(
+            "job {live} of schedule {0} has not ended; wait for it (tenure wait {live}), or: tenure schedule set {0} --overlap allow",
+            schedule.name
+        )));
+    }
     let Some(added) = enqueue::add(conn, &[job], now_ms)?.pop() else {
         return Err(Error::Internal("a job was added without an id".into()));
     };
     if !added.existing {
-        write_fired(conn, schedule.id, at, added.id, now_ms)?;
+        write_fired(conn, schedule.id, at, added.id, now_ms, true)?;
         record_maker(conn, added.id, &format!("by schedule {}, by hand at {}", schedule.name, calendar.text(at)), now_ms)?;
     }
     Ok((added.id, added.freed, added.existing))
@@ -172,6 +181,36 @@ fn instant_by_hand(conn: &Connection, schedule: i64, now_ms: i64) -> Result<i64>
         at += 1;
     }
     Ok(at)
+}
+
+/// Relates a new job to the earlier ones of its schedule that have not ended: it is independent of
+/// them, or waits until all of them have ended in any way. All, because one that is cancelled while
+/// it waits ends before the one that it waits for. `Err`: it must not be made because of that job.
+fn relate(conn: &Connection, schedule: &Schedule, job: &mut NewJob) -> Result<std::result::Result<(), JobId>> {
+    let overlap = Overlap::parse(&schedule.overlap).unwrap_or_default();
+    if overlap == Overlap::Allow {
+        return Ok(Ok(()));
+    }
+    conn.prepare_cached(sql!("plan.sql", "see_ends"))?.execute([schedule.id])?;
+    let mut live = conn.prepare_cached(sql!("plan.sql", "live"))?;
+    let live = live.query_map((schedule.id, QUEUED_MAX as i64 + 1), |row| row.get(0).map(JobId))?;
+    let live: Vec<JobId> = live.collect::<rusqlite::Result<_>>()?;
+    match live.last() {
+        None => {}
+        Some(last) if overlap == Overlap::Skip || live.len() > QUEUED_MAX => return Ok(Err(*last)),
+        Some(_) => job.after = live.into_iter().map(|id| (id, Need::Any)).collect(),
+    }
+    Ok(Ok(()))
+}
+
+/// A job starts later by the jitter of its occurrence, if that is not over.
+fn delayed(mut job: NewJob, schedule: &Schedule, at: i64, now_ms: i64) -> NewJob {
+    let more = schedule.starts_at(at).saturating_sub(now_ms);
+    if schedule.jitter_ms > 0 && more > 0 {
+        job.available_at = job.available_at.max(now_ms).saturating_add(more);
+        job.expires_at = job.expires_at.map(|expires| expires.saturating_add(more));
+    }
+    job
 }
 
 fn record_maker(conn: &Connection, job: JobId, detail: &str, now_ms: i64) -> Result<()> {
@@ -244,6 +283,12 @@ fn fire(
     now_ms: i64,
     planned: &mut Planned,
 ) -> Result<()> {
+    let mut job = job;
+    if let Ok(job) = &mut job
+        && let Err(live) = relate(conn, schedule, job)?
+    {
+        return skip(conn, schedule.id, &one(at, Skip::Overlap), Some(live), now_ms);
+    }
     conn.execute_batch("SAVEPOINT one_occurrence")?;
     let added = job.and_then(|job| enqueue::add(conn, &[job], now_ms));
     let error = match added.map(|mut added| added.pop()) {
@@ -251,7 +296,7 @@ fn fire(
             conn.execute_batch("ROLLBACK TO one_occurrence; RELEASE one_occurrence")?;
             return skip(conn, schedule.id, &one(at, Skip::Unique), Some(added.id), now_ms);
         }
-        Ok(Some(added)) if write_fired(conn, schedule.id, at, added.id, now_ms)? => {
+        Ok(Some(added)) if write_fired(conn, schedule.id, at, added.id, now_ms, false)? => {
             let detail = format!("by schedule {}, occurrence {}", schedule.name, calendar.text(at));
             record_maker(conn, added.id, &detail, now_ms)?;
             if schedule.last_error.is_some() {
@@ -277,8 +322,8 @@ fn one(at: i64, why: Skip) -> Skipped {
 }
 
 /// False: that occurrence was fired before.
-fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i64) -> Result<bool> {
-    let values = params![schedule, at, job.0, now_ms];
+fn write_fired(conn: &Connection, schedule: i64, at: i64, job: JobId, now_ms: i64, by_hand: bool) -> Result<bool> {
+    let values = params![schedule, at, job.0, now_ms, by_hand];
     if conn.prepare_cached(sql!("plan.sql", "fired_after_all"))?.execute(values)? > 0 {
         return Ok(true);
     }
@@ -325,6 +370,9 @@ pub(in crate::store) fn set_next(conn: &Connection, schedule: &Schedule, from_ms
 #[cfg(test)]
 #[path = "plan_guard_tests.rs"]
 mod guard_tests;
+#[cfg(test)]
+#[path = "overlap_tests.rs"]
+mod overlap_tests;
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

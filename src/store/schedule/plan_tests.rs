@@ -17,7 +17,17 @@ fn template() -> Template {
 }
 
 pub(super) fn new(name: &str, cron: &str, catch_up: CatchUp) -> NewSchedule {
-    NewSchedule { name: name.into(), cron: cron.into(), zone: "UTC".into(), catch_up, catch_up_max: 100, template: template() }
+    NewSchedule {
+        name: name.into(),
+        cron: cron.into(),
+        zone: "UTC".into(),
+        catch_up,
+        catch_up_max: 100,
+        overlap: Overlap::Allow,
+        jitter_ms: 0,
+        boot_id: "this boot".into(),
+        template: template(),
+    }
 }
 
 pub(super) fn with(cron: &str, catch_up: CatchUp) -> Connection {

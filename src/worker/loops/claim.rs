@@ -46,7 +46,10 @@ pub fn run(ctx: &Arc<Context>) {
     if ctx.plans() {
         let _logged = ctx
             .store
-            .commit(schedule::recompute_next)
+            .commit({
+                let (boot_id, now_ms) = (ctx.boot_id.clone(), ctx.now_ms());
+                move |conn| Ok((schedule::boot(conn, &boot_id, now_ms)?, schedule::recompute_next(conn)?))
+            })
             .inspect_err(|error| log::error!("computing the next occurrences of schedules: {error}"));
     }
     while !ctx.is_stopping() {
