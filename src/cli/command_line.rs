@@ -307,7 +307,7 @@ mod tests {
             "queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|lane ls|lane set k --limit 2",
             "schedule ls|schedule add n @daily -- x|schedule add n @hourly -c x|schedule rm a b|schedule pause n|schedule resume n",
             "schedule add n 0_3_*_*_* --tz UTC --catch-up all --catch-up-max 9 -l l --lane k -- x|schedule next n -n 3|schedule history n -n 3",
-            "schedule show n -n 3|schedule set n --cron @daily --tz UTC --catch-up none --unset lane --overlap queue --jitter 10m|schedule set n -r 2 -- x|schedule run n",
+            "schedule show n -n 3|schedule set n --cron @daily --tz UTC --catch-up none --unset lane --overlap queue --jitter 10m|schedule set n -r 2 -- x|schedule run n|schedule import -|schedule import f --apply --skip-unsupported --system-crontab -q q",
             "pipeline apply f|pipeline ls|pipeline show p|task start p --key k -p a=b -p c=|task ls -a|task ls --state failed --pipeline p",
             "task show 1|task show last --json|task stop 1 --why x --wait|task advance 1 --expect a --to b|task hold 1|task release 1",
             "lease run n -- x|lease run n --wait 5m --why y -c x|lease ls|lease release n --force|fence -- x",

@@ -7,6 +7,7 @@ mod builder;
 mod cascades;
 mod columns;
 mod completion;
+mod crontabs;
 mod documents;
 mod endings;
 mod exit_codes;

@@ -132,7 +132,20 @@ fn a_wrong_change_is_refused_and_changes_nothing() {
 #[test]
 fn a_schedule_is_run_by_hand_also_while_it_is_paused() {
     let nest = Nest::new();
-    nest.ok(&["schedule", "add", "n", "@yearly", "--tz", "Asia/Kolkata", "--overlap", "allow", "--", "/bin/sh", "-c", "echo $TENURE_SCHEDULED_FOR"]);
+    nest.ok(&[
+        "schedule",
+        "add",
+        "n",
+        "@yearly",
+        "--tz",
+        "Asia/Kolkata",
+        "--overlap",
+        "allow",
+        "--",
+        "/bin/sh",
+        "-c",
+        "echo $TENURE_SCHEDULED_FOR",
+    ]);
     nest.ok(&["schedule", "pause", "n"]);
     let id: i64 = nest.ok(&["schedule", "run", "n"]).trim().parse().unwrap();
     let other = nest.json(&["schedule", "run", "n", "--json"]);
@@ -234,7 +247,10 @@ fn an_occurrence_that_overlaps_is_skipped_and_told() {
     let id = nest.ok(&["schedule", "run", "n"]);
     assert!(nest.ok(&["why", id.trim()]).contains("job 1"), "{}", nest.ok(&["why", id.trim()]));
     let shown = show(&nest, "n");
-    assert_eq!((&shown["overlap"], &shown["latest"].as_array().unwrap().last().unwrap()["by_hand"]), (&json!("queue"), &json!(true)));
+    assert_eq!(
+        (&shown["overlap"], &shown["latest"].as_array().unwrap().last().unwrap()["by_hand"]),
+        (&json!("queue"), &json!(true))
+    );
 }
 
 #[test]

@@ -43,6 +43,7 @@ const BASES: &[(&str, &str)] = &[
     ("schedule show", "n"),
     // Of no schedule, as each option would change what the next one finds.
     ("schedule set", "none --retries 0"),
+    ("schedule import", "/dev/null"),
     ("man", ""),
 ];
 

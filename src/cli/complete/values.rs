@@ -93,6 +93,7 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("*", "stdin", Source::Files),
     ("*", "from", Source::Files),
     ("pipeline apply", "file", Source::Files),
+    ("schedule import", "file", Source::Files),
 ];
 
 fn reasons() -> Vec<&'static str> {

@@ -41,7 +41,10 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["exec", "execute", "do", "srun"], &[("to run a job and see its output", "tenure run -- COMMAND")]),
     (
         &["cron", "crontab", "timer", "every"],
-        &[("to make jobs by a cron line", "tenure schedule add NAME '30 3 * * *' -- COMMAND")],
+        &[
+            ("to make jobs by a cron line", "tenure schedule add NAME '30 3 * * *' -- COMMAND"),
+            ("of a crontab", "tenure schedule import CRONTAB"),
+        ],
     ),
     (&["group", "groups", "queues"], &[("to list queues", "tenure queue ls")]),
     (

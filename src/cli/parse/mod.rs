@@ -3,6 +3,7 @@
 //!
 //! Pure except for `pick` (which reads the existing jobs).
 
+pub(in crate::cli) mod crontab;
 pub(in crate::cli) mod foreign;
 pub(in crate::cli) mod job_options;
 pub(in crate::cli) mod library_words;

@@ -160,7 +160,8 @@ pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<
     Ok(Surroundings { found, ..surroundings_without(face.now())? })
 }
 
-fn surroundings_without(now: Zoned) -> Result<Surroundings> {
+/// Returns what jobs that wait for no other one inherit from here.
+pub fn surroundings_without(now: Zoned) -> Result<Surroundings> {
     Ok(Surroundings {
         now,
         cwd: std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e))?,

@@ -25,6 +25,7 @@ pub(in crate::cli) mod retry;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod schedule;
 pub(in crate::cli) mod schedule_edit;
+pub(in crate::cli) mod schedule_import;
 pub(in crate::cli) mod seen;
 pub(in crate::cli) mod set;
 pub(in crate::cli) mod settings;

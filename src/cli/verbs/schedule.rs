@@ -8,6 +8,7 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::values;
 use crate::cli::verbs::schedule_edit::{self as edit, Add, Set};
+use crate::cli::verbs::schedule_import::{self, Import};
 use crate::cli::view::{json as shapes, schedule_page as page, schedule_shown as shown};
 use crate::clock;
 use crate::error::{Error, Result, exit};
@@ -54,6 +55,8 @@ pub enum Verb {
     Show(Which),
     /// Change a schedule in place; only what is given changes
     Set(Box<Set>),
+    /// Show what a crontab would be as schedules, and add them
+    Import(Box<Import>),
     /// Add a job of a schedule now, also while it is paused
     Run {
         /// The schedule
@@ -85,6 +88,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         Verb::Show(which) => show(face, &which)?,
         Verb::Set(args) => edit::set(face, *args)?,
         Verb::Run { name } => run_now(face, name)?,
+        Verb::Import(args) => schedule_import::import(face, *args)?,
     }
     Ok(exit::OK)
 }

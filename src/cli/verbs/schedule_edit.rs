@@ -51,6 +51,29 @@ pub struct Due {
     pub jitter: Option<i64>,
 }
 
+impl Due {
+    /// Returns the schedule that these options describe.
+    pub fn schedule(&self, name: &str, cron: &str, zone: &str, template: Template) -> NewSchedule {
+        let catch_up = self.catch_up.as_deref().and_then(CatchUp::parse).unwrap_or_default();
+        let overlap = self.overlap.as_deref().and_then(Overlap::parse).unwrap_or(match catch_up {
+            _ if template.placement.replace => Overlap::Allow,
+            CatchUp::All => Overlap::Queue,
+            _ => Overlap::Skip,
+        });
+        NewSchedule {
+            name: name.to_owned(),
+            cron: cron.to_owned(),
+            zone: zone.to_owned(),
+            catch_up,
+            catch_up_max: self.catch_up_max.unwrap_or(CATCH_UP_DEFAULT),
+            overlap,
+            jitter_ms: self.jitter.unwrap_or(0),
+            boot_id: machine::boot_id(),
+            template,
+        }
+    }
+}
+
 fn parse_jitter(text: &str) -> Result<i64, String> {
     let ms = i64::try_from(units::parse_duration(text)?).ok().filter(|ms| *ms <= JITTER_MS_MAX);
     ms.ok_or_else(|| format!("{:?} is longer than 24h; give a shorter one", units::shorten(text)))
@@ -140,24 +163,7 @@ pub(super) fn add(face: &Face, args: Add) -> Result<()> {
     let mut warnings = Warnings::new(&store, &around, ShellBy::Option);
     warnings.check_template("", &template, false);
     warnings.end();
-    let catch_up = args.due.catch_up.as_deref().and_then(CatchUp::parse).unwrap_or_default();
-    let catch_up_max = args.due.catch_up_max.unwrap_or(CATCH_UP_DEFAULT);
-    let overlap = args.due.overlap.as_deref().and_then(Overlap::parse).unwrap_or(match catch_up {
-        _ if template.placement.replace => Overlap::Allow,
-        CatchUp::All => Overlap::Queue,
-        _ => Overlap::Skip,
-    });
-    let new = NewSchedule {
-        name: args.name.clone(),
-        cron: args.cron,
-        zone: zone.clone(),
-        catch_up,
-        catch_up_max,
-        overlap,
-        jitter_ms: args.due.jitter.unwrap_or(0),
-        boot_id: machine::boot_id(),
-        template,
-    };
+    let new = args.due.schedule(&args.name, &args.cron, &zone, template);
     let id = store.write(move |conn| schedule::add(conn, &new, now_ms))?;
     waker::send(store.place());
     let next = calendar.next(now_ms);
