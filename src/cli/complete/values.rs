@@ -47,6 +47,12 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("set", "ids", Source::Stored(QUEUED)),
     ("release", "ids", Source::Stored(Subject::HeldJobs)),
     ("retry", "ids", Source::Stored(ENDED)),
+    ("rm", "ids", Source::Stored(ENDED)),
+    (
+        "prune",
+        "state",
+        Source::Words(|| State::ALL.iter().filter(|state| state.is_terminal()).map(|state| state.as_str()).collect()),
+    ),
     ("resource show", "ids", Source::Stored(Subject::Resources { live: false })),
     ("resource release", "ids", Source::Stored(Subject::Resources { live: true })),
     ("*", "ids", Source::Stored(ANY)),

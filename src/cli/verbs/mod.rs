@@ -22,6 +22,7 @@ pub(in crate::cli) mod queue;
 pub(in crate::cli) mod resource;
 pub(in crate::cli) mod restore;
 pub(in crate::cli) mod retry;
+pub(in crate::cli) mod rm;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod schedule;
 pub(in crate::cli) mod schedule_edit;
