@@ -600,16 +600,14 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
     WHEN NEW.max_attempts IS NOT OLD.max_attempts
       THEN RAISE(ABORT, 'tenure: use tenure set ID retries=N to change max_attempts of a job to N + 1')
     WHEN NEW.policy IS NOT OLD.policy
-      THEN RAISE(ABORT,
-        'tenure: use tenure set ID timeout=DURATION; for the rest of policy INSERT INTO cancel (job_id), and queue another job')
+      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change the policy of a job, such as timeout=1h')
     WHEN NEW.due_seen IS NOT OLD.due_seen
       THEN RAISE(ABORT, 'tenure: due_seen is derived; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
       THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
-    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key, NEW.array_index, NEW.created_at)
-         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key, OLD.array_index, OLD.created_at)
-      THEN RAISE(ABORT,
-        'tenure: command, cwd, env, lane and keys of a job do not change; INSERT INTO cancel (job_id), and queue another job')
+    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key)
+         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key)
+      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change command, cwd, env, lane or unique of a job')
     WHEN NEW.state IS NOT OLD.state
       THEN RAISE(ABORT,
         'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')

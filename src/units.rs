@@ -55,6 +55,12 @@ pub fn duration_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Returns a duration that is parsed to the same number of milliseconds, with two units if that is
+/// exact.
+pub fn duration_exactly(ms: u64) -> String {
+    Some(duration_text(ms)).filter(|text| parse_duration(text) == Ok(ms)).unwrap_or_else(|| format!("{ms}ms"))
+}
+
 /// Returns a duration for people: its two largest units.
 pub fn duration_text(ms: u64) -> String {
     let seconds = ms / 1000;

@@ -10,8 +10,8 @@ use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
-    add, backup, cancel, complete, completions, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
-    prune, queue, resource, restore, retry, rm, run, schedule, seen, set, settings, show, status, task, wait, why, work,
+    add, backup, cancel, complete, completions, edit, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
+    prune, queue, rerun, resource, restore, retry, run, schedule, seen, set, settings, show, status, task, wait, why, work,
     workspace,
 };
 use crate::cli::{doctor, face, logging};
@@ -66,8 +66,12 @@ pub enum Verb {
     Cancel(cancel::Args),
     /// Put failed and cancelled jobs back into the queue
     Retry(retry::Args),
-    /// Change a queued job
+    /// Add jobs again, with the same descriptions
+    Rerun(rerun::Args),
+    /// Change queued jobs
     Set(set::Args),
+    /// Change a queued job in an editor
+    Edit(Named),
     /// Keep queued jobs from starting
     Hold(hold::Args),
     /// Let held jobs start
@@ -103,8 +107,6 @@ pub enum Verb {
     /// Replace the database file with a backup
     Restore(restore::Args),
     /// Remove ended jobs with their logs
-    Rm(Named),
-    /// Remove old or selected ended jobs with their logs
     Prune(prune::Args),
     /// Report the progress of this job
     Progress(progress::Args),
@@ -260,7 +262,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::History(which) => history::run(&face, &which),
         Verb::Cancel(args) => cancel::run(&face, &args),
         Verb::Retry(args) => retry::run(&face, &args),
+        Verb::Rerun(args) => rerun::run(&face, &args),
         Verb::Set(args) => set::run(&face, &args),
+        Verb::Edit(which) => edit::run(&face, &which),
         Verb::Hold(args) => hold::hold(&face, &args),
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
@@ -274,7 +278,6 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),
-        Verb::Rm(which) => rm::run(&face, &which),
         Verb::Prune(args) => prune::run(&face, &args),
         Verb::Progress(args) => progress::run(&face, &args),
         Verb::Fence(args) => fence::run(&face, &args),
@@ -319,7 +322,7 @@ mod tests {
             "resource add vm --teardown x --task 7|resource ls|resource ls -a|resource show 3|resource release 3 4-5",
             "resource release 3 --force|resource sweep",
             "workspace ls|workspace rm k|workspace ensure k --prepare x",
-            "doctor|doctor --fix|backup f|restore f|prune --older-than 30d|rm 7 @l|prune --state done -q q -l l --dry-run|progress 40 phase|config|completions bash|man",
+            "doctor|doctor --fix|backup f|restore f|prune --older-than 30d|progress 40 phase|config|completions bash|man",
             "--db f --json --color never|",
         ]
         .join("|");
@@ -334,7 +337,7 @@ mod tests {
         let lines = [
             "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
             "work --until-idle --until-empty|retry --failed 7|logs 7 --grep (|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
-            "prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
+            "prune|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
             "schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x",
             "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|schedule show|schedule set|schedule set n --unset x|schedule run",
             "pipeline apply|pipeline|task start|task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b",

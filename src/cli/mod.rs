@@ -18,9 +18,11 @@
 //!
 //! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
 
+mod adding;
 mod command_line;
 mod complete;
 mod copies;
+mod copying;
 mod doctor;
 mod face;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::names::{self, shorten};
 use super::{Argv, NewJob};
 
 /// Prefix of the variables that tenure gives to a job.
-const RESERVED_PREFIX: &str = "TENURE_";
+pub const RESERVED_PREFIX: &str = "TENURE_";
 
 /// Why a job cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,8 @@
 
 pub(crate) mod changes;
 mod control;
+#[cfg(feature = "cli")]
+mod describe;
 mod each;
 mod filter;
 #[cfg(test)]

@@ -19,6 +19,8 @@ const BASES: &[(&str, &str)] = &[
     ("wait", "1 --timeout 1ms"),
     ("cancel", "1"),
     ("retry", "1"),
+    ("rerun", "1"),
+    ("set", "2 priority=1"),
     ("hold", "1"),
     ("release", "1"),
     ("queue set", "q"),

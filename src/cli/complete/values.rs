@@ -36,7 +36,41 @@ const ENDED: Subject = Subject::Jobs(&["failed", "cancelled"]);
 const ANY: Subject = Subject::Jobs(&[]);
 
 /// What `tenure set` changes.
-const CHANGES: &[&str] = &["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];
+const CHANGES: &[&str] = &[
+    "priority",
+    "queue",
+    "delay",
+    "at",
+    "expires",
+    "timeout",
+    "retries",
+    "label",
+    "lane",
+    "unique",
+    "cwd",
+    "env",
+    "after",
+    "after_any",
+    "after_failed",
+    "backoff",
+    "retry_on",
+    "no_retry_on",
+    "max_deferrals",
+    "check",
+    "on_failure",
+    "on_success",
+    "on_end",
+    "grace",
+    "warn",
+    "idle_timeout",
+    "memory",
+    "nice",
+    "log_limit",
+    "stdin",
+    "workspace",
+    "prepare",
+    "user",
+];
 
 /// Arguments by verb and name; `*` is every verb that is not named. An argument that is not here
 /// has its possible values in the definition, is a path by its type, or is free.
@@ -45,14 +79,11 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("wait", "ids", Source::Stored(LIVE)),
     ("hold", "ids", Source::Stored(QUEUED)),
     ("set", "ids", Source::Stored(QUEUED)),
+    ("edit", "ids", Source::Stored(QUEUED)),
+    ("rerun", "ids", Source::Stored(ENDED)),
+    ("add", "like", Source::Stored(ANY)),
     ("release", "ids", Source::Stored(Subject::HeldJobs)),
     ("retry", "ids", Source::Stored(ENDED)),
-    ("rm", "ids", Source::Stored(ENDED)),
-    (
-        "prune",
-        "state",
-        Source::Words(|| State::ALL.iter().filter(|state| state.is_terminal()).map(|state| state.as_str()).collect()),
-    ),
     ("resource show", "ids", Source::Stored(Subject::Resources { live: false })),
     ("resource release", "ids", Source::Stored(Subject::Resources { live: true })),
     ("*", "ids", Source::Stored(ANY)),

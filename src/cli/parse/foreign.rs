@@ -5,7 +5,6 @@
 type Does = (&'static str, &'static str);
 
 const CANCEL: Does = ("to end jobs", "tenure cancel ID");
-const RM: Does = ("to remove ended jobs with their logs", "tenure rm ID");
 const PRUNE: Does = ("to remove ended jobs with their logs", "tenure prune --older-than DURATION");
 const PAUSE: Does = ("to let no job of a queue start", "tenure queue pause QUEUE");
 const RESUME: Does = ("to resume a paused queue", "tenure queue resume QUEUE");
@@ -30,10 +29,10 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["pause", "suspend", "stash"], &[PAUSE, HOLD]),
     (&["resume", "continue", "unpause", "unhold", "unstash"], &[RESUME, RELEASE]),
     (&["start", "daemon", "worker", "serve", "server"], &[WORK, RELEASE]),
-    (&["remove", "delete", "del"], &[("to take jobs out of the queue", "tenure cancel ID"), RM]),
+    (&["remove", "rm", "delete", "del"], &[("to take jobs out of the queue", "tenure cancel ID"), PRUNE]),
     (&["clean", "clear", "purge", "gc", "cleanup"], &[PRUNE]),
     (&["reset"], &[("to end all jobs", "tenure cancel --state queued --state running"), PRUNE]),
-    (&["restart", "rerun", "redo", "requeue"], &[RETRY]),
+    (&["restart", "redo", "requeue"], &[RETRY]),
     (&["top", "watch", "monitor", "stats", "summary", "sinfo", "dashboard"], &[STATUS]),
     (&["info", "describe", "inspect", "get", "detail", "details", "result"], &[SHOW]),
     (&["events", "audit", "journal"], &[("to see what happened to a job", "tenure history ID")]),
@@ -52,7 +51,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
         &["parallel", "slots", "concurrency"],
         &[("jobs at once", "tenure work --slots 4"), ("of a queue", "tenure queue set QUEUE --slots 4")],
     ),
-    (&["edit", "change", "update", "modify", "priority", "prio", "switch", "move", "urgent", "renice", "delay"], &[SET]),
+    (&["change", "update", "modify", "priority", "prio", "switch", "move", "urgent", "renice", "delay"], &[SET]),
     (&["send", "input", "stdin"], &[("to give a job its input", "tenure add --stdin FILE -- COMMAND")]),
     (&["lock", "flock", "mutex", "locks"], &[("to run a command under a named lock", "tenure lease run NAME -- COMMAND")]),
     (&["check", "fsck", "repair", "verify", "health", "diagnose", "ping"], &[("to find what is wrong", "tenure doctor")]),

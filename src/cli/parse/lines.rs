@@ -144,6 +144,27 @@ pub fn template(object: Map<String, Value>, around: &Surroundings, own: &[&str])
     Ok(Template { has_places: !line.is_shell, ..options.template(line.command, around)? })
 }
 
+/// Parses the whole description of one job: an object with the keys of a line.
+///
+/// # Errors
+/// What is wrong with it, with the key.
+pub fn whole(object: Map<String, Value>, around: &Surroundings) -> Result<NewJob, String> {
+    let line = Line::of(object, &[])?;
+    if line.name.is_some() {
+        return Err("ref: it is for the lines of a file; omit it".into());
+    }
+    let mut refs = Vec::new();
+    let options = line.over(&JobOptions::default(), &mut refs)?;
+    if let Some((name, _)) = refs.first() {
+        return Err(format!("after: {:?} is not a job; write its number, as in after = [3]", values::shorten(name)));
+    }
+    if options.array.is_some() || !options.secret.is_empty() {
+        return Err("array and secret are for a new job; omit them".into());
+    }
+    let mut jobs = options.new_jobs(line.command, around)?;
+    jobs.pop().ok_or_else(|| "it describes no job".into())
+}
+
 /// The keys of a line that are not options of a job.
 const OWN: [&str; 3] = ["command", "shell", "ref"];
 

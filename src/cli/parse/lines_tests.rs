@@ -167,6 +167,7 @@ const NOT_OF_A_LINE: &[(&str, &str)] = &[
     ("need_worker", "it is about the command, not about a job"),
     ("shell", "a key of its own, beside the options"),
     ("command", "a key of its own, beside the options"),
+    ("like", "copies one job"),
     ("help", "of every verb"),
     ("version", "of every verb"),
     ("db", "of every verb"),

@@ -4,9 +4,11 @@
 //! Pure except for `pick` (which reads the existing jobs).
 
 pub(in crate::cli) mod crontab;
+pub(in crate::cli) mod edited;
 pub(in crate::cli) mod foreign;
 pub(in crate::cli) mod job_options;
 pub(in crate::cli) mod library_words;
+pub(in crate::cli) mod like;
 pub(in crate::cli) mod lines;
 pub(in crate::cli) mod mistakes;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in by these two

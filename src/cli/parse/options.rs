@@ -101,7 +101,14 @@ impl JobOptions {
     /// # Errors
     /// An invalid value, with the option's name and the remedy.
     pub fn new_jobs(&self, command: Argv, around: &Surroundings) -> Result<Vec<NewJob>, String> {
-        let job = self.new_job(command, around)?;
+        self.each_index(self.new_job(command, around)?, around)
+    }
+
+    /// Returns the jobs of an array that are like this one, or this one.
+    ///
+    /// # Errors
+    /// Options that contradict each other.
+    pub(super) fn each_index(&self, job: NewJob, around: &Surroundings) -> Result<Vec<NewJob>, String> {
         let Some(array) = self.array else {
             return Ok(vec![job]);
         };
@@ -182,7 +189,7 @@ impl JobOptions {
         Template::of(job, self.delay, expires_in_ms)
     }
 
-    fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
+    pub(super) fn environment(&self, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
         // Here and not in the parser of the command line, which repeats what was typed.
         self.secret
             .iter()
@@ -191,7 +198,7 @@ impl JobOptions {
         self.variables.read(&around.env)
     }
 
-    fn directory(&self, here: &Path) -> Result<String, String> {
+    pub(super) fn directory(&self, here: &Path) -> Result<String, String> {
         if self.workspace.is_some() {
             let inside = self.cwd.as_deref().map_or(Ok(String::new()), text_of).map_err(|e| format!("--cwd: {e}"))?;
             return workspace::inside_as_named(&inside).map(str::to_owned).map_err(|e| format!("--{e}"));
@@ -200,7 +207,7 @@ impl JobOptions {
         text_of(&path).map_err(|e| format!("--cwd: {e}"))
     }
 
-    fn available_at(&self, now: &Zoned) -> Result<i64, String> {
+    pub(super) fn available_at(&self, now: &Zoned) -> Result<i64, String> {
         match (self.delay, &self.at) {
             (Some(_), Some(_)) => Err("--delay and --at: give one of them".into()),
             (Some(0), None) | (None, None) => Ok(0),
@@ -209,7 +216,7 @@ impl JobOptions {
         }
     }
 
-    fn expires_at(&self, now: &Zoned) -> Result<Option<i64>, String> {
+    pub(super) fn expires_at(&self, now: &Zoned) -> Result<Option<i64>, String> {
         let Some(text) = &self.expires else {
             return Ok(None);
         };
@@ -247,7 +254,7 @@ impl JobOptions {
         })
     }
 
-    fn wanted_workspace(&self) -> Result<Option<Workspace>, String> {
+    pub(super) fn wanted_workspace(&self) -> Result<Option<Workspace>, String> {
         match (&self.workspace, &self.prepare) {
             (None, Some(_)) => Err("--prepare goes with --workspace KEY, whose directory it fills".into()),
             (None, None) => Ok(None),
@@ -255,7 +262,7 @@ impl JobOptions {
         }
     }
 
-    fn waits_for(&self, found: &[(Part, Vec<JobId>)]) -> Result<Vec<(JobId, Need)>, String> {
+    pub(super) fn waits_for(&self, found: &[(Part, Vec<JobId>)]) -> Result<Vec<(JobId, Need)>, String> {
         let mut needs = Vec::new();
         for (selectors, need) in [(&self.after, Need::Done), (&self.after_any, Need::Any), (&self.after_failed, Need::Failed)] {
             for part in selectors.iter().flat_map(|selector| &selector.0) {
@@ -287,7 +294,7 @@ fn ids_of(part: &Part, found: &[(Part, Vec<JobId>)]) -> Result<Vec<JobId>, Strin
 }
 
 /// A path as it is recorded in the file.
-fn text_of(path: &Path) -> Result<String, String> {
+pub(super) fn text_of(path: &Path) -> Result<String, String> {
     match path.to_str() {
         Some(text) if text.contains('\0') => Err("the path contains a NUL byte".into()),
         Some(text) => Ok(text.to_owned()),

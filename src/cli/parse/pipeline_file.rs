@@ -23,8 +23,7 @@ pub const FILE_BYTES_MAX: usize = 1 << 20;
 /// # Errors
 /// What is wrong, with the line or with the pipeline, the stage and the key.
 pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipeline>, String> {
-    let whole: toml::Table = toml::from_str(text).map_err(|e| readable(text, &e))?;
-    let mut whole = objects(toml::Value::Table(whole))?;
+    let mut whole = object_of_toml(text)?;
     let all = take_table(&mut whole, "pipeline")?;
     if let Some(unknown) = whole.keys().next() {
         return Err(format!("{:?} is not known here; a pipeline is a table [pipeline.NAME]", values::shorten(unknown)));
@@ -41,6 +40,15 @@ pub fn parse(text: &str, around: &Surroundings) -> Result<BTreeMap<String, Pipel
         Ok((name, pipeline))
     };
     all.into_iter().map(one).collect()
+}
+
+/// Parses TOML, as the object that a line of `add --from` is.
+///
+/// # Errors
+/// What is wrong, with the line.
+pub fn object_of_toml(text: &str) -> Result<Map<String, Value>, String> {
+    let whole: toml::Table = toml::from_str(text).map_err(|e| readable(text, &e))?;
+    objects(toml::Value::Table(whole))
 }
 
 /// Returns the parser's text, with the number of the line; its excerpt is dropped, as it repeats

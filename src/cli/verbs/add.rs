@@ -1,22 +1,22 @@
 //! `tenure add`: queue a job; prints its id alone. `add --from`: many jobs, all or nothing.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use jiff::Zoned;
 use rusqlite::Connection;
-use serde_json::json;
 
+use crate::cli::adding::{add_jobs, keep_secrets, prepare, surroundings, surroundings_without, tell, warn};
+use crate::cli::copying::add_like;
 use crate::cli::face;
-use crate::cli::face::{Face, versioned};
+use crate::cli::face::Face;
 use crate::cli::parse::job_options::MANY;
 use crate::cli::parse::lines::{Asked, Lines};
 use crate::cli::parse::options::{Command, JobOptions, Surroundings};
-use crate::cli::parse::{pick, values};
+use crate::cli::parse::select::Selector;
+use crate::cli::parse::values;
 use crate::cli::refs::{Ids, Known, Refs};
 use crate::cli::warn::long_log::LongLog;
 use crate::cli::warn::new_queues::Queues;
@@ -26,13 +26,10 @@ use crate::error::{self, Error, Result, exit};
 use crate::host::handover::{Outcome, Sent};
 use crate::host::lock::Holder;
 use crate::job::limits::ADD_BATCH_MAX;
-use crate::job::policy::Stdin;
 use crate::job::{JobId, Need, NewJob};
 use crate::place::Place;
 use crate::queue::Queue;
 use crate::queue::once;
-use crate::queue::submit::Adding;
-use crate::run::machine;
 use crate::store::Store;
 use crate::store::job::enqueue::{self, Added, BLOCK, needs_only_a_row};
 use crate::store::receipt::{Answer, Key, OneJob};
@@ -55,6 +52,12 @@ pub struct Args {
     /// Without it, all lines are added in one transaction or none is. 10000, the most, is fastest.
     #[arg(long, value_name = "N", value_parser = parse_chunk, help_heading = MANY)]
     pub chunk: Option<usize>,
+    /// Take the command and all options from this job
+    ///
+    /// Other options and another command replace what they name. Not taken: when it starts, what it
+    /// waits for, a hold, secrets.
+    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    pub like: Option<Selector>,
     /// Fail with exit code 5 if no worker is running
     #[arg(long)]
     pub need_worker: bool,
@@ -73,7 +76,7 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
     if args.chunk.is_some() && args.from.is_none() {
         return Err(Error::Invalid("--chunk needs --from FILE".into()));
     }
-    if args.from.is_none() {
+    if args.from.is_none() && (args.like.is_none() || !args.command.is_empty()) {
         // Before the file is created: a mistyped command leaves nothing behind.
         args.command.argv().map_err(Error::Invalid)?;
     }
@@ -85,12 +88,13 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
         face::need_worker(store.place())?;
     }
     let around = surroundings(face, &store, &args.options)?;
-    match &args.from {
-        Some(file) => add_lines(face, &store, &args, file, &around)?,
-        None => {
+    match (&args.from, &args.like) {
+        (Some(file), _) => add_lines(face, &store, &args, file, &around)?,
+        (None, Some(like)) => add_like(face, &store, like, &args.options, &args.command, &around)?,
+        (None, None) => {
             let jobs = prepare(&args.options, &args.command, &around)?;
             warn(&store, &jobs, &around, true);
-            let added = add_jobs(&store, jobs, &args.options, &around)?;
+            let added = add_jobs(&store, jobs, &args.options, &around, None)?;
             tell(face, added.iter().map(OneJob::from))?;
         }
     }
@@ -109,7 +113,7 @@ fn say_if_nothing_starts(store: &Store) -> Result<()> {
 /// Has the running worker add the jobs. `None`: nothing was added, no worker will add it, and
 /// nothing was printed.
 fn by_worker(face: &Face, args: &Args) -> Option<Result<u8>> {
-    if !face.settings.handover.value || args.from.is_some() || !args.options.can_be_handed_over() {
+    if !face.settings.handover.value || args.from.is_some() || args.like.is_some() || !args.options.can_be_handed_over() {
         return None;
     }
     // What is wrong with them is reported after the file was opened.
@@ -147,74 +151,6 @@ fn add_once(face: &Face, key: Key, jobs: &[NewJob]) -> Result<(Store, Result<Ans
     let store = face.client().map_err(once::may_be_added)?;
     let added = Queue::of(&store).adding().commit_once(key, jobs.to_vec())?;
     Ok((store, added))
-}
-
-/// Returns the jobs for options and a command.
-pub fn prepare(options: &JobOptions, command: &Command, around: &Surroundings) -> Result<Vec<NewJob>> {
-    options.new_jobs(command.argv().map_err(Error::Invalid)?, around).map_err(Error::Invalid)
-}
-
-/// Returns what the jobs inherit from here.
-pub fn surroundings(face: &Face, store: &Store, options: &JobOptions) -> Result<Surroundings> {
-    let found = pick::of_parts(&Queue::of(store), options.parts_to_find())?;
-    Ok(Surroundings { found, ..surroundings_without(face.now())? })
-}
-
-/// Returns what jobs that wait for no other one inherit from here.
-pub fn surroundings_without(now: Zoned) -> Result<Surroundings> {
-    Ok(Surroundings {
-        now,
-        cwd: std::env::current_dir().map_err(|e| Error::io_with("finding the working directory", "name one with --cwd", e))?,
-        env: std::env::vars_os().collect(),
-        found: Vec::new(),
-        draw: || machine::nonce().to_string(),
-    })
-}
-
-/// Warns about files that the worker will not find, if another process than this one is the worker,
-/// and about what is never retried. The jobs of an array have one command.
-pub fn warn(store: &Store, jobs: &[NewJob], around: &Surroundings, by_other: bool) {
-    let mut warnings = Warnings::new(store, around, ShellBy::Option);
-    if let Some(job) = jobs.first() {
-        if by_other { warnings.check("", job) } else { warnings.check_retries("", job.placement.max_attempts, &job.policy) }
-    }
-    warnings.end();
-}
-
-/// Adds jobs in one transaction and wakes the worker. When this returns, they are durable.
-pub fn add_jobs(store: &Store, mut jobs: Vec<NewJob>, options: &JobOptions, around: &Surroundings) -> Result<Vec<Added>> {
-    let queue = Queue::of(store);
-    let mut adding = queue.adding();
-    keep_secrets(&mut adding, &mut jobs, &options.secret, around)?;
-    if options.stdin.as_deref().is_some_and(|file| file == "-") {
-        let token = adding.keep(&mut std::io::stdin().lock())?;
-        jobs.iter_mut().for_each(|job| job.policy.stdin = Some(Stdin::Kept(token.clone())));
-    }
-    let (added, ()) = adding.commit(move |conn, now_ms| Ok((enqueue::add(conn, &jobs, now_ms)?, ())))?;
-    Ok(added)
-}
-
-/// Keeps the secrets of jobs, whose values are variables here.
-fn keep_secrets(adding: &mut Adding<'_>, jobs: &mut [NewJob], names: &[String], around: &Surroundings) -> Result<()> {
-    let value = |name: &String| Ok((name.clone(), around.variable(name)?.into_bytes()));
-    let values: Result<BTreeMap<_, _>, String> = names.iter().map(value).collect();
-    adding.keep_secrets(jobs, &values.map_err(|e| Error::Invalid(format!("--secret: {e}")))?)
-}
-
-fn tell(face: &Face, added: impl Iterator<Item = OneJob>) -> Result<()> {
-    let mut text = String::new();
-    for one in added {
-        if one.existing {
-            face::say(&format!("job {} is live and has this --unique key; nothing was added", one.id));
-        }
-        if let Some(replaced) = one.replaced {
-            face::say(&format!("job {} takes the place of job {replaced}, which is cancelled or being stopped", one.id));
-        }
-        let document = || versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced})).to_string();
-        text += &if face.json { document() } else { one.id.to_string() };
-        text.push('\n');
-    }
-    face::print(&text)
 }
 
 fn add_lines(face: &Face, store: &Store, args: &Args, file: &OsString, around: &Surroundings) -> Result<()> {

@@ -1,9 +1,9 @@
 //! `tenure run`: add a job, show its output as it arrives, exit with its code.
 
+use crate::cli::adding;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::options::{Command, JobOptions};
-use crate::cli::verbs::add;
 use crate::cli::view::output::Output;
 use crate::cli::view::{code, table};
 use crate::cli::warn::{nested, unread};
@@ -64,13 +64,13 @@ pub fn run(face: &Face, args: Args) -> Result<u8> {
 }
 
 fn add_one(face: &Face, store: &Store, args: &Args) -> Result<JobId> {
-    let around = add::surroundings(face, store, &args.options)?;
-    let mut jobs = add::prepare(&args.options, &args.command, &around)?;
+    let around = adding::surroundings(face, store, &args.options)?;
+    let mut jobs = adding::prepare(&args.options, &args.command, &around)?;
     nested::enter(store, &mut jobs)?;
     // Without a worker it is one itself, with the environment of this command; missing files are
     // reported by the job's end.
-    add::warn(store, &jobs, &around, Holder::read(store.place())?.is_some());
-    let added = add::add_jobs(store, jobs, &args.options, &around)?;
+    adding::warn(store, &jobs, &around, Holder::read(store.place())?.is_some());
+    let added = adding::add_jobs(store, jobs, &args.options, &around, None)?;
     let added = added.into_iter().next().ok_or_else(|| Error::Internal("a job was added and none came back".into()))?;
     if added.existing {
         face::say(&format!("job {} is live and has this --unique key; following that one", added.id));

@@ -3,11 +3,11 @@
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
+use crate::cli::adding;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::options::{Command, JobOptions};
 use crate::cli::parse::{overlay, time};
-use crate::cli::verbs::add;
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -156,7 +156,7 @@ pub(super) fn add(face: &Face, args: Add) -> Result<()> {
     let calendar = Calendar::of(&args.cron, clock::zone(&zone).map_err(Error::Invalid)?, origin).map_err(Error::Invalid)?;
     let argv = args.command.argv().map_err(Error::Invalid)?;
     let store = face.client()?;
-    let around = add::surroundings(face, &store, &args.options)?;
+    let around = adding::surroundings(face, &store, &args.options)?;
     let mut template = args.options.template(argv, &around).map_err(Error::Invalid)?;
     template.placement.label.get_or_insert_with(|| args.name.clone());
     say_surprises(&args.cron);
@@ -198,7 +198,7 @@ pub(super) fn set(face: &Face, args: Set) -> Result<()> {
         return Err(Error::Invalid("nothing to change is given; tenure schedule set --help lists what can be".into()));
     }
     let store = face.editor()?;
-    let around = add::surroundings(face, &store, &args.options)?;
+    let around = adding::surroundings(face, &store, &args.options)?;
     let (name, now_ms, cron, new_cron) = (args.name.clone(), face.now_ms(), args.cron.clone(), args.cron.clone());
     let (changes_command, around_then) = (argv.is_some(), around.clone());
     let change = move |before: &Schedule| {

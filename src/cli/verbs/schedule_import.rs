@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::cli::adding;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::crontab::{self, BYTES_MAX, CronJob, Entry, What};
 use crate::cli::parse::options::{JobOptions, Surroundings};
 use crate::cli::parse::time;
 use crate::cli::parse::variables::Variables;
-use crate::cli::verbs::add;
 use crate::cli::verbs::schedule_edit::Due;
 use crate::cli::view::escape;
 use crate::clock;
@@ -76,7 +76,7 @@ pub(super) fn import(face: &Face, args: Import) -> Result<()> {
     let zone = args.due.tz.clone().map_or_else(clock::zone_name_here, Ok).map_err(Error::Invalid)?;
     clock::zone(&zone).map_err(Error::Invalid)?;
     let existing = existing(face)?;
-    let around = add::surroundings_without(face.now())?;
+    let around = adding::surroundings_without(face.now())?;
     let mut plan = Plan::new(&args, zone, existing, &around, face.now_ms());
     let rows: Vec<Row> = crontab::read(&text, args.system_crontab).into_iter().map(|entry| plan.row(entry)).collect();
     let unsupported = rows.iter().filter(|row| matches!(row.fate, Fate::Unsupported(_))).count();

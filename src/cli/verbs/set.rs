@@ -1,14 +1,19 @@
 //! `tenure set`: change a queued job.
 
+use clap::Parser as _;
+
+use crate::cli::adding;
 use crate::cli::face;
 use crate::cli::face::Face;
+use crate::cli::parse::job_options::KEYS;
+use crate::cli::parse::options::{Command, JobOptions, Surroundings};
 use crate::cli::parse::pick;
 use crate::cli::parse::select::Selector;
-use crate::cli::parse::{time, values};
+use crate::cli::parse::{like, time, values};
 use crate::error::{Error, Result, exit};
 use crate::host::secrets;
 use crate::host::waker;
-use crate::job::{JobId, check, nearest};
+use crate::job::{Argv, JobId, NewJob, check, nearest};
 use crate::queue::Queue;
 use crate::store::job::control::{self, Change, Changed};
 use crate::units;
@@ -20,24 +25,28 @@ pub struct Args {
     pub ids: Selector,
     /// What to change, such as priority=5 or delay=10m
     ///
-    /// priority=N, queue=NAME, delay=10m (or 0s for at once), at=TIME, expires=TIME (or a duration,
-    /// or none), timeout=1h (or none), retries=N, label=TEXT (or empty for none).
-    #[arg(value_name = "KEY=VALUE", required = true)]
+    /// KEY is an option of `tenure add`, such as cwd=DIR, env=NAME=VALUE, after=3 or
+    /// on_failure=LINE; VALUE none removes it. An empty label removes the label.
+    #[arg(value_name = "KEY=VALUE", required_unless_present_any = ["shell", "command"])]
     pub changes: Vec<String>,
+    #[command(flatten)]
+    pub command: Command,
 }
 
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
-    let change = parse_changes(&args.changes, &face.now()).map_err(Error::Invalid)?;
+    let simple = if args.command.is_empty() { parse_simple(&args.changes, &face.now()) } else { None };
+    let simple = simple.transpose().map_err(Error::Invalid)?;
+    let others = if simple.is_none() { Some(Changes::parse(args).map_err(Error::Invalid)?) } else { None };
     let queue = Queue::of(&face.editor()?);
-    let store = &queue.store;
     let ids: Vec<_> = pick::jobs(&queue, std::slice::from_ref(&args.ids))?.into_iter().map(|job| job.id).collect();
-    let now_ms = face.now_ms();
-    // All of them or none.
-    let set = move |conn: &_| ids.iter().map(|id| Ok((*id, control::set(conn, *id, &change, now_ms)?))).collect();
-    let changed: Vec<(JobId, Changed)> = store.write(set)?;
-    waker::send(store.place());
-    let ended: Vec<JobId> = changed.iter().filter(|(_, change)| change.ended).map(|(id, _)| *id).collect();
-    changed.iter().for_each(|(_, change)| secrets::remove(store.place(), &change.freed));
+    let ended = match (simple, others) {
+        (Some(change), _) => set_simple(&queue, ids, change, face.now_ms())?,
+        (None, Some(changes)) => {
+            let around = adding::surroundings(face, &queue.store, &changes.options)?;
+            queue.change_each(&ids, move |was| changes.over(was, &around))?
+        }
+        (None, None) => Vec::new(),
+    };
     if face.json {
         face.document(serde_json::json!({"changed": true, "ended": ended}))?;
     } else {
@@ -47,12 +56,110 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// Changes what needs no description: also of a job whose other values another program wrote, and
+/// that cannot be read. All of them or none.
+fn set_simple(queue: &Queue, ids: Vec<JobId>, change: Change, now_ms: i64) -> Result<Vec<JobId>> {
+    let store = &queue.store;
+    let set = move |conn: &_| ids.iter().map(|id| Ok((*id, control::set(conn, *id, &change, now_ms)?))).collect();
+    let changed: Vec<(JobId, Changed)> = store.write(set)?;
+    waker::send(store.place());
+    changed.iter().for_each(|(_, change)| secrets::remove(store.place(), &change.freed));
+    Ok(changed.into_iter().filter(|(_, change)| change.ended).map(|(id, _)| id).collect())
+}
+
+/// Options of `add`, as `KEY=VALUE`.
+#[derive(Debug)]
+struct Changes {
+    /// Options that are removed first.
+    cleared: Vec<String>,
+    options: JobOptions,
+    command: Option<Argv>,
+}
+
+/// The options alone.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true)]
+struct Parsed {
+    #[command(flatten)]
+    options: JobOptions,
+}
+
+/// Options that describe how jobs are added, or that have a verb of their own.
+const NOT_SET: [(&str, &str); 5] = [
+    ("hold", "tenure hold and tenure release change it"),
+    ("array", "add the array again: tenure add --like ID --array RANGE"),
+    ("replace", "cancel the other job: tenure cancel ID"),
+    ("secret", "add the job again: tenure add --like ID --secret NAME"),
+    ("pass_env", "write env=NAME=VALUE"),
+];
+
+impl Changes {
+    fn parse(args: &Args) -> Result<Self, String> {
+        let (mut cleared, mut words, mut prepare) = (Vec::new(), Vec::new(), None);
+        for text in &args.changes {
+            let (key, value) = split(text)?;
+            let shown = values::shorten(key);
+            let key = key.replace('-', "_");
+            if let Some((_, remedy)) = NOT_SET.iter().find(|(name, _)| *name == key) {
+                return Err(format!("{shown}: it cannot be set; {remedy}"));
+            }
+            let names: Vec<&str> =
+                KEYS.iter().map(|(name, _)| *name).filter(|name| !NOT_SET.iter().any(|(not, _)| not == name)).collect();
+            if !names.contains(&key.as_str()) {
+                return Err(format!(
+                    "{shown}: it cannot be set; what can: {}{}",
+                    names.join(", "),
+                    nearest::question(&key, names)
+                ));
+            }
+            if key == "stdin" && value == "-" {
+                return Err("stdin: a copy is kept for a new job alone; name a file, or add the job again".into());
+            }
+            match value {
+                "" if key == "label" => cleared.push(key),
+                "none" if key != "label" => cleared.push(key),
+                // On the command line it needs a workspace beside it; the job may have one.
+                _ if key == "prepare" => prepare = Some(values::parse_shell(value).map_err(|e| format!("prepare: {e}"))?),
+                _ => words.push(format!("--{}={value}", key.replace('_', "-"))),
+            }
+        }
+        let options = Parsed::try_parse_from(&words).map_err(|error| first_line(&error.to_string()))?.options;
+        let options = JobOptions { prepare, ..options };
+        let command = if args.command.is_empty() { None } else { Some(args.command.argv()?) };
+        Ok(Self { cleared, options, command })
+    }
+
+    fn over(&self, was: &NewJob, around: &Surroundings) -> Result<NewJob, String> {
+        let mut base = was.clone();
+        for key in &self.cleared {
+            like::clear(&mut base, key, around).map_err(|e| format!("{key}: {e}"))?;
+        }
+        self.options.over_job(self.command.clone(), &base, around)
+    }
+}
+
+/// Returns what the library says, without its usage.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    text.split_once('=').ok_or_else(|| format!("{:?} lacks a value; write it as priority=5", values::shorten(text)))
+}
+
+/// Parses changes that [`Change`] has; `None`: there are others.
+fn parse_simple(changes: &[String], now: &jiff::Zoned) -> Option<Result<Change, String>> {
+    let is_simple = |text: &String| split(text).map_or(true, |(key, _)| SIMPLE.contains(&key));
+    changes.iter().all(is_simple).then(|| parse_changes(changes, now))
+}
+
+/// The keys of [`Change`].
+const SIMPLE: [&str; 8] = ["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];
+
 fn parse_changes(changes: &[String], now: &jiff::Zoned) -> Result<Change, String> {
     let mut change = Change::default();
     for text in changes {
-        let Some((key, value)) = text.split_once('=') else {
-            return Err(format!("{:?} lacks a value; write it as priority=5", values::shorten(text)));
-        };
+        let (key, value) = split(text)?;
         apply(&mut change, key, value, now).map_err(|e| format!("{}: {e}", values::shorten(key)))?;
     }
     Ok(change)
@@ -81,10 +188,7 @@ fn apply(change: &mut Change, key: &str, value: &str, now: &jiff::Zoned) -> Resu
             let retries: u32 = value.parse().map_err(|_| number("number of retries"))?;
             change.max_attempts = Some(check::attempts_of(retries)?);
         }
-        other => {
-            const KEYS: [&str; 8] = ["priority", "queue", "delay", "at", "expires", "timeout", "retries", "label"];
-            return Err(format!("it cannot be set; what can: {}{}", KEYS.join(", "), nearest::question(other, KEYS)));
-        }
+        other => return Err(format!("it cannot be set; what can: {}{}", SIMPLE.join(", "), nearest::question(other, SIMPLE))),
     }
     Ok(())
 }

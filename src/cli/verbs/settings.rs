@@ -12,7 +12,7 @@ use crate::config::keys::unknown;
 use crate::config::{Colour, Durability, OnTerm, Settings, Source};
 use crate::error::{Error, Result, exit};
 use crate::job::hook::HookRule;
-use crate::units::{duration_text, parse_duration, parse_size, size_text};
+use crate::units::{duration_exactly, parse_size, size_text};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,10 +42,7 @@ impl Row {
     }
 
     fn duration(key: &'static str, ms: Option<u64>, unset: &str, source: &Source) -> Self {
-        // Exact, although two units are easier to read.
-        let exact =
-            |ms: u64| Some(duration_text(ms)).filter(|text| parse_duration(text) == Ok(ms)).unwrap_or_else(|| format!("{ms}ms"));
-        let text = ms.map(exact);
+        let text = ms.map(duration_exactly);
         Self::new(key, json!({"value": text.as_deref().unwrap_or(unset), "value_ms": ms}), text, unset, source)
     }
 

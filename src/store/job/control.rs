@@ -89,10 +89,15 @@ pub fn set(conn: &Connection, id: JobId, change: &Change, now_ms: i64) -> Result
         change.max_attempts,
         policy,
     ])?;
-    if job.attempts == 0 || change.max_attempts.is_none_or(|most| most > job.attempts) {
-        return Ok(Changed::default());
+    match change.max_attempts {
+        Some(most) => end_if_no_attempt_is_left(conn, &job, most, now_ms),
+        None => Ok(Changed::default()),
     }
-    end_without_attempts(conn, &job, now_ms)
+}
+
+/// Ends a job that was waiting for another attempt, if the new number of attempts allows none.
+pub(in crate::store) fn end_if_no_attempt_is_left(conn: &Connection, job: &Job, most: u32, now_ms: i64) -> Result<Changed> {
+    if job.attempts == 0 || most > job.attempts { Ok(Changed::default()) } else { end_without_attempts(conn, job, now_ms) }
 }
 
 /// Ends a queued job as its latest run did.
@@ -258,7 +263,7 @@ pub fn progress(
     Ok(note.execute((job.0, run.0, json))? > 0)
 }
 
-fn make_queue(conn: &Connection, name: &str) -> Result<()> {
+pub(in crate::store) fn make_queue(conn: &Connection, name: &str) -> Result<()> {
     check_name(name, "a queue's name")?;
     conn.prepare_cached("INSERT OR IGNORE INTO queue (name) VALUES (?1)")?.execute([name])?;
     Ok(())
@@ -268,7 +273,7 @@ fn check_name(name: &str, what: &str) -> Result<()> {
     names::name(name).map_err(|why| Error::Invalid(format!("{what}: {why}")))
 }
 
-fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {
+pub(in crate::store) fn queued(conn: &Connection, id: JobId, what: &str) -> Result<Job> {
     let job = existing(conn, id)?;
     match job.state {
         State::Queued => Ok(job),

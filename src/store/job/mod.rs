@@ -14,6 +14,7 @@ pub mod claim;
 pub(in crate::store) mod claim_order_tests;
 pub mod close_run;
 pub mod control;
+pub mod describe;
 pub(in crate::store) mod ended;
 pub mod enqueue;
 pub mod failures;
