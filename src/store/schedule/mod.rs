@@ -348,8 +348,9 @@ pub fn start_from_now(conn: &Connection, now_ms: i64) -> Result<()> {
 /// Makes each `@reboot` due once in each boot of the machine, however often a worker starts in it:
 /// the boot is recorded with the instant at which the occurrence is due. Returns their number.
 pub fn boot(conn: &Connection, boot_id: &str, now_ms: i64) -> Result<usize> {
-    if boot_id.is_empty() {
-        // It cannot be told which boot this is.
+    let mut any = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM schedule WHERE boot_id IS NOT NULL)")?;
+    // Nothing is written for other schedules, or if it cannot be told which boot this is.
+    if boot_id.is_empty() || !any.query_row([], |row| row.get::<_, bool>(0))? {
         return Ok(0);
     }
     conn.prepare_cached("UPDATE schedule SET boot_id = ?1 WHERE boot_id = ''")?.execute([boot_id])?;
