@@ -12,6 +12,8 @@ use crate::units::size_text;
 
 /// Smallest stack of the first thread, in bytes.
 const STACK_BYTES: u64 = 1 << 20;
+/// Smallest address space: the program itself, SQLite, and what they allocate.
+const ADDRESS_BYTES: u64 = 48 << 20;
 /// Smallest address space of a worker: its threads reserve most of it without using it.
 const WORKER_ADDRESS_BYTES: u64 = 1_280 << 20;
 /// Smallest data size of a worker: the stacks of its threads and its caches.
@@ -22,9 +24,10 @@ const WORKER_GROWTH_BYTES: u64 = 64 << 20;
 /// Checks whether this process can do anything at all.
 ///
 /// # Errors
-/// Its stack is too small, which would end it without a message.
+/// Its stack or its address space is too small, which would end it without a message.
 pub fn check() -> Result<()> {
-    at_least(getrlimit(Resource::Stack).current, STACK_BYTES, "the stack", "tenure needs", "ulimit -s, LimitSTACK=")
+    at_least(getrlimit(Resource::Stack).current, STACK_BYTES, "the stack", "tenure needs", "ulimit -s, LimitSTACK=")?;
+    at_least(getrlimit(Resource::As).current, ADDRESS_BYTES, "memory", "tenure needs", "ulimit -v, LimitAS=")
 }
 
 /// Checks whether this process can be a worker of this file.
