@@ -123,13 +123,20 @@ fn an_acknowledgement_before_the_flush_loses_jobs() {
     }
 }
 
-/// Cuts the power at a random choice of instants and fates.
+/// Cuts the power at a random choice of instants and fates, every second one at an acknowledgement: what was promised just then
+/// may not be on the disk.
 fn enumerate(recording: &Recording, names: Names, chance: &mut Dice, found: &mut Found) {
     let scratch = Scratch::new();
     let mut instants: BTreeSet<usize> = recording.events.iter().flat_map(|event| [event.entered, event.returned]).collect();
     instants.extend(recording.acks.iter().map(|(at, _)| *at));
     let mut cuts: Vec<(usize, Fate)> = instants.iter().flat_map(|at| FATES.map(|fate| (*at, fate))).collect();
     chance.shuffle(&mut cuts);
+    let acks: BTreeSet<usize> = recording.acks.iter().map(|(at, _)| *at).collect();
+    let (mut promised, mut others): (Vec<_>, Vec<_>) = cuts.into_iter().partition(|(at, _)| acks.contains(at));
+    let cuts = std::iter::from_fn(|| {
+        std::mem::swap(&mut promised, &mut others);
+        others.pop().or_else(|| promised.pop())
+    });
     let mut seen = HashSet::new();
     for (at, fate) in cuts {
         let disk = Disk::after(&recording.events, at, names, fate, chance);
