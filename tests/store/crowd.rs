@@ -31,14 +31,15 @@ impl Other {
 
     /// The next line that contains `word`, from there on. What the test program itself prints is passed over.
     pub fn hear(&mut self, word: &str) -> String {
-        let mut line = String::new();
+        let (mut line, mut others) = (String::new(), String::new());
         while self.out.read_line(&mut line).unwrap() > 0 {
             if let Some((_, rest)) = line.split_once(word) {
                 return rest.trim().to_owned();
             }
+            others.push_str(&line);
             line.clear();
         }
-        panic!("the other process ended without {word}");
+        panic!("the other process ended without {word}, and said: {others}");
     }
 
     pub fn tell(&mut self) {
