@@ -98,12 +98,14 @@ fn rules_of_the_configuration_tell_of_jobs_of_every_client() {
 #[test]
 fn a_hook_that_fails_runs_again_and_status_tells() {
     let nest = Nest::new();
-    let script = format!("{}; test -e \"$HOME/up\" || exit 7", tell("tries", "$TENURE_HOOK $TENURE_HOOK_ATTEMPT"));
+    let script = format!("{}; echo trying; test -e \"$HOME/up\" || exit 7", tell("tries", "$TENURE_HOOK $TENURE_HOOK_ATTEMPT"));
     let id = nest.sh(&["--on-end", &script], "true");
     let _worker = nest.work(&TICK);
     until("a second try", || (lines(&nest, "tries").len() >= 2).then_some(()));
     let hook = nest.show(id)["hooks"][0].clone();
     assert!(hook["failures"].as_i64().unwrap() >= 1 && hook["error"] == "exit status 7", "{hook}");
+    let run = nest.show(id)["runs"].as_array().unwrap().iter().find(|run| run["kind"] == "hook").unwrap()["id"].to_string();
+    assert_eq!(nest.ok(&["logs", &id.to_string(), "--run", &run]), "trying");
     let why = nest.ok(&["why", &id.to_string()]);
     assert!(why.contains("its hook on_end"), "{why}");
     std::fs::write(nest.file("up"), "").unwrap();

@@ -197,11 +197,16 @@ pub fn last_job(conn: &Connection) -> Result<Option<JobId>> {
     Ok(conn.prepare_cached("SELECT max(id) FROM job")?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(JobId))
 }
 
-/// The runs of a job, newest last.
+/// The runs of a job, with the auxiliary runs around it and those of its hooks, newest last.
 pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
-    let mut runs =
-        conn.prepare_cached(concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2"))?;
-    let mut found: Vec<Run> = runs.query_map((job.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
+    const OF_HOOKS: &str = " FROM run WHERE hook_id IN (SELECT id FROM hook WHERE job_id = ?1) ORDER BY 1 DESC LIMIT ?2";
+    let of_job = concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 UNION ALL SELECT ", run_columns!());
+    newest_runs(conn, &format!("{of_job}{OF_HOOKS}"), job.0)
+}
+
+fn newest_runs(conn: &Connection, sql: &str, of: i64) -> Result<Vec<Run>> {
+    let mut newest = conn.prepare_cached(sql)?;
+    let mut found: Vec<Run> = newest.query_map((of, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
     found.reverse();
     Ok(found)
 }
@@ -223,15 +228,9 @@ pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
 
 /// The probes and teardowns of a resource, newest last.
 pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<Run>> {
-    let mut runs = conn.prepare_cached(concat!(
-        "SELECT ",
-        run_columns!(),
-        " FROM run WHERE resource_id = ?1 ORDER BY claimed_at DESC, id DESC LIMIT ?2"
-    ))?;
-    let mut found: Vec<Run> =
-        runs.query_map((resource.0, HISTORY_MAX as i64), Run::from_row)?.collect::<rusqlite::Result<_>>()?;
-    found.reverse();
-    Ok(found)
+    const OF: &str =
+        concat!("SELECT ", run_columns!(), " FROM run WHERE resource_id = ?1 ORDER BY claimed_at DESC, id DESC LIMIT ?2");
+    newest_runs(conn, OF, resource.0)
 }
 
 /// What happened to a job, newest last.
