@@ -14,7 +14,7 @@ use tenure::job::{Pipeline, State};
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let now = "2026-11-30T12:00:00[UTC]".parse().expect("a time");
-    let around = Surroundings { now, cwd: "/home/me".into(), env: BTreeMap::new(), last: None, draw: || "drawn".into() };
+    let around = Surroundings { now, cwd: "/home/me".into(), env: BTreeMap::new(), found: Vec::new(), draw: || "drawn".into() };
     // A table with a stage in it is hard to find by chance, so one is given.
     let wrapped = format!("[pipeline.p]\nstart = 'a'\n[pipeline.p.stage.a]\n{text}\n");
     for text in [text, &wrapped] {
