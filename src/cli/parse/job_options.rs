@@ -109,7 +109,7 @@ job_options! {
     hold: bool = flag,
     /// Start when these jobs are done
     ///
-    /// The job fails if one of them ends otherwise. ID is 7, 3-9, 1,4,8, last, '12[3]' or @label.
+    /// The job fails if one of them ends otherwise. ID is 7, 3-9, 1,4,8, last, `12[3]` or @label.
     #[arg(short = 'a', long, value_name = "ID", num_args = 1.., help_heading = START)]
     after: Vec<Selector> = jobs(Need::Done),
     /// Start when these jobs have ended in any way
