@@ -226,7 +226,16 @@ fn every_other_document_has_its_shape() {
     assert!(document(&nest, &["config"])["settings"]["db"]["value"].is_string());
     nest.ok(&["backup", "copy.db"]);
     assert_eq!(document(&nest, &["restore", "copy.db"])["held"], 0);
+    let plan = document(&nest, &["prune", "--state", "done", "--dry-run"]);
+    check(
+        &plan,
+        &[("schema", Number), ("dry_run", Anything), ("jobs", Number), ("runs", Number), ("kept", Number), ("ids", List)],
+    );
     assert_eq!(document(&nest, &["prune", "--older-than", "0s"])["jobs"], 1);
+    let gone = nest.add(&["--", "true"]);
+    nest.ok(&["cancel", &gone.to_string()]);
+    let removed = document(&nest, &["rm", &gone.to_string()]);
+    check(&removed, &[("schema", Number), ("jobs", Number), ("runs", Number), ("kept", List)]);
     let empty = document(&nest, &["ls"]);
     assert_eq!(empty["jobs"], json!([]));
 }

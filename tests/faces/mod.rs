@@ -28,6 +28,7 @@ mod output;
 mod reasons;
 mod refused;
 mod remedies;
+mod removal;
 mod retries;
 mod root_client;
 mod run_over;

@@ -4,7 +4,7 @@ use clap::Command;
 
 /// A heading, and the verbs below it. Each verb is in one group.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release"]),
+    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "rm"]),
     ("State and output", &["status", "seen", "ls", "show", "logs", "wait", "why", "history"]),
     ("Queues and lanes", &["queue", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),

@@ -5,6 +5,7 @@
 type Does = (&'static str, &'static str);
 
 const CANCEL: Does = ("to end jobs", "tenure cancel ID");
+const RM: Does = ("to remove ended jobs with their logs", "tenure rm ID");
 const PRUNE: Does = ("to remove ended jobs with their logs", "tenure prune --older-than DURATION");
 const PAUSE: Does = ("to let no job of a queue start", "tenure queue pause QUEUE");
 const RESUME: Does = ("to resume a paused queue", "tenure queue resume QUEUE");
@@ -29,7 +30,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["pause", "suspend", "stash"], &[PAUSE, HOLD]),
     (&["resume", "continue", "unpause", "unhold", "unstash"], &[RESUME, RELEASE]),
     (&["start", "daemon", "worker", "serve", "server"], &[WORK, RELEASE]),
-    (&["remove", "rm", "delete", "del"], &[("to take jobs out of the queue", "tenure cancel ID"), PRUNE]),
+    (&["remove", "delete", "del"], &[("to take jobs out of the queue", "tenure cancel ID"), RM]),
     (&["clean", "clear", "purge", "gc", "cleanup"], &[PRUNE]),
     (&["reset"], &[("to end all jobs", "tenure cancel --state queued --state running"), PRUNE]),
     (&["restart", "redo", "requeue"], &[RETRY]),

@@ -199,6 +199,14 @@ pub fn jobs(queue: &Queue, selectors: &[Selector]) -> Result<Vec<JobInfo>> {
     named(queue, selectors, None, &State::ALL, Excess::Refused)
 }
 
+/// As [`jobs`], where a label means jobs in these states.
+///
+/// # Errors
+/// As [`jobs`].
+pub fn jobs_in(queue: &Queue, selectors: &[Selector], states: &[State]) -> Result<Vec<JobInfo>> {
+    named(queue, selectors, None, states, Excess::Refused)
+}
+
 /// Returns the jobs of each part.
 ///
 /// # Errors

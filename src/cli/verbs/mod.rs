@@ -24,6 +24,7 @@ pub(in crate::cli) mod rerun;
 pub(in crate::cli) mod resource;
 pub(in crate::cli) mod restore;
 pub(in crate::cli) mod retry;
+pub(in crate::cli) mod rm;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod schedule;
 pub(in crate::cli) mod schedule_edit;

@@ -23,11 +23,11 @@ const OLD_REVISIONS_EXIST: &str = sql_of!("SELECT EXISTS (", sql!("prune.sql", "
 const REMOVE_REVISIONS: &str = sql_of!("DELETE FROM pipeline WHERE id IN (", sql!("prune.sql", "revisions"), ")");
 
 /// Time after which a transaction of a pass removes no further job, in milliseconds.
-const STEP_MS: u64 = 1;
+pub(super) const STEP_MS: u64 = 1;
 /// Rows of each kind that a transaction of a pass looks at.
-const STEP_ROWS: usize = 32;
+pub(super) const STEP_ROWS: usize = 32;
 /// Most transactions that one flush covers.
-const STEPS_MAX: usize = 40;
+pub(super) const STEPS_MAX: usize = 40;
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,6 +84,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// Returns the jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.jobs.iter().map(|job| JobId(job.1))
+    }
+
     pub fn is_nothing(&self) -> bool {
         self.jobs.is_empty() && self.resources.is_empty() && self.tasks.is_empty() && !self.occurrences && !self.revisions
     }
@@ -179,12 +184,32 @@ pub fn prune_from(
         Some(job) => Some(Cursor { job, ..cursor }),
         None => remove_others(conn, ended_before_ms, cursor, limit, &found, &mut pruned)?,
     };
-    // Their logs are unlinked after the flush, or stay if a crash comes first.
-    if let Some(highest) = pruned.runs.iter().max() {
+    forget_runs(conn, &pruned.runs)?;
+    Ok((pruned, next))
+}
+
+/// Records that these runs are not unknown but pruned: their logs are unlinked after the flush, or
+/// stay if a crash comes first.
+pub(super) fn forget_runs(conn: &Connection, runs: &[RunId]) -> Result<()> {
+    if let Some(highest) = runs.iter().max() {
         stamp::forgive_below(conn, highest.0 + 1)?;
         conn.prepare_cached(sql!("prune.sql", "runs_pruned_below"))?.execute([highest.0 + 1])?;
     }
-    Ok((pruned, next))
+    Ok(())
+}
+
+/// Queues and lanes of removed jobs.
+#[derive(Debug, Default)]
+pub(super) struct Emptied {
+    queues: BTreeSet<Key>,
+    lanes: BTreeSet<Key>,
+}
+
+impl Emptied {
+    /// Removes those that no job names any more.
+    pub fn remove(&self, conn: &Connection) -> Result<()> {
+        remove_empty(conn, self.queues.iter(), self.lanes.iter()).map(|_| ())
+    }
 }
 
 /// Removes jobs, and the queues and lanes that only they named. Returns the last one that was
@@ -195,15 +220,15 @@ fn remove_jobs(
     pruned: &mut Pruned,
     goes_on: &mut impl FnMut() -> bool,
 ) -> Result<Option<Position>> {
-    let (mut queues, mut lanes) = (BTreeSet::new(), BTreeSet::new());
+    let mut emptied = Emptied::default();
     for job in jobs {
-        remove(conn, JobId(job.1), &mut pruned.runs, &mut queues, &mut lanes)?;
+        remove(conn, JobId(job.1), &mut pruned.runs, &mut emptied)?;
         pruned.jobs += 1;
         if !goes_on() {
             break;
         }
     }
-    remove_empty(conn, queues.iter(), lanes.iter())?;
+    emptied.remove(conn)?;
     Ok(if pruned.jobs < jobs.len() { Some(jobs[pruned.jobs - 1]) } else { None })
 }
 
@@ -271,13 +296,8 @@ fn remove_tasks(conn: &Connection, old: &[Position], ended_before_ms: i64) -> Re
     Ok(old.len())
 }
 
-fn remove(
-    conn: &Connection,
-    job: JobId,
-    runs: &mut Vec<RunId>,
-    queues: &mut BTreeSet<Key>,
-    lanes: &mut BTreeSet<Key>,
-) -> Result<()> {
+/// Removes one job with everything that belongs to it.
+pub(super) fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>, emptied: &mut Emptied) -> Result<()> {
     let mut resources = conn.prepare_cached(sql!("prune.sql", "resources"))?;
     let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
@@ -295,8 +315,8 @@ fn remove(
     let mut gone = conn.prepare_cached("DELETE FROM job WHERE id = ?1 RETURNING queue, lane")?;
     let named = gone.query_row([job.0], |row| Ok((row.get(0)?, row.get::<_, Option<Key>>(1)?))).optional()?;
     if let Some((queue, lane)) = named {
-        queues.insert(queue);
-        lanes.extend(lane);
+        emptied.queues.insert(queue);
+        emptied.lanes.extend(lane);
     }
     Ok(())
 }
