@@ -35,6 +35,7 @@ mod run_over;
 mod said;
 mod schedule_edits;
 mod schedules;
+mod seen;
 mod selectors;
 mod settings;
 mod several_logs;
