@@ -1,14 +1,15 @@
 //! A job like another one: the description of a job that is in the file, with changes.
 //!
-//! Pure. `add --like` and `rerun` make a new job of it, `set` and `edit` change a queued one. Each
-//! change is an option of `add`, read by the same parsers.
+//! Pure. `add --like` and `rerun` make a new job of it, `set` and `edit` change a queued one, and
+//! `overlay` changes what a template has in common with a job. Each change is an option of `add`,
+//! read by the same parsers.
 
 use std::path::Path;
 
 use crate::cli::parse::options::{JobOptions, Surroundings, text_of};
 use crate::job::check::RESERVED_PREFIX;
 use crate::job::policy::Stdin;
-use crate::job::{Argv, NewJob, Policy, check};
+use crate::job::{Argv, NewJob, Placement, Policy, check};
 
 impl JobOptions {
     /// Returns `base` with what these options and `command` change. Variables are added, or replace
@@ -21,8 +22,7 @@ impl JobOptions {
         if let Some(command) = command {
             job.command = command;
         }
-        self.over_placement(&mut job, around)?;
-        self.over_policy(&mut job.policy, &around.cwd)?;
+        self.change(&mut job.placement, &mut job.policy, around)?;
         if self.delay.is_some() || self.at.is_some() {
             job.available_at = self.available_at(&around.now)?;
         }
@@ -52,16 +52,20 @@ impl JobOptions {
         self.each_index(job, around)
     }
 
-    fn over_placement(&self, job: &mut NewJob, around: &Surroundings) -> Result<(), String> {
-        let had_workspace = job.policy.workspace.is_some();
-        let placement = &mut job.placement;
+    /// Changes what a job and a template have in common.
+    pub(super) fn change(&self, placement: &mut Placement, policy: &mut Policy, around: &Surroundings) -> Result<(), String> {
+        self.over_placement(placement, policy.workspace.is_some(), around)?;
+        self.over_policy(policy, &around.cwd)
+    }
+
+    fn over_placement(&self, placement: &mut Placement, had_workspace: bool, around: &Surroundings) -> Result<(), String> {
         set(&mut placement.queue, &self.queue);
         set(&mut placement.priority, &self.priority);
         set_some(&mut placement.lane, &self.lane);
         set_some(&mut placement.label, &self.label);
         set_some(&mut placement.unique_key, &self.unique);
         set(&mut placement.max_attempts, &self.retries.map(|retries| retries.saturating_add(1)));
-        placement.replace = self.replace;
+        placement.replace |= self.replace;
         placement.user_hold |= self.hold;
         if self.cwd.is_some() || (self.workspace.is_some() && !had_workspace) {
             let inside = Self { workspace: self.workspace.clone().or(had_workspace.then(String::new)), ..self.clone() };
@@ -143,17 +147,29 @@ fn for_a_new_job(mut job: NewJob, options: &JobOptions) -> Result<NewJob, String
 /// # Errors
 /// No option of that name has a value that can be removed.
 pub fn clear(job: &mut NewJob, key: &str, around: &Surroundings) -> Result<(), String> {
-    let (placement, policy) = (&mut job.placement, &mut job.policy);
     match key {
-        "lane" => placement.lane = None,
-        "label" => placement.label = None,
-        "unique" => placement.unique_key = None,
-        "priority" => placement.priority = 0,
-        "retries" => placement.max_attempts = 1,
-        "env" => placement.env.retain(|name, _| name.starts_with(RESERVED_PREFIX)),
         "delay" | "at" => job.available_at = 0,
         "expires" => job.expires_at = None,
         "after" | "after_any" | "after_failed" => job.after.clear(),
+        _ => return clear_common(&mut job.placement, &mut job.policy, key, around),
+    }
+    Ok(())
+}
+
+/// As [`clear`], of what a job and a template have in common.
+pub(super) fn clear_common(
+    placement: &mut Placement,
+    policy: &mut Policy,
+    key: &str,
+    around: &Surroundings,
+) -> Result<(), String> {
+    match key {
+        "lane" => placement.lane = None,
+        "label" => placement.label = None,
+        "unique" => (placement.unique_key, placement.replace) = (None, false),
+        "priority" => placement.priority = 0,
+        "retries" => placement.max_attempts = 1,
+        "env" => placement.env.retain(|name, _| name.starts_with(RESERVED_PREFIX)),
         "timeout" => policy.timeout_ms = None,
         "grace" => policy.grace_ms = None,
         "warn" => policy.warn = None,

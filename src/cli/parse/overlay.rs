@@ -1,8 +1,9 @@
 //! Options that change a template in place: only what is given changes.
 
+use crate::cli::parse::like::clear_common;
 use crate::cli::parse::options::{JobOptions, Surroundings};
 use crate::error::{Error, Result};
-use crate::job::{Argv, Template, Workspace, check};
+use crate::job::{Argv, Placement, Template, check};
 
 /// Options that go back to their default with `--unset`.
 pub const UNSET: &[&str] = &[
@@ -54,66 +55,29 @@ pub fn overlay(
         let both = both.replace('_', "-");
         return Err(Error::Invalid(format!("--{both} and --unset {both}: give one of them")));
     }
-    let is_dropped = |name: &str| dropped.iter().any(|one| one == name);
     let mut wanted = options.clone();
     // A directory or a prepare command that is given belongs to the workspace that there is.
-    if wanted.workspace.is_none() && !is_dropped("workspace") {
+    if wanted.workspace.is_none() && !dropped.iter().any(|name| name == "workspace") {
         wanted.workspace = old.policy.workspace.as_ref().map(|workspace| workspace.key.clone());
     }
-    let new = wanted.template(command.clone().unwrap_or_else(|| old.command.clone()), around).map_err(Error::Invalid)?;
+    let new = wanted.template(command.unwrap_or_else(|| old.command.clone()), around).map_err(Error::Invalid)?;
     let mut result = Template { command: new.command.clone(), ..old.clone() };
-    for name in dropped.iter().map(String::as_str).chain(given.iter().copied()) {
-        apply(&mut result, &new, name)?;
+    for name in &dropped {
+        clear(&mut result, name, around).map_err(Error::Invalid)?;
     }
-    if result.policy.workspace.is_some() != old.policy.workspace.is_some() {
-        result.placement.cwd.clone_from(&new.placement.cwd);
-    }
+    options.change(&mut result.placement, &mut result.policy, around).map_err(Error::Invalid)?;
+    result.delay_ms = new.delay_ms.or(result.delay_ms);
+    result.expires_in_ms = new.expires_in_ms.or(result.expires_in_ms);
     validated(result, around)
 }
 
-fn apply(result: &mut Template, new: &Template, name: &str) -> Result<()> {
-    let (place, policy) = (&mut result.placement, &mut result.policy);
+fn clear(result: &mut Template, name: &str, around: &Surroundings) -> std::result::Result<(), String> {
     match name {
-        "queue" => place.queue.clone_from(&new.placement.queue),
-        "priority" => place.priority = new.placement.priority,
-        "label" => place.label.clone_from(&new.placement.label),
-        "lane" => place.lane.clone_from(&new.placement.lane),
-        "unique" => {
-            place.unique_key.clone_from(&new.placement.unique_key);
-            place.replace &= place.unique_key.is_some();
-        }
-        "replace" => place.replace = new.placement.replace,
-        "delay" => result.delay_ms = new.delay_ms,
-        "expires" => result.expires_in_ms = new.expires_in_ms,
-        "hold" => place.user_hold = new.placement.user_hold,
-        "retries" => place.max_attempts = new.placement.max_attempts,
-        "backoff" => policy.backoff_ms = new.policy.backoff_ms,
-        "retry_on" => policy.retry_on.clone_from(&new.policy.retry_on),
-        "no_retry_on" => policy.no_retry_on.clone_from(&new.policy.no_retry_on),
-        "max_deferrals" => policy.max_deferrals = new.policy.max_deferrals,
-        "check" => policy.check.clone_from(&new.policy.check),
-        "on_failure" => policy.hooks.on_failure.clone_from(&new.policy.hooks.on_failure),
-        "on_success" => policy.hooks.on_success.clone_from(&new.policy.hooks.on_success),
-        "on_end" => policy.hooks.on_end.clone_from(&new.policy.hooks.on_end),
-        "timeout" => policy.timeout_ms = new.policy.timeout_ms,
-        "grace" => policy.grace_ms = new.policy.grace_ms,
-        "warn" => policy.warn = new.policy.warn,
-        "idle_timeout" => policy.idle_timeout_ms = new.policy.idle_timeout_ms,
-        "memory" => policy.memory_bytes = new.policy.memory_bytes,
-        "nice" => policy.nice = new.policy.nice,
-        "log_limit" => policy.log_limit_bytes = new.policy.log_limit_bytes,
-        "user" => policy.user.clone_from(&new.policy.user),
-        "stdin" => policy.stdin.clone_from(&new.policy.stdin),
-        "cwd" => place.cwd.clone_from(&new.placement.cwd),
-        "env" if new.placement.env.is_empty() => place.env.clear(),
-        "env" | "pass_env" => place.env.extend(new.placement.env.clone()),
-        "workspace" | "prepare" => {
-            let prepare = |from: &Template| from.policy.workspace.as_ref().and_then(|one| one.prepare.clone());
-            let kept = if name == "workspace" { prepare(new).or_else(|| prepare(result)) } else { prepare(new) };
-            let key = new.policy.workspace.as_ref().map(|one| one.key.clone());
-            result.policy.workspace = key.map(|key| Workspace { key, prepare: kept });
-        }
-        other => return Err(Error::Internal(format!("the option {other:?} of a template cannot be changed"))),
+        "queue" => result.placement.queue = Placement::default().queue,
+        "hold" => result.placement.user_hold = false,
+        "delay" => result.delay_ms = None,
+        "expires" => result.expires_in_ms = None,
+        _ => return clear_common(&mut result.placement, &mut result.policy, name, around),
     }
     Ok(())
 }
@@ -144,7 +108,7 @@ mod tests {
         Surroundings {
             now: time::here(1_000),
             cwd: PathBuf::from("/here"),
-            env: BTreeMap::new(),
+            env: BTreeMap::from([("HERE".into(), "there".into())]),
             found: Vec::new(),
             draw: || "x".into(),
         }
@@ -196,14 +160,63 @@ mod tests {
     /// Options of one moment or one job, which no template has.
     const NONE: [&str; 6] = ["at", "after", "after_any", "after_failed", "array", "secret"];
 
+    /// Each option that a template can have, in an order in which it may stand alone.
+    const ALL: &[&str] = &[
+        "--queue=q --priority=-1 --label=l --lane=k --unique=u --replace --delay=5s --expires=1h --hold --retries=2",
+        "--backoff=1s..2s --retry-on=1 --no-retry-on=3 --max-deferrals=4 --check=x --on-failure=f --on-success=s --on-end=e",
+        "--timeout=1h --grace=2s --warn=USR1@1m --idle-timeout=3m --memory=2G --nice=4 --log-limit=65536 --env=A=b",
+        "--pass-env=HERE --stdin=in --workspace=w --prepare=p --cwd=sub --user=me",
+    ];
+
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        options: JobOptions,
+    }
+
+    /// Returns what `ALL` gives, without the options that a test names.
+    fn all_but(dropped: &[&str]) -> JobOptions {
+        let words = ALL.iter().flat_map(|line| line.split(' '));
+        let kept = words.filter(|word| !dropped.iter().any(|name| word.split('=').next() == Some(&format!("--{name}"))));
+        <Parsed as clap::Parser>::try_parse_from(["x"].into_iter().chain(kept)).map_err(|e| e.to_string()).unwrap().options
+    }
+
+    fn made(options: &JobOptions) -> Template {
+        options.template(Argv::from_strs(&["make"]).unwrap(), &around()).unwrap()
+    }
+
+    /// A job as another user has no workspace, so no template has all options.
+    const APART: [&[&str]; 2] = [&["user"], &["workspace", "prepare"]];
+
     #[test]
     fn each_option_of_a_template_can_be_changed() {
+        let given = APART.map(|apart| all_but(apart).given()).concat();
         for (key, _) in KEYS {
-            let known = apply(&mut old(), &old(), key).is_ok();
-            assert_eq!(known, !NONE.contains(key), "{key}");
+            assert_eq!(given.contains(key), !NONE.contains(key), "{key}");
         }
+        for apart in APART {
+            let changed = overlay(&made(&JobOptions::default()), &all_but(apart), &[], None, &around()).unwrap();
+            assert_eq!(changed, made(&all_but(apart)));
+        }
+    }
+
+    #[test]
+    fn an_option_that_is_unset_is_as_if_never_given() {
         for name in UNSET {
-            assert!(KEYS.iter().any(|(key, _)| *key == name.replace('-', "_")), "{name}");
+            // What cannot stand without it goes with it.
+            let with_it: &[&str] = match *name {
+                "timeout" => &["warn"],
+                "unique" => &["replace"],
+                "env" => &["pass-env"],
+                "workspace" => &["prepare", "cwd"],
+                _ => &[],
+            };
+            let unset = if *name == "timeout" { vec!["warn".to_owned(), "timeout".to_owned()] } else { vec![(*name).to_owned()] };
+            let apart = APART[usize::from(*name == "user")];
+            let all = made(&all_but(apart));
+            let left = overlay(&all, &JobOptions::default(), &unset, None, &around()).unwrap();
+            assert_eq!(left, made(&all_but(&[apart, &[*name], with_it].concat())), "{name}");
+            assert_ne!(left, all, "{name}");
         }
     }
 }
