@@ -41,10 +41,7 @@ fn under_kills_of_the_worker_each_occurrence_becomes_one_job() {
         assert_one_job_for_each_occurrence(&nest);
     }
     let _worker = nest.work(&[]);
-    until("all occurrences to be decided", || {
-        let open = "SELECT count(*) FROM schedule WHERE next_at <= (julianday('now') - 2440587.5) * 86400000";
-        (nest.sql().query_row(open, [], |row| row.get::<_, i64>(0)).unwrap() == 0).then_some(())
-    });
+    until_decided(&nest);
     let jobs = assert_one_job_for_each_occurrence(&nest);
     assert!(jobs >= 4 * 8 * MINUTES - 4 * 8, "{jobs} jobs");
 }
@@ -63,11 +60,14 @@ fn under_kills_of_the_worker_no_two_jobs_of_a_schedule_overlap() {
         for name in ["skip", "queue"] {
             nest.sleep_through(name, 20 * round);
         }
+        let before = fired(&nest);
         let worker = nest.work(&["--slots", "8"]);
-        std::thread::sleep(Duration::from_millis(100 + dice.below(200))); // the moment of the kill, by chance
+        until("an occurrence of this round to fire", || (fired(&nest) > before).then_some(()));
+        std::thread::sleep(Duration::from_millis(dice.below(200))); // the moment of the kill, by chance
         worker.kill();
     }
     let _worker = nest.work(&["--slots", "8"]);
+    until_decided(&nest);
     until("all jobs to end", || {
         let counts = nest.status()["counts"].clone();
         (counts["queued"] == 0 && counts["running"] == 0).then_some(())
@@ -76,6 +76,17 @@ fn under_kills_of_the_worker_no_two_jobs_of_a_schedule_overlap() {
     assert_eq!(failed, serde_json::json!([]));
     let done = |name: &str| nest.json(&["ls", "-a", "--label", name, "--json"])["jobs"].as_array().unwrap().len();
     assert!(done("queue") >= 100 && done("skip") >= 1, "{} and {}", done("queue"), done("skip"));
+}
+
+fn until_decided(nest: &Nest) {
+    until("all occurrences to be decided", || {
+        let open = "SELECT count(*) FROM schedule WHERE next_at <= (julianday('now') - 2440587.5) * 86400000";
+        (nest.sql().query_row(open, [], |row| row.get::<_, i64>(0)).unwrap() == 0).then_some(())
+    });
+}
+
+fn fired(nest: &Nest) -> i64 {
+    nest.sql().query_row("SELECT count(*) FROM occurrence WHERE state = 'fired'", [], |row| row.get(0)).unwrap()
 }
 
 /// Returns the number of jobs.
