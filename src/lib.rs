@@ -75,7 +75,7 @@
 //! | `job` | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
 //! | `store` | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
 //! | `run` | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
-//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, gates, leases, directories of workspaces, files of secrets, asking a shim to stop | long-lived threads |
+//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, gates, leases, directories of workspaces, files of secrets, users, asking a shim to stop | long-lived threads |
 //! | `worker` | THE THREADS: claims, runs and settles jobs | printing |
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |

@@ -29,6 +29,7 @@ mod face;
 mod fixture;
 mod global;
 mod help;
+mod importing;
 mod leases;
 mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here

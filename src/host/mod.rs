@@ -13,6 +13,7 @@
 //! | [`lease`] | hold a named lock with a process tree; reclaim locks of dead holders |
 //! | [`secrets`] | remove the files of `secrets/` that no job needs any more |
 //! | [`workspace`] | make the directory of a workspace, for a job or a command |
+//! | [`users`] | who `/etc/passwd` knows |
 //! | [`surroundings`] | whether other processes end together with this one |
 //!
 //! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread
@@ -30,5 +31,6 @@ pub mod secrets;
 pub mod sight;
 pub mod stop;
 pub mod surroundings;
+pub mod users;
 pub mod waker;
 pub mod workspace;
