@@ -1,9 +1,9 @@
 //! `work/`: the directories of workspaces, and nothing else.
 //!
 //! ```text
-//! .new-NONCE     is being filled by the maker with this nonce
-//! SLUG-MARK      is whole; came here by a rename
-//! .trash-NONCE   is being removed
+//! .new-NONCE               is being filled by the maker with this nonce
+//! SLUG-MARK                is whole; came here by a rename
+//! .trash-NONCE.SLUG-MARK   is being removed
 //! ```
 //!
 //! Everything here is relative to an open descriptor of `work/`, which was opened without following
@@ -28,6 +28,9 @@ use super::removal::{self, DIRECTORY, GoesOn};
 use crate::error::{Error, Result};
 use crate::job::workspace::{TRASH_PREFIX, is_ours};
 use crate::place::Place;
+
+/// Most bytes of a name, to Linux.
+const NAME_MAX: usize = 255;
 
 /// Whether the directory of a workspace exists: the cost of a warm hit. (A link in place of `work/`
 /// itself is detected too.)
@@ -157,24 +160,29 @@ impl Work {
     }
 
     /// Removes the entry of this name with its content. What cannot be removed stays under a name
-    /// of trash, to be retried. False: the traversal was ended.
+    /// of trash, to be retried. If another process is removing it, this one helps, and so returns
+    /// the same errors. False: the traversal was ended.
     ///
     /// # Errors
     /// An entry in it cannot be removed (a mount, another user's file), with its name.
     pub fn remove(&self, name: &str, goes_on: GoesOn<'_>) -> Result<bool> {
         plain(name)?;
-        let trash = match name.starts_with(TRASH_PREFIX) {
-            true => name.to_owned(),
-            false => format!("{TRASH_PREFIX}{}", machine::nonce()),
-        };
-        if trash != name {
-            match fs::renameat(&self.fd, name, &self.fd, &trash) {
-                Ok(()) => {}
-                Err(Errno::NOENT) => return Ok(true),
-                Err(error) => return Err(Error::io(format!("removing {}", self.path_of(name).display()), error)),
-            }
+        if name.starts_with(TRASH_PREFIX) {
+            return self.empty(name, goes_on);
         }
-        removal::all(&self.fd, &trash, goes_on).map_err(|refused| removal::describe(&self.path_of(&trash), refused))
+        let trash = trash_of(name);
+        match fs::renameat(&self.fd, name, &self.fd, &trash) {
+            Ok(()) => self.empty(&trash, goes_on),
+            Err(Errno::NOENT) => {
+                let of_it = self.names()?.into_iter().filter(|one| is_trash_of(one, name));
+                of_it.map(|trash| self.empty(&trash, goes_on)).try_fold(true, |all, one| Ok(one? && all))
+            }
+            Err(error) => Err(Error::io(format!("removing {}", self.path_of(name).display()), error)),
+        }
+    }
+
+    fn empty(&self, trash: &str, goes_on: GoesOn<'_>) -> Result<bool> {
+        removal::all(&self.fd, trash, goes_on).map_err(|refused| removal::describe(&self.path_of(trash), refused))
     }
 
     fn kind(&self, name: &str) -> Result<Option<FileType>> {
@@ -184,6 +192,17 @@ impl Work {
             Err(error) => Err(Error::io(format!("checking {}", self.path_of(name).display()), error)),
         }
     }
+}
+
+/// Returns a name of trash that no other has, and that tells what it was.
+fn trash_of(name: &str) -> String {
+    // A name of ours is much shorter; one that a person made may leave no room.
+    let was = if name.len() <= NAME_MAX / 2 { name } else { "" };
+    format!("{TRASH_PREFIX}{}.{was}", machine::nonce())
+}
+
+fn is_trash_of(trash: &str, name: &str) -> bool {
+    trash.strip_prefix(TRASH_PREFIX).and_then(|rest| rest.split_once('.')).is_some_and(|(_, was)| was == name)
 }
 
 /// Accepts only names of one part that lead nowhere else, for every caller.

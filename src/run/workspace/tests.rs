@@ -176,6 +176,23 @@ fn a_removal_that_was_ended_is_gone_on_with() {
 }
 
 #[test]
+fn who_comes_second_finishes_a_removal_that_another_began() {
+    let (_dir, place) = place();
+    let work = Work::open(&place).unwrap();
+    for name in ["k-1", "k-2"] {
+        work.make(name).unwrap();
+        files::write(work.path_of(name).join("file"), "").unwrap();
+        assert!(!work.remove(name, &|| false).unwrap(), "it was ended at once");
+    }
+    assert_eq!(work.names().unwrap().len(), 2);
+    assert!(work.remove("k-1", ON).unwrap());
+    assert!(work.names().unwrap().iter().all(|name| name.ends_with(".k-2")), "what is left is the other one");
+    let long = format!("{}-00000000", "x".repeat(240));
+    files::create_dir(work.path_of(&long)).unwrap();
+    assert!(work.remove(&long, ON).unwrap() && !work.path_of(&long).exists(), "a name without room for another");
+}
+
+#[test]
 fn two_that_remove_the_same_tree_both_succeed() {
     let (_dir, place) = place();
     let work = Work::open(&place).unwrap();
