@@ -80,7 +80,7 @@ pub fn after_all(conn: &Connection) -> Result<i64> {
     Ok(newest.unwrap_or(0).saturating_add(1))
 }
 
-/// Returns the wanted jobs among the next [`PAGE_ROWS`] that have ended, and where to continue;
+/// Returns the wanted jobs among the next 2,000 that have ended, and where to continue;
 /// `None`: this was the last part. The cost does not depend on how many are wanted.
 pub fn page(conn: &Connection, wanted: &Wanted, from: Position) -> Result<(Vec<JobId>, Option<Position>)> {
     let states = wanted.states.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(",");
