@@ -1,7 +1,7 @@
 //! Completion as a shell does it: values of the file, for each place; nothing where it cannot be
 //! told; and no name that a shell would run.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use crate::support::{Nest, said, untested::not_tested};
@@ -95,13 +95,32 @@ fn bash_gets_each_hostile_label_as_one_word_and_runs_none() {
     assert!(!nest.file("PWNED").exists());
 }
 
-/// Types into an interactive shell on a terminal of its own, and returns what it shows.
+/// What the shells ask with, and the line of their start files that says so: what the machine's own files say comes before.
+const PROMPT: &str = "READY: ";
+const SET_PROMPT: &str = "\nPS1='READY: '\n";
+
+/// Types into an interactive shell on a terminal of its own once it asks for a line (what is typed while it starts may be
+/// lost), and returns what it shows.
 fn type_into(nest: &Nest, line: &str, typed: &str) -> String {
     let mut script = shell(nest, "script", &["-qec", line, "/dev/null"]);
-    let mut script =
-        script.env("TERM", "dumb").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    script.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    String::from_utf8_lossy(&script.wait_with_output().unwrap().stdout).into_owned()
+    let script = script.env("TERM", "dumb").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut script = script.spawn().unwrap();
+    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let (mut shown, mut part) = (Vec::new(), [0; 4096]);
+    let mut is_asked = false;
+    loop {
+        let n = screen.read(&mut part).unwrap();
+        if n == 0 {
+            break;
+        }
+        shown.extend_from_slice(&part[..n]);
+        if !is_asked && String::from_utf8_lossy(&shown).contains(PROMPT) {
+            keys.write_all(typed.as_bytes()).unwrap();
+            is_asked = true;
+        }
+    }
+    assert!(script.wait().unwrap().code().is_some() && is_asked, "{}", String::from_utf8_lossy(&shown));
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 /// A line is completed with TAB and entered, within no quotes and within both kinds of them.
@@ -123,7 +142,7 @@ fn a_tab_in_a_real_bash_runs_no_label() {
         return not_tested("completion at a terminal", "script: apt-get install bsdutils");
     }
     let nest = nest_of_names();
-    std::fs::write(nest.file("rc"), nest.ok(&["completions", "bash"])).unwrap();
+    std::fs::write(nest.file("rc"), nest.ok(&["completions", "bash"]) + SET_PROMPT).unwrap();
     tab_and_enter(&nest, "bash --noprofile --rcfile rc -i");
 }
 
@@ -134,7 +153,7 @@ fn zsh_reads_the_script_and_runs_no_label() {
     }
     let nest = nest_of_names();
     let text = nest.ok(&["completions", "zsh"]);
-    std::fs::write(nest.file("zdot.zsh"), format!("autoload -U compinit; compinit -u -D\n{text}\n")).unwrap();
+    std::fs::write(nest.file("zdot.zsh"), format!("autoload -U compinit; compinit -u -D\n{text}{SET_PROMPT}")).unwrap();
     assert!(shell(&nest, "zsh", &["-n", "zdot.zsh"]).status().unwrap().success());
     std::fs::create_dir(nest.file("z")).unwrap();
     std::fs::rename(nest.file("zdot.zsh"), nest.file("z/.zshrc")).unwrap();
