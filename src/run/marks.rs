@@ -24,6 +24,10 @@
 //! named as a problem. That is rare: the run could not set its limit (`RLIMIT_RTTIME` was limited
 //! already), or `/proc` is mounted with `hidepid`.
 //!
+//! A job that root's worker runs as another user cannot change that user (`no_new_privs`), but it
+//! can give its marks and its log away: its cookie to a program that root starts, its log to a
+//! daemon that accepts descriptors. Of such a run only processes of its user count.
+//!
 //! A process is dead when all its threads are ([`Stat::is_dead`]); a dead process belongs to no
 //! run.
 
@@ -75,16 +79,27 @@ pub(super) struct Marks {
     /// No process of the run was started before this, in ticks since the boot.
     begun_ticks: Option<u64>,
     us: u32,
+    /// The user that every process of the run has, if the run cannot have others.
+    only: Option<u32>,
 }
 
 impl Marks {
     pub fn new(nonce: Nonce, has_limit: bool, begun_ticks: Option<u64>) -> Self {
         let us = rustix::process::geteuid().as_raw();
-        Self { cookie: format!("{COOKIE}={nonce}").into_bytes(), limit: limit_of(nonce), has_limit, begun_ticks, us }
+        Self { cookie: format!("{COOKIE}={nonce}").into_bytes(), limit: limit_of(nonce), has_limit, begun_ticks, us, only: None }
+    }
+
+    /// Of a run whose processes all have this user: one of another user does not belong to it,
+    /// with any mark.
+    pub fn only_of(self, user: Option<u32>) -> Self {
+        Self { only: user, ..self }
     }
 
     /// Examines a process. To be repeated with a pidfd before anything is done to it.
     pub fn of(&self, pid: i32) -> Belongs {
+        if self.only.is_some_and(|user| !is_of_user(pid, user)) {
+            return Belongs::No;
+        }
         let seen = match entry_of(pid, &self.cookie) {
             Entry::There => Belongs::Yes,
             Entry::NotThere if self.is_limited(pid) => Belongs::Yes,
@@ -240,6 +255,11 @@ fn soft_limit_in(limits: &str) -> Limit {
         Some(number) => number.parse().map_or(Limit::Unreadable, Limit::Is),
         None => Limit::Unreadable,
     }
+}
+
+/// Whether a process has this user and no other.
+pub(super) fn is_of_user(pid: i32, user: u32) -> bool {
+    users(pid).is_some_and(|users| !users.is_empty() && users.iter().all(|one| *one == user))
 }
 
 /// The real, effective, saved and file system user of a process.

@@ -29,7 +29,7 @@ use crate::job::{RunId, RunKey};
 use crate::place::Place;
 
 use super::chase::chase;
-use super::marks::{Belongs, Marks};
+use super::marks::{Belongs, Marks, is_of_user};
 use super::process::{Stat, all_pids, open_pidfd};
 #[allow(unused_imports, reason = "named in the documentation")]
 use super::record::Record;
@@ -75,7 +75,8 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
         Inspection::Found { header, records, .. } if header.nonce == nonce => (None, records),
         _ => (None, Records::default()),
     };
-    let marks = Marks::new(nonce, records.marked, records.started.map(|started| started.shim_start_ticks));
+    let user = other_user_of(place, run);
+    let marks = Marks::new(nonce, records.marked, records.started.map(|started| started.shim_start_ticks)).only_of(user);
     let me = std::process::id().cast_signed();
     let mut emptied = Emptied { shim_is_dying: is_dying(header.as_ref(), &records), ..Emptied::default() };
     for pid in all_pids().map_err(|e| Error::io("reading /proc", e))?.into_iter().filter(|pid| *pid != me) {
@@ -87,13 +88,13 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
             Belongs::NotKnown => emptied.not_known.push(name_of(pid)),
         }
     }
-    emptied.log_locked = is_log_locked(place, run)?;
+    emptied.log_locked = is_log_locked_by(place, run, user)?;
     if emptied.log_locked && emptied.killed.is_empty() && emptied.left.is_empty() {
-        end_writers(&place.log_file(run), &mut emptied);
+        end_writers(&place.log_file(run), user, &mut emptied);
     }
     if emptied.log_locked || !emptied.killed.is_empty() {
         let log = std::fs::metadata(place.log_file(run)).ok();
-        chase(|pid| pid != me && end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
+        chase(|pid| pid != me && may_be_ended(pid, user) && end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
     }
     emptied.out_of_sight = header.is_some_and(|header| !records.over && is_out_of_sight(&header));
     Ok(emptied)
@@ -105,12 +106,13 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
 /// # Errors
 /// `/proc` or the log cannot be read.
 pub fn what_lives(place: &Place, run: RunId, header: &Header, records: &Records) -> Result<Vec<String>> {
-    let marks = Marks::new(header.nonce, records.marked, records.started.map(|started| started.shim_start_ticks));
+    let user = other_user_of(place, run);
+    let marks = Marks::new(header.nonce, records.marked, records.started.map(|started| started.shim_start_ticks)).only_of(user);
     let me = std::process::id().cast_signed();
     let pids = all_pids().map_err(|e| Error::io("reading /proc", e))?;
     let is_of_it = |pid: &i32| *pid != me && !matches!(marks.of(*pid), Belongs::No);
     let mut found: Vec<String> = pids.into_iter().filter(is_of_it).map(name_of).collect();
-    if found.is_empty() && is_log_locked(place, run)? {
+    if found.is_empty() && is_log_locked_by(place, run, user)? {
         found.push("a process that cannot be seen from here and has its log open".to_owned());
     }
     if found.is_empty() && is_dying(Some(header), records) {
@@ -141,9 +143,9 @@ fn is_dying(header: Option<&Header>, records: &Records) -> bool {
 }
 
 /// Ends processes that have cleared their environment but still have the run's log as their output.
-fn end_writers(log: &Path, emptied: &mut Emptied) {
+fn end_writers(log: &Path, user: Option<u32>, emptied: &mut Emptied) {
     let Ok(meta) = std::fs::metadata(log) else { return };
-    for pid in holders::writers_of(log) {
+    for pid in holders::writers_of(log).into_iter().filter(|pid| may_be_ended(*pid, user)) {
         let Ok(pidfd) = open_pidfd(pid) else { continue };
         // Checked again with the pidfd open: the pid may have been reused by now.
         if holders::writes(pid, meta.dev(), meta.ino()) {
@@ -181,6 +183,28 @@ fn end(pid: i32, pidfd: &impl AsFd, emptied: &mut Emptied) {
 
 fn name_of(pid: i32) -> String {
     format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm))
+}
+
+/// Returns the user of a run that root's worker has started as another user: the owner of its log,
+/// which only root can change. All its processes have this user, see [`super::marks`].
+fn other_user_of(place: &Place, run: RunId) -> Option<u32> {
+    let us = rustix::process::geteuid();
+    let owner = us.is_root().then(|| std::fs::symlink_metadata(place.log_file(run)).ok()).flatten()?.uid();
+    (owner != us.as_raw()).then_some(owner)
+}
+
+/// Whether a process that has the log of a run open may belong to that run.
+fn may_be_ended(pid: i32, user: Option<u32>) -> bool {
+    user.is_none_or(|user| is_of_user(pid, user))
+}
+
+/// Whether a process that may belong to the run holds a lock on its log. If `user` is the only one
+/// of the run, a lock that processes of others explain is theirs: they were given the log.
+fn is_log_locked_by(place: &Place, run: RunId, user: Option<u32>) -> Result<bool> {
+    let is_locked = is_log_locked(place, run)?;
+    let (Some(user), true) = (user, is_locked) else { return Ok(is_locked) };
+    let writers = holders::writers_of(&place.log_file(run));
+    Ok(writers.is_empty() || writers.into_iter().any(|pid| is_of_user(pid, user)))
 }
 
 /// Whether any process holds a lock on the log of a run: one that has it as stdout or stderr, or a

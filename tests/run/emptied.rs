@@ -151,6 +151,69 @@ fn what_removed_its_marks_is_found_by_those_that_are_left() {
     }
 }
 
+/// A job that root runs as another user can give its cookie and its log away, to a program that root starts and to a daemon that takes descriptors.
+#[test]
+fn what_another_users_job_gave_away_ends_no_process_of_root() {
+    if !rustix::process::geteuid().is_root() {
+        return untested::not_tested("jobs as another user", "root");
+    }
+    adopt_orphans();
+    let bench = Bench::new();
+    let mut launch = bench.shell("exec sleep 600");
+    (launch.user, launch.cwd) = (Some("nobody".into()), b"/".to_vec());
+    let mut running = bench.start(&launch);
+    let started = running.started();
+    let shim = started.shim_pid;
+    let log = fs::OpenOptions::new().append(true).open(format!("/proc/{}/fd/1", started.pid)).unwrap();
+    let sleep = || {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("600").stdin(Stdio::null()).stdout(Stdio::null());
+        sleep
+    };
+    let mut marked = sleep().env("TENURE_COOKIE", launch.nonce.to_string()).spawn().unwrap();
+    let mut writer = sleep().stdout(log.try_clone().unwrap()).spawn().unwrap();
+    kill_spawner_and_shim(&bench, running, shim);
+    until("the job to die with its shim", || (!lives(started.pid)).then_some(()));
+    log.lock().unwrap();
+    drop(log);
+    assert!(tree::is_log_locked(&bench.place, launch.run).unwrap(), "by the writer");
+    let rounds = [(); 3].map(|()| tree::empty(&bench.place, launch.key()).unwrap());
+    let (marked_lives, writer_lives) = (lives(marked.id() as i32), lives(writer.id() as i32));
+    for child in [&mut marked, &mut writer] {
+        kill_child(child);
+    }
+    assert!(marked_lives && writer_lives, "{rounds:?}");
+    assert!(rounds.iter().all(Emptied::is_empty), "and neither keeps the run open: {rounds:?}");
+}
+
+/// The same job is ended where it is.
+#[test]
+fn what_another_users_job_left_is_ended_as_that_user() {
+    if !rustix::process::geteuid().is_root() {
+        return untested::not_tested("jobs as another user", "root");
+    }
+    adopt_orphans();
+    for keeps_log in [false, true] {
+        let bench = Bench::new();
+        let output = if keeps_log { "" } else { ">/dev/null 2>&1" };
+        let cleared = if keeps_log { "env -i setsid prlimit --rttime=unlimited:unlimited" } else { "setsid" };
+        let line = format!("{cleared} sleep 600 {output} & echo $!; sleep 600");
+        let mut launch = bench.shell(&line);
+        (launch.user, launch.cwd) = (Some("nobody".into()), b"/".to_vec());
+        let mut running = bench.start(&launch);
+        let shim = running.started().shim_pid;
+        let escaped: i32 = until("the process that will be left", || bench.log(launch.run).trim().parse().ok());
+        until("its command", || fs::read_to_string(format!("/proc/{escaped}/comm")).ok().filter(|comm| comm == "sleep\n"));
+        kill_spawner_and_shim(&bench, running, shim);
+        until("it to be found", || {
+            let round = tree::empty(&bench.place, launch.key()).unwrap();
+            round.killed.iter().any(|name| name.starts_with(&format!("{escaped} "))).then_some(())
+        });
+        reap(escaped);
+        until("all to be gone", || tree::empty(&bench.place, launch.key()).unwrap().is_empty().then_some(()));
+    }
+}
+
 /// A process in a pid namespace of its own.
 struct Elsewhere {
     unshare: Child,
