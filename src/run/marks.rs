@@ -89,15 +89,20 @@ impl Marks {
         Self { cookie: format!("{COOKIE}={nonce}").into_bytes(), limit: limit_of(nonce), has_limit, begun_ticks, us, only: None }
     }
 
-    /// Of a run whose processes all have this user: one of another user does not belong to it,
-    /// with any mark.
+    /// Of a run whose processes all have this user, if there is one.
     pub fn only_of(self, user: Option<u32>) -> Self {
         Self { only: user, ..self }
     }
 
+    /// Whether a process has a user that no process of the run has: it does not belong to the run,
+    /// with any mark. False if its users cannot be read.
+    pub fn excludes(&self, pid: i32) -> bool {
+        self.only.is_some_and(|only| users(pid).is_some_and(|users| users.iter().any(|user| *user != only)))
+    }
+
     /// Examines a process. To be repeated with a pidfd before anything is done to it.
     pub fn of(&self, pid: i32) -> Belongs {
-        if self.only.is_some_and(|user| !is_of_user(pid, user)) {
+        if self.excludes(pid) {
             return Belongs::No;
         }
         let seen = match entry_of(pid, &self.cookie) {
@@ -255,11 +260,6 @@ fn soft_limit_in(limits: &str) -> Limit {
         Some(number) => number.parse().map_or(Limit::Unreadable, Limit::Is),
         None => Limit::Unreadable,
     }
-}
-
-/// Whether a process has this user and no other.
-pub(super) fn is_of_user(pid: i32, user: u32) -> bool {
-    users(pid).is_some_and(|users| !users.is_empty() && users.iter().all(|one| *one == user))
 }
 
 /// The real, effective, saved and file system user of a process.

@@ -25,11 +25,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::job::{RunId, RunKey};
+use crate::job::{Nonce, RunId, RunKey};
 use crate::place::Place;
 
 use super::chase::chase;
-use super::marks::{Belongs, Marks, is_of_user};
+use super::marks::{Belongs, Marks};
 use super::process::{Stat, all_pids, open_pidfd};
 #[allow(unused_imports, reason = "named in the documentation")]
 use super::record::Record;
@@ -75,8 +75,7 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
         Inspection::Found { header, records, .. } if header.nonce == nonce => (None, records),
         _ => (None, Records::default()),
     };
-    let user = other_user_of(place, run);
-    let marks = Marks::new(nonce, records.marked, records.started.map(|started| started.shim_start_ticks)).only_of(user);
+    let marks = marks_of(place, run, nonce, &records);
     let me = std::process::id().cast_signed();
     let mut emptied = Emptied { shim_is_dying: is_dying(header.as_ref(), &records), ..Emptied::default() };
     for pid in all_pids().map_err(|e| Error::io("reading /proc", e))?.into_iter().filter(|pid| *pid != me) {
@@ -88,13 +87,13 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
             Belongs::NotKnown => emptied.not_known.push(name_of(pid)),
         }
     }
-    emptied.log_locked = is_log_locked_by(place, run, user)?;
+    emptied.log_locked = is_log_locked_by(place, run, &marks)?;
     if emptied.log_locked && emptied.killed.is_empty() && emptied.left.is_empty() {
-        end_writers(&place.log_file(run), user, &mut emptied);
+        end_writers(&place.log_file(run), &marks, &mut emptied);
     }
     if emptied.log_locked || !emptied.killed.is_empty() {
         let log = std::fs::metadata(place.log_file(run)).ok();
-        chase(|pid| pid != me && may_be_ended(pid, user) && end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
+        chase(|pid| pid != me && end_the_new_one(pid, &marks, log.as_ref(), &mut emptied));
     }
     emptied.out_of_sight = header.is_some_and(|header| !records.over && is_out_of_sight(&header));
     Ok(emptied)
@@ -106,13 +105,12 @@ pub fn empty(place: &Place, RunKey { run, nonce }: RunKey) -> Result<Emptied> {
 /// # Errors
 /// `/proc` or the log cannot be read.
 pub fn what_lives(place: &Place, run: RunId, header: &Header, records: &Records) -> Result<Vec<String>> {
-    let user = other_user_of(place, run);
-    let marks = Marks::new(header.nonce, records.marked, records.started.map(|started| started.shim_start_ticks)).only_of(user);
+    let marks = marks_of(place, run, header.nonce, records);
     let me = std::process::id().cast_signed();
     let pids = all_pids().map_err(|e| Error::io("reading /proc", e))?;
     let is_of_it = |pid: &i32| *pid != me && !matches!(marks.of(*pid), Belongs::No);
     let mut found: Vec<String> = pids.into_iter().filter(is_of_it).map(name_of).collect();
-    if found.is_empty() && is_log_locked_by(place, run, user)? {
+    if found.is_empty() && is_log_locked_by(place, run, &marks)? {
         found.push("a process that cannot be seen from here and has its log open".to_owned());
     }
     if found.is_empty() && is_dying(Some(header), records) {
@@ -143,12 +141,12 @@ fn is_dying(header: Option<&Header>, records: &Records) -> bool {
 }
 
 /// Ends processes that have cleared their environment but still have the run's log as their output.
-fn end_writers(log: &Path, user: Option<u32>, emptied: &mut Emptied) {
+fn end_writers(log: &Path, marks: &Marks, emptied: &mut Emptied) {
     let Ok(meta) = std::fs::metadata(log) else { return };
-    for pid in holders::writers_of(log).into_iter().filter(|pid| may_be_ended(*pid, user)) {
+    for pid in holders::writers_of(log) {
         let Ok(pidfd) = open_pidfd(pid) else { continue };
         // Checked again with the pidfd open: the pid may have been reused by now.
-        if holders::writes(pid, meta.dev(), meta.ino()) {
+        if holders::writes(pid, meta.dev(), meta.ino()) && !marks.excludes(pid) {
             end(pid, &pidfd, emptied);
         }
     }
@@ -167,7 +165,8 @@ fn end_if_it_belongs(pid: i32, marks: &Marks, emptied: &mut Emptied) {
 fn end_the_new_one(pid: i32, marks: &Marks, log: Option<&std::fs::Metadata>, emptied: &mut Emptied) -> bool {
     let before = emptied.killed.len();
     let Ok(pidfd) = open_pidfd(pid) else { return false };
-    if marks.of(pid) == Belongs::Yes || log.is_some_and(|log| holders::writes(pid, log.dev(), log.ino())) {
+    let may_write = || log.is_some_and(|log| holders::writes(pid, log.dev(), log.ino())) && !marks.excludes(pid);
+    if marks.of(pid) == Belongs::Yes || may_write() {
         end(pid, &pidfd, emptied);
     }
     emptied.killed.len() > before
@@ -185,26 +184,29 @@ fn name_of(pid: i32) -> String {
     format!("{pid} {}", Stat::of(pid).map_or_else(|| "?".to_owned(), |stat| stat.comm))
 }
 
+fn marks_of(place: &Place, run: RunId, nonce: Nonce, records: &Records) -> Marks {
+    let begun_ticks = records.started.map(|started| started.shim_start_ticks);
+    Marks::new(nonce, records.marked, begun_ticks).only_of(other_user_of(place, run))
+}
+
 /// Returns the user of a run that root's worker has started as another user: the owner of its log,
-/// which only root can change. All its processes have this user, see [`super::marks`].
+/// which only root can change. All its processes have this user, see [`super::marks`]. (One that
+/// still has root's, because its shim was killed while it started the job, ends by itself without
+/// executing the command.)
 fn other_user_of(place: &Place, run: RunId) -> Option<u32> {
     let us = rustix::process::geteuid();
     let owner = us.is_root().then(|| std::fs::symlink_metadata(place.log_file(run)).ok()).flatten()?.uid();
     (owner != us.as_raw()).then_some(owner)
 }
 
-/// Whether a process that has the log of a run open may belong to that run.
-fn may_be_ended(pid: i32, user: Option<u32>) -> bool {
-    user.is_none_or(|user| is_of_user(pid, user))
-}
-
-/// Whether a process that may belong to the run holds a lock on its log. If `user` is the only one
-/// of the run, a lock that processes of others explain is theirs: they were given the log.
-fn is_log_locked_by(place: &Place, run: RunId, user: Option<u32>) -> Result<bool> {
-    let is_locked = is_log_locked(place, run)?;
-    let (Some(user), true) = (user, is_locked) else { return Ok(is_locked) };
+/// Whether a process that may belong to the run holds a lock on its log. A lock is not the run's if
+/// all processes that are seen to have the log open are excluded: they were given the log.
+fn is_log_locked_by(place: &Place, run: RunId, marks: &Marks) -> Result<bool> {
+    if !is_log_locked(place, run)? {
+        return Ok(false);
+    }
     let writers = holders::writers_of(&place.log_file(run));
-    Ok(writers.is_empty() || writers.into_iter().any(|pid| is_of_user(pid, user)))
+    Ok(writers.is_empty() || !writers.into_iter().all(|pid| marks.excludes(pid)))
 }
 
 /// Whether any process holds a lock on the log of a run: one that has it as stdout or stderr, or a
