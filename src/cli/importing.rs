@@ -195,7 +195,7 @@ impl<'a> Plan<'a> {
     fn user(&self, job: &CronJob) -> Result<Option<User>, String> {
         let Some(name) = &job.user else { return Ok(self.own().cloned()) };
         let found = self.given.users.iter().find(|user| &user.name == name);
-        let user = found.ok_or_else(|| format!("there is no user {name:?} here; a line of a system crontab names one"))?;
+        let user = found.ok_or_else(|| format!("the user {name:?} does not exist here; a line of a system crontab names one"))?;
         match self.given.uid == 0 || user.uid == self.given.uid {
             true => Ok(Some(user.clone())),
             false => Err(format!("only a worker of root can run jobs as {name}; import it as root")),
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(of_line(of_ann, 0), Ok((Some("ann".into()), "/home/ann".into())));
         assert_eq!(of_line(of_root, 0), Ok((None, "/home/root".into())));
         assert!(of_line(of_root, 7).unwrap_err().contains("import it as root"));
-        assert!(of_line("@daily bob x", 0).unwrap_err().contains("there is no user \"bob\""));
+        assert!(of_line("@daily bob x", 0).unwrap_err().contains("the user \"bob\" does not exist"));
         assert!(of_line("@daily ann x", 8).unwrap_err().contains("import it as root"), "also for one who has no line");
     }
 

@@ -194,7 +194,7 @@ fn a_system_crontab_names_users() {
         (&all[0]["action"], &all[0]["user"], &all[0]["command"]),
         (&json!("add"), &Value::Null, &json!(["/bin/sh", "-c", "own"]))
     );
-    assert!(all[1]["detail"].as_str().unwrap().contains("there is no user"), "{}", all[1]);
+    assert!(all[1]["detail"].as_str().unwrap().contains("does not exist here"), "{}", all[1]);
     match uid.as_str() {
         "0" => assert_eq!((&all[2]["action"], &all[2]["user"]), (&json!("add"), &json!("daemon"))),
         _ => assert!(all[2]["detail"].as_str().unwrap().contains("worker of root"), "{}", all[2]),
