@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use tenure::job::{Nonce, RunId};
+use tenure::job::RunId;
 use tenure::run::{Header, RunFile, machine};
 
 use crate::life::left::{
@@ -172,7 +172,7 @@ fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
     let survivor = pid_in(&nest.file("first"));
     let run = nest.show(job)["run_id"].as_i64().unwrap();
     first.kill();
-    let foreign = Nonce([7; 16]);
+    let foreign = machine::nonce();
     let header = Header {
         file_id: nest.sql().query_row("SELECT value FROM meta WHERE key = 'file_id'", [], |row| row.get(0)).unwrap(),
         run: RunId(run),

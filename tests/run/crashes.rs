@@ -11,7 +11,8 @@ use tenure::run::runfile::{Inspection, RunFile, inspect};
 use tenure::run::{Spawner, Status, StatusPipe, stop};
 
 use crate::run::harness::{Bench, Running, adopt_orphans, header, launch_in, program, reap};
-use crate::support::{kill, kill_child, lives, until};
+use crate::support::process::is_fork_of_this;
+use crate::support::{children, kill, kill_child, lives, until};
 
 /// Says to the role below where to work.
 pub const PLACE: &str = "TENURE_TEST_PLACE";
@@ -75,6 +76,9 @@ fn start_starter(bench: &Bench) -> Starter {
 fn kill_spawner(bench: &Bench) {
     assert!(kill(i32::try_from(bench.spawner().pid()).unwrap(), Signal::KILL));
     until("the spawner to be dead", || bench.spawner().is_dead().then_some(()));
+    // A child of another test that is still to execute its program may have the spawner's socket.
+    let none_is_new = || !children(std::process::id().cast_signed()).into_iter().any(is_fork_of_this);
+    until("its socket to be closed", || none_is_new().then_some(()));
 }
 
 /// Kills spawner and shim of a run. Nothing that it left ends by this.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs};
 
 use rustix::process::Signal;
-use tenure::job::{Nonce, RunId, RunKey};
+use tenure::job::{RunId, RunKey};
 use tenure::place::Place;
 use tenure::run::runfile::RunFile;
 use tenure::run::tree::Emptied;
@@ -103,7 +103,7 @@ fn a_process_that_ends_the_rest_of_its_run_spares_itself() {
     role.args(["-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", r#"sleep 600 & "$@"; echo "CODE $?""#, "sh"]);
     role.arg(env::current_exe().unwrap());
     role.args(["run::emptied::the_marked_one", "--exact", "--ignored", "--nocapture", "--test-threads", "1"]);
-    let said = role.env(PLACE, bench.place.db()).env("TENURE_COOKIE", Nonce([7; 16]).to_string()).output().unwrap();
+    let said = role.env(PLACE, bench.place.db()).env("TENURE_COOKIE", machine::nonce().to_string()).output().unwrap();
     let told = String::from_utf8_lossy(&said.stdout);
     // The shell is marked as well, and is spared by the kernel as the first process.
     assert!(told.contains("ENDED ") && told.contains("CODE 0"), "{said:?}");
