@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-15}
 export RUSTC_BOOTSTRAP=1
+# The targets are built with the packages that their lock names, as the program is.
+cargo metadata --locked --format-version 1 >/dev/null
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz --version 0.13.2
 for target in argv_policy records pipeline_file calendar history owners walks; do
   echo "-- $target, $seconds s"
