@@ -74,6 +74,8 @@
 --                        directory beside the file means that an older copy was restored
 --   moves                how often any job has changed its state, by which a worker detects that
 --                        the content of the open file was replaced
+--   slots                how many jobs the worker runs at once, if a person has set that (tenure
+--                        slots)
 --   runs_forgiven_below  an unknown run id below it is expected; a higher one means that an older
 --                        copy was restored
 CREATE TABLE meta (

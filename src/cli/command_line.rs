@@ -11,8 +11,8 @@ use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, edit, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
-    prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, status, task, wait, why, work,
-    workspace,
+    prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots, status, task, wait, why,
+    work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::{Colour, Flags};
@@ -79,6 +79,8 @@ pub enum Verb {
     /// List, limit, pause and remove queues
     #[command(subcommand)]
     Queue(queue::Verb),
+    /// Print or change how many jobs run at once
+    Slots(slots::Args),
     /// List, limit and remove lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
@@ -269,6 +271,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Edit(which) => edit::run(&face, &which),
         Verb::Hold(args) => hold::hold(&face, &args),
         Verb::Release(args) => hold::release(&face, &args),
+        Verb::Slots(args) => slots::run(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),

@@ -1,9 +1,9 @@
 //! From the settings to the options of a worker.
 
 use crate::cli::face::Face;
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Source};
 use crate::host::gates::Floors;
-use crate::worker::{OnTerm, Options};
+use crate::worker::{OnTerm, Options, SlotsFrom};
 
 /// Returns the floors of the configuration.
 pub fn floors(settings: &Settings) -> Floors {
@@ -20,6 +20,7 @@ pub fn options(face: &Face) -> Options {
     let defaults = Options::work();
     Options {
         slots: settings.slots.value.unwrap_or(defaults.slots),
+        slots_from: slots_from(&settings.slots.source),
         on_term: on_term(settings),
         stop_timeout_ms: settings.stop_timeout_ms.value,
         floors: floors(settings),
@@ -30,6 +31,14 @@ pub fn options(face: &Face) -> Options {
         hooks: Some(settings.hooks.value.clone()),
         owns_process: true,
         ..defaults
+    }
+}
+
+/// An option is given for this start; all else is a default that the machine keeps.
+fn slots_from(source: &Source) -> SlotsFrom {
+    match source {
+        Source::Flag(name) => SlotsFrom::Named((*name).to_owned()),
+        other => SlotsFrom::Default(other.to_string()),
     }
 }
 

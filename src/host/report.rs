@@ -53,6 +53,10 @@ pub struct Report {
     #[serde(default)]
     pub serves: Vec<i64>,
     pub slots: usize,
+    /// Where that number comes from. Empty: a worker of a version that does not follow `tenure
+    /// slots`.
+    #[serde(default)]
+    pub slots_from: String,
     /// As of the last round of the claim loop.
     pub busy: usize,
     pub phase: Phase,

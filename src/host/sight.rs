@@ -45,6 +45,17 @@ impl Sight {
         Ok(Holder::read(place)?.map(|holder| Self::of(place, holder)))
     }
 
+    /// Returns how many slots it has now; 0 if it has not identified itself yet.
+    pub fn slots(&self) -> usize {
+        let report = self.report.as_ref().filter(|_| self.holder.slots > 0);
+        report.map_or(self.holder.slots, |report| report.slots)
+    }
+
+    /// Returns where that number comes from, if the worker reports it.
+    pub fn slots_from(&self) -> Option<&str> {
+        self.report.as_ref().map(|report| report.slots_from.as_str()).filter(|from| !from.is_empty())
+    }
+
     fn of(place: &Place, holder: Holder) -> Self {
         let report = Report::read(place, &holder);
         let ago = |at: fn(&Report) -> u64| {

@@ -101,6 +101,7 @@ pub(crate) fn sight(slots: usize) -> Sight {
         only: None,
         serves: vec![],
         slots,
+        slots_from: "--slots".into(),
         busy: 0,
         phase: Phase::Serving,
         open_files_max: 1024,

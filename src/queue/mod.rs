@@ -4,7 +4,7 @@
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `once`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
-//!   ├─ Status         what is known of the file (`status`)
+//!   ├─ Status         what is known of the file (`status`), and how many jobs its worker runs at once (`slots`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
@@ -36,6 +36,7 @@ pub(crate) mod once;
 pub(crate) mod process;
 mod runs;
 mod secrets;
+mod slots;
 mod start;
 mod status;
 pub(crate) mod submit;

@@ -45,11 +45,11 @@ impl WorkerBuilder {
     }
 
     /// Runs the worker in this thread until it ends. `None`: an order came before it served.
-    /// `started` is called with the path of the file when it serves.
+    /// `started` is called with the path of the file and the number of slots when it serves.
     ///
     /// # Errors
     /// As [`WorkerBuilder::start`]; a commit could not be made durable.
-    pub(crate) fn run(self, orders: &Receiver<Order>, started: impl FnOnce(&Path)) -> Result<Option<Finished>> {
+    pub(crate) fn run(self, orders: &Receiver<Order>, started: impl FnOnce(&Path, usize)) -> Result<Option<Finished>> {
         let options = self.store_options();
         let Some(worker) = worker::Worker::start_heeding(&self.queue.store, options, self.options, orders)? else {
             return Ok(None);
@@ -57,7 +57,7 @@ impl WorkerBuilder {
         // A worker has the file open once.
         drop(self.queue);
         let queue = Queue::of(worker.store());
-        started(queue.path());
+        started(queue.path(), worker.slots());
         let worker::Summary { ended, left_running, nothing_survives } = worker.wait(orders)?;
         Ok(Some(Finished { ended: why_ended(ended), left_running, nothing_survives, queue }))
     }

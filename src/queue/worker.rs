@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::store::{Options as StoreOptions, Role};
 use crate::units::duration_ms;
 use crate::worker::signals::Order;
-use crate::worker::{self, OnTerm, Options, Until};
+use crate::worker::{self, OnTerm, Options, SlotsFrom, Until};
 
 /// Settings of a worker, see [`Queue::worker`].
 #[must_use = "no worker runs until it is started"]
@@ -36,9 +36,10 @@ impl Queue {
 }
 
 impl WorkerBuilder {
-    /// Runs up to `n` jobs at once, 1 to 10,000.
+    /// Runs up to `n` jobs at once, 1 to 10,000. [`Worker::set_slots`] changes that while it runs.
     pub fn slots(mut self, n: usize) -> Self {
         self.options.slots = n;
+        self.options.slots_from = SlotsFrom::Named("program".to_owned());
         self
     }
 
@@ -138,7 +139,7 @@ impl WorkerBuilder {
             .name("worker".into())
             .spawn(body)
             .map_err(|e| Error::io("starting the worker's thread", e))?;
-        Ok(Worker { orders, ended, thread: Some(thread) })
+        Ok(Worker { queue: self.queue, orders, ended, thread: Some(thread) })
     }
 
     /// Returns how the worker opens the file: as the queue does.
@@ -150,6 +151,7 @@ impl WorkerBuilder {
 /// A running worker. Dropping it is like [`Worker::stop`] without its result.
 #[must_use = "dropping it stops the worker"]
 pub struct Worker {
+    queue: Queue,
     orders: Sender<Order>,
     /// Closed when the worker has ended.
     ended: Receiver<()>,
@@ -211,6 +213,15 @@ impl Worker {
     /// As [`Worker::stop`].
     pub fn wait(self) -> Result<Summary> {
         self.end(&[])
+    }
+
+    /// Sets how many jobs it runs at once, 1 to 10,000. With fewer slots than running jobs none of
+    /// these ends, and none is started until there is room.
+    ///
+    /// # Errors
+    /// As [`Queue::set_slots`].
+    pub fn set_slots(&self, n: usize) -> Result<()> {
+        self.queue.set_slots(Some(n))
     }
 
     /// Whether the worker has not ended: by itself, or because the file cannot be trusted any more.

@@ -20,6 +20,11 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// Returns the limit of this process; `None` means no limit.
+pub fn current() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Returns the original limit of this process, if it was raised.
 pub(super) fn given() -> Option<u64> {
     BEFORE.get().copied().flatten()

@@ -103,6 +103,7 @@ impl Context {
         let file_id = belief.file_id.clone();
         Self {
             run_files: RunFilePool::new(file_id.clone(), boot_id.clone()),
+            slots: Arc::new(Slots::new(options.slots)),
             store,
             options,
             instance,
@@ -110,7 +111,6 @@ impl Context {
             file_id,
             belief: Mutex::new(belief),
             lock,
-            slots: Arc::default(),
             roster: Roster::default(),
             clock_steps,
             single_flight: SingleFlight::default(),

@@ -50,6 +50,7 @@ mod cancels;
 mod claimer;
 mod clock_steps;
 mod context;
+mod descriptors;
 mod due_queue;
 mod high_water;
 pub mod job_log;
@@ -73,6 +74,7 @@ mod slots;
 mod steps;
 mod stop_flag;
 
-pub use lifecycle::{Started, Summary, Worker, can_run, signals};
-pub use options::{Floors, Kind, OnTerm, Options, Until};
+pub use descriptors::{can_run, slots_under};
+pub use lifecycle::{Started, Summary, Worker, signals};
+pub use options::{Floors, Kind, OnTerm, Options, SlotsFrom, Until};
 pub use stop_flag::Ended;

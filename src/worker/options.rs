@@ -12,6 +12,9 @@ use crate::store::job::claim::Scope;
 /// Below the ten seconds of container runtimes, in milliseconds.
 const STOP_TIMEOUT_MS_DEFAULT: u64 = 8_000;
 
+/// The source of the number of slots that nothing has set.
+const ONE_FOR_EACH_CPU: &str = "default";
+
 /// When a worker ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -34,12 +37,31 @@ pub enum OnTerm {
     End,
 }
 
+/// Where the number of slots of a worker comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotsFrom {
+    /// It was given when the worker was started, in this way. It counts more than an earlier
+    /// `tenure slots`.
+    Named(String),
+    /// A default of the surroundings.
+    Default(String),
+}
+
+impl SlotsFrom {
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Named(text) | Self::Default(text) => text,
+        }
+    }
+}
+
 /// A worker's settings.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub kind: Kind,
-    /// Jobs that run at once.
+    /// Jobs that run at once, unless a person sets another number while it runs.
     pub slots: usize,
+    pub slots_from: SlotsFrom,
     pub scope: Scope,
     pub until: Until,
     /// What TERM means. `None`: detach from the runs, or end them cleanly if nothing survives the
@@ -98,6 +120,7 @@ impl Options {
         Self {
             kind: Kind::Work,
             slots: std::thread::available_parallelism().map_or(1, usize::from),
+            slots_from: SlotsFrom::Default(ONE_FOR_EACH_CPU.to_owned()),
             scope: Scope::default(),
             until: Until::Stopped,
             on_term: None,

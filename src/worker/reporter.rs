@@ -68,6 +68,7 @@ impl Reporter {
             only: options.scope.only.map(|job| job.0),
             serves: Vec::new(),
             slots: options.slots,
+            slots_from: options.slots_from.text().to_owned(),
             busy: 0,
             phase: Phase::Starting,
             open_files_max: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
@@ -137,6 +138,15 @@ impl Reporter {
     /// Sets how memory limits are enforced; reported with the next write.
     pub(super) fn memory(&self, by: &str, why: &str) {
         lock(&self.inner).report.memory = (by.to_owned(), condition::cut(why.to_owned()));
+    }
+
+    /// Sets how many slots there are from now on, and where that number comes from.
+    pub(super) fn slots(&self, slots: usize, from: &str) {
+        let mut inner = lock(&self.inner);
+        if (inner.report.slots, inner.report.slots_from.as_str()) != (slots, from) {
+            (inner.report.slots, inner.report.slots_from) = (slots, from.to_owned());
+            self.write(&mut inner);
+        }
     }
 
     /// Sets what the worker does from now on.

@@ -33,7 +33,7 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result
     // A slot that takes its next job immediately needs no round of the claim loop, unless there is
     // a new time to wait for, a resource to tear down, or a free slot for what else may start now.
     let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
-    let has_room = ctx.slots.busy() < ctx.options.slots;
+    let has_room = ctx.slots.free() > 0;
     if done.next.is_none() || done.leaves || waits || has_room {
         ctx.wake_claims();
     }
@@ -70,7 +70,7 @@ fn commit(ctx: &Arc<Context>, settle: &Settle, claimer: Option<&Claimer<'_>>) ->
 fn next_of_slot(ctx: &Arc<Context>) -> Option<Claimer<'_>> {
     let may = ctx.may_claim()
         && ctx.admits() == Admits::All
-        && ctx.slots.busy() <= ctx.options.slots
+        && ctx.slots.busy() <= ctx.slots.limit()
         && ctx.options.scope.only.is_none();
     if !may {
         return None;

@@ -192,7 +192,9 @@ fn status_says_how_things_stand() {
     assert_eq!(queues["queues"], status["queues"]);
     assert_eq!(document(&nest, &["lane", "ls"])["lanes"], status["lanes"]);
     let text = nest.ok(&["status"]);
-    assert!(text.contains("1 of 7 slots busy") && text.contains("1 by user"), "{text}");
+    assert!(text.contains("1 of 7 slots busy (set by --slots)") && text.contains("1 by user"), "{text}");
+    assert_eq!(status["worker"]["slots_from"], "--slots");
+    assert_eq!(document(&nest, &["slots"]), json!({"schema": 1, "slots": 7, "slots_from": "--slots", "worker": true}));
 }
 
 #[test]

@@ -40,8 +40,8 @@ const fn case(
 }
 
 const CASES: &[Case] = &[
-    case("no slot is left", "1", "", "-- true", 1, Some("tenure work --slots 2")),
-    case("no slot is left two jobs deep", "2", "", "-- true", 2, Some("tenure work --slots 3")),
+    case("no slot is left", "1", "", "-- true", 1, Some("tenure slots 2")),
+    case("no slot is left two jobs deep", "2", "", "-- true", 2, Some("tenure slots 3")),
     case("a slot is left", "2", "", "-- true", 1, None),
     case("a slot is left two jobs deep", "3", "", "-- true", 2, None),
     case("its lane is held", "3", "--lane l", "--lane l -- true", 1, Some("tenure lane set l --limit 2")),

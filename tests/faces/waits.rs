@@ -84,7 +84,7 @@ const PLAIN: Case = Case {
 const CASES: &[Case] = &[
     Case {
         about: "all slots are full",
-        words: &["the only slot of the worker", "--slots 2"],
+        words: &["the only slot of the worker", "tenure slots 2"],
         before: || Around::busy("1", &[]),
         clear: go,
         ..PLAIN

@@ -36,6 +36,7 @@ mod service_manager;
 mod shutdown;
 mod siblings;
 mod sins;
+mod slots;
 mod stops;
 mod storm;
 mod supervision;

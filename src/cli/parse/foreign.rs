@@ -48,10 +48,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
         ],
     ),
     (&["group", "groups", "queues"], &[("to list queues", "tenure queue ls")]),
-    (
-        &["parallel", "slots", "concurrency"],
-        &[("jobs at once", "tenure work --slots 4"), ("of a queue", "tenure queue set QUEUE --slots 4")],
-    ),
+    (&["parallel", "concurrency"], &[("jobs at once", "tenure slots 4"), ("of a queue", "tenure queue set QUEUE --slots 4")]),
     (&["change", "update", "modify", "priority", "prio", "switch", "move", "urgent", "renice", "delay"], &[SET]),
     (&["send", "input", "stdin"], &[("to give a job its input", "tenure add --stdin FILE -- COMMAND")]),
     (&["lock", "flock", "mutex", "locks"], &[("to run a command under a named lock", "tenure lease run NAME -- COMMAND")]),

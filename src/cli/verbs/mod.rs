@@ -33,6 +33,7 @@ pub(in crate::cli) mod seen;
 pub(in crate::cli) mod set;
 pub(in crate::cli) mod settings;
 pub(in crate::cli) mod show;
+pub(in crate::cli) mod slots;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod task;
 pub(in crate::cli) mod wait;

@@ -104,7 +104,7 @@ fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
 fn worker_json(worker: &Sight, running: i64) -> Value {
     let (holder, report) = (&worker.holder, worker.report.as_ref());
     json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
-           "slots": holder.slots, "busy": running, "host": holder.host, "here": holder.is_here(),
+           "slots": worker.slots(), "slots_from": worker.slots_from(), "busy": running, "host": holder.host, "here": holder.is_here(),
            "stopped": matches!(worker.process, crate::host::sight::Process::Stopped),
            "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
            "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
@@ -142,12 +142,13 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
         None => "worker  none\n".to_owned(),
         Some(worker) if worker.holder.pid == 0 => "worker  is starting, and has not identified itself yet\n".to_owned(),
         Some(worker) => format!(
-            "worker  {} ({}) since {}, {} of {} slots busy{}\n",
+            "worker  {} ({}) since {}, {} of {} slots busy{}{}\n",
             escape::line(&worker.holder.named()),
             escape::line(&worker.holder.kind),
             time::local(worker.holder.since_ms, now),
             counts.running,
-            worker.holder.slots,
+            worker.slots(),
+            worker.slots_from().map(slots_from).unwrap_or_default(),
             worker_words::state(worker)
         ),
     };
@@ -193,6 +194,15 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
         }
     }
     text
+}
+
+/// The source of the number of slots, for a person who wonders why it is not that of the worker's
+/// start.
+fn slots_from(from: &str) -> String {
+    match from {
+        "default" => " (one for each CPU)".to_owned(),
+        other => format!(" (set by {})", escape::line(other)),
+    }
 }
 
 fn schedules_text(schedules: &Summary, now: &jiff::Zoned) -> String {

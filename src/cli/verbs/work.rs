@@ -103,7 +103,6 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let drains = options.on_term == Some(Told::Drain);
     let _listening = signals::listen(drains, std::io::stdin().is_terminal(), orders)?;
-    let slots = options.slots;
     let mut worker = Queue::of(&face.before_worker()?).worker().options(options).queues(args.queue.clone());
     if args.until_idle {
         worker = worker.until_idle();
@@ -113,7 +112,7 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     if let Some(ms) = args.tick {
         worker = worker.tick(Duration::from_millis(ms));
     }
-    let started = |db: &Path| {
+    let started = |db: &Path, slots: usize| {
         let db = db.display();
         log::info!("the worker of {db} has started, {slots} slots");
         if std::io::stdin().is_terminal() && until_stopped {

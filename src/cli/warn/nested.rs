@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::view::escape::quote_text;
 use crate::error::{Error, Result};
-use crate::host::lock::Holder;
+use crate::host::sight::Sight;
 use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::Store;
@@ -37,13 +37,13 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     if all_run {
         return Ok(());
     }
-    let worker = Holder::read(store.place())?.filter(|worker| worker.kind == "work" && worker.slots > 0);
-    match worker.filter(|worker| ancestors.len() >= worker.slots) {
+    let worker = Sight::read(store.place())?.filter(|worker| worker.holder.kind == "work" && worker.slots() > 0);
+    match worker.filter(|worker| ancestors.len() >= worker.slots()) {
         Some(worker) => Err(Error::Refused(format!(
             "it would never start: {} of the worker (pid {}) until it ends; add it without waiting (tenure add), \
-             or stop the worker and start it with tenure work --slots {}",
-            hold(&ancestors.iter().map(|job| job.id).collect::<Vec<_>>(), "slots", worker.slots),
-            worker.pid,
+             or give the worker more slots: tenure slots {}",
+            hold(&ancestors.iter().map(|job| job.id).collect::<Vec<_>>(), "slots", worker.slots()),
+            worker.holder.pid,
             ancestors.len() + 1
         ))),
         None => Ok(()),

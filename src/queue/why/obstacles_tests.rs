@@ -92,7 +92,7 @@ fn a_full_worker_and_a_single_job_worker_are_reported() {
     let busy = Around { running: 4, ..around() };
     let all = of(&queued(vec![]), &busy);
     assert_eq!((&*all[0].code, all.len()), ("slots", 1));
-    assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("--slots 5"));
+    assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("tenure slots 5"));
     let mut run = sight(1);
     run.holder.kind = "run".into();
     let alone = Around { worker: Some(run), ..around() };

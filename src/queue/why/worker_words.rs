@@ -181,7 +181,7 @@ fn not_served(sight: &Sight, report: &Report, queue: &str) -> String {
 
 fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     let holder = &sight.holder;
-    let slots = i64::try_from(holder.slots).unwrap_or(i64::MAX);
+    let slots = i64::try_from(sight.slots()).unwrap_or(i64::MAX);
     // A worker that has not identified itself has no known number of slots.
     if slots == 0 || running < slots {
         return None;
@@ -189,7 +189,7 @@ fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
     let running = count(running, "job", "runs", "run");
     let (busy, are) = if slots == 1 { ("the only slot".to_owned(), "is") } else { (format!("all {slots} slots"), "are") };
     let text = format!("{busy} of the worker ({}) {are} busy; {running}", holder.named());
-    let more = format!("tenure ls --state running; more slots: restart the worker with tenure work --slots {}", slots + 1);
+    let more = format!("tenure ls --state running; more slots: tenure slots {}", slots + 1);
     Some(Advice::new("slots", text, more))
 }
 

@@ -70,7 +70,7 @@ fn busy_slots_are_a_reason_and_unknown_ones_are_not() {
         assert_eq!(told.iter().any(|one| &*one.code == "slots"), is_told, "{told:?}");
     }
     let told = of_queued(&sight(4), &job(), 4, 10_000);
-    assert!(told[0].text.contains("all 4 slots") && told[0].remedy.as_deref().unwrap().contains("--slots 5"), "{told:?}");
+    assert!(told[0].text.contains("all 4 slots") && told[0].remedy.as_deref().unwrap().contains("tenure slots 5"), "{told:?}");
     let told = of_queued(&sight(1), &job(), 1, 10_000);
     assert!(told[0].text.starts_with("the only slot of the worker (pid 99) is busy; 1 job runs"), "{told:?}");
     let unknown = with(|sight| sight.holder = crate::host::lock::Holder::unknown());

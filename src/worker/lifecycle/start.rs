@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::descriptors;
 use super::take_lock::take_lock;
 use super::trust::make_trustworthy;
 use crate::error::{Error, Result};
@@ -20,9 +19,10 @@ use crate::run::spawner::Spawner;
 use crate::run::{limits, machine, open_files};
 use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
+use crate::worker::descriptors;
 use crate::worker::loops::handover::Door;
 use crate::worker::loops::wake::Listener;
-use crate::worker::loops::{claim, handover, recover, service_manager, stops, wake, workspaces};
+use crate::worker::loops::{claim, handover, recover, service_manager, slots, stops, wake, workspaces};
 use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
 
@@ -71,6 +71,7 @@ impl Worker {
         opened(&store);
         let belief = make_trustworthy(&store)?;
         store_hooks(&store, options.hooks.as_deref())?;
+        slots::begin(&store, &options)?;
         let boot_id = machine::boot_id();
         let orphans = options.owns_process.then(Orphans::adopt).transpose()?;
         let limiter = Limiter::prepare(&belief.file_id);
@@ -91,6 +92,7 @@ impl Worker {
             limiter,
             handover: door.listener(),
         }));
+        slots::follow(&ctx)?;
         let mut cursors = recover::Cursors::default();
         recover::round(&ctx, &mut cursors)?;
         ctx.report.round_of_reaper();
@@ -113,6 +115,11 @@ impl Worker {
 
     pub fn store(&self) -> &Store {
         &self.ctx.store
+    }
+
+    /// Returns how many jobs it runs at once now.
+    pub fn slots(&self) -> usize {
+        self.ctx.slots.limit()
     }
 }
 

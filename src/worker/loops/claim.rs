@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::NextCall;
 use super::chores;
 use super::held_back::HeldBack;
+use super::slots;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::store::job::claim::Scope;
@@ -78,6 +79,7 @@ fn failed(ctx: &Context, held_back: &mut HeldBack, error: &Error) {
 /// One round.
 fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     ctx.check_file()?;
+    slots::follow(ctx)?;
     end_and_release(ctx)?;
     chores::round(ctx)?;
     // A problem with schedules blocks no job.
@@ -158,7 +160,7 @@ struct Claims {
 fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
     let mut claimed = Claims::default();
     if ctx.options.kind == Kind::Work {
-        let free = || ctx.options.slots.saturating_sub(ctx.slots.busy());
+        let free = || ctx.slots.free();
         claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
         return Ok(claimed);
     }

@@ -179,7 +179,7 @@ fn add(ctx: &Arc<Context>, asked: Vec<Asked>) {
     match ctx.commit_believing_sparing(all) {
         Ok((verdicts, ticket)) => {
             // In a full worker the slot that is free first takes what is ready by itself.
-            if concerns_claims || ctx.slots.busy() < ctx.options.slots {
+            if concerns_claims || ctx.slots.free() > 0 {
                 ctx.wake_claims();
             }
             tell(ctx, sockets.into_iter().zip(verdicts).collect(), ticket);

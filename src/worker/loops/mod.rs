@@ -17,6 +17,7 @@ pub(super) mod recover;
 mod repair;
 mod retention;
 pub(super) mod service_manager;
+pub(super) mod slots;
 pub(super) mod stops;
 mod unwatched;
 pub(super) mod wake;

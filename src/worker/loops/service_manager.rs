@@ -148,15 +148,15 @@ fn goes_round((claims, reaper): (Duration, Duration), watchdog_ms: u64, is_stopp
 fn status(ctx: &Context, blocked_by: Option<&String>) -> String {
     let busy = ctx.slots.busy();
     if ctx.is_stopping() {
-        return format!("draining: {busy} of {} slots busy", ctx.options.slots);
+        return format!("draining: {busy} of {} slots busy", ctx.slots.limit());
     }
     if let Some(blocked_by) = blocked_by {
-        return format!("{busy} of {} slots busy; {blocked_by}", ctx.options.slots);
+        return format!("{busy} of {} slots busy; {blocked_by}", ctx.slots.limit());
     }
     let ready = ctx.store.read(read::counts).map(|counts| counts.queued - counts.held.iter().map(|(_, n)| n).sum::<i64>());
     let ready = ready.map_or_else(|error| format!("; {error}"), |ready| format!(", {ready} ready"));
     let held = ctx.report.now().held_back().next().map(|one| format!("; nothing is claimed: {}", one.advice.text));
-    format!("{busy} of {} slots busy{ready}{}", ctx.options.slots, held.unwrap_or_default())
+    format!("{busy} of {} slots busy{ready}{}", ctx.slots.limit(), held.unwrap_or_default())
 }
 
 #[cfg(test)]

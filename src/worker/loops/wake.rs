@@ -134,7 +134,7 @@ pub fn listen(ctx: &Arc<Context>, listener: &mut Listener) {
             Heard::File => {
                 polls = 0;
                 climb(ctx, listener, &mut changes);
-                let full = ctx.slots.busy() >= ctx.options.slots;
+                let full = ctx.slots.free() == 0;
                 // A pause after an event, not a wait for one: everything that arrives meanwhile is
                 // one event.
                 std::thread::sleep(Duration::from_millis(if full { REST_FULL_MS } else { REST_MS }));

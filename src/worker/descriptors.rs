@@ -10,12 +10,17 @@ const DESCRIPTORS_PER_SLOT: u64 = 4;
 /// Descriptors of a `tenure run` that follows its job while it is the worker.
 const DESCRIPTORS_TO_FOLLOW: u64 = 8;
 
+/// Returns the most slots that a worker with this limit of open files can serve.
+pub fn slots_under(open_files_max: u64) -> u64 {
+    open_files_max.saturating_sub(DESCRIPTORS) / DESCRIPTORS_PER_SLOT
+}
+
 /// # Errors
 /// The slots would need more descriptors than this process may have; names the number that it can
 /// serve.
 pub fn can_serve(slots: usize, open_files_max: Option<u64>) -> Result<()> {
     let Some(most) = open_files_max else { return Ok(()) };
-    let can = most.saturating_sub(DESCRIPTORS) / DESCRIPTORS_PER_SLOT;
+    let can = slots_under(most);
     if slots as u64 <= can {
         return Ok(());
     }
