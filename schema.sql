@@ -1629,19 +1629,21 @@ CREATE TRIGGER task_insert_guard BEFORE INSERT ON task BEGIN
      AND EXISTS (SELECT 1 FROM task WHERE pipeline = NEW.pipeline AND key = NEW.key AND state = 'running' AND stop_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: params must be a JSON object') WHERE NOT json_valid(NEW.params) OR json_type(NEW.params) IS NOT 'object';
 END;
--- A task advances while it is running, ends once, and keeps its parameters. A stop request is never
--- withdrawn.
+-- A task advances while it is running, and keeps its parameters. Only a retry changes an ended one,
+-- and withdraws its stop request.
 CREATE TRIGGER task_update_guard BEFORE UPDATE ON task BEGIN
-  SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release or advance to change a task')
+  SELECT RAISE(ABORT, 'tenure: use tenure task stop, hold, release, advance or retry to change a task')
    WHERE NOT sqlite_compileoption_used('TENURE');
-  SELECT RAISE(ABORT, 'tenure: an ended task does not change; use tenure task start to start another') WHERE OLD.state <> 'running';
+  SELECT RAISE(ABORT, 'tenure: an ended task does not change; use tenure task retry to continue it')
+   WHERE OLD.state <> 'running' AND NOT (NEW.state = 'running' AND OLD.state IN ('failed', 'cancelled'));
   SELECT RAISE(ABORT, 'tenure: a task is running, done, failed or cancelled')
    WHERE NEW.state NOT IN ('running', 'done', 'failed', 'cancelled') OR (NEW.state = 'running') <> (NEW.finished_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: a task keeps its id, its pipeline, its key and its parameters')
    WHERE (NEW.id, NEW.pipeline_id, NEW.pipeline, NEW.key, NEW.params, NEW.created_at)
          IS NOT (OLD.id, OLD.pipeline_id, OLD.pipeline, OLD.key, OLD.params, OLD.created_at);
   SELECT RAISE(ABORT, 'tenure: a task with a stop request enters no stage and ends as cancelled')
-   WHERE OLD.stop_at IS NOT NULL AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
+   WHERE OLD.stop_at IS NOT NULL AND OLD.state = 'running'
+     AND (NEW.stop_at IS NULL OR NEW.stage IS NOT OLD.stage OR NEW.state IN ('done', 'failed'));
 END;
 CREATE TRIGGER task_delete_guard BEFORE DELETE ON task BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure task stop to end a task, and tenure prune to remove ended tasks')

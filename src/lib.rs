@@ -193,10 +193,10 @@ pub mod worker;
 
 pub use error::{Error, Result, SqliteError};
 pub use job::hook::{HookEvent, HookOutcome};
-pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State};
+pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State, TaskState};
 pub use queue::{
     Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, HookInfo, Job, JobInfo, Logs, Progress, Queue, RunInfo,
-    Status, Summary, Watch, Worker, WorkerBuilder, init, init_with, minutes,
+    Status, Summary, TaskInfo, TaskStep, Watch, Worker, WorkerBuilder, init, init_with, minutes,
 };
 
 /// The programs of the page are compiled with the tests of the documentation.

@@ -147,8 +147,16 @@ fn parse_and_dispatch(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) if page::is_help(error.kind()) => return show_help(&error, &arguments),
         Err(error) => return mistakes::print(&error, &Cli::command()),
     };
-    let ends_with_job =
-        matches!(cli.verb, Some(Verb::Run(_) | Verb::Wait(_) | Verb::Fence(_) | Verb::Lease(lease::Verb::Run(_))));
+    let ends_with_job = matches!(
+        cli.verb,
+        Some(
+            Verb::Run(_)
+                | Verb::Wait(_)
+                | Verb::Fence(_)
+                | Verb::Lease(lease::Verb::Run(_))
+                | Verb::Task(task::Verb::Wait { .. })
+        )
+    );
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if face::is_broken_pipe(&error) => exit::OK,

@@ -4,6 +4,7 @@
 //! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `once`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
+//!   ├─ TaskInfo       what is known of a task of a pipeline (`task`)
 //!   ├─ Status         what is known of the file (`status`), and how many jobs its worker runs at once (`slots`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
@@ -40,6 +41,7 @@ mod slots;
 mod start;
 mod status;
 pub(crate) mod submit;
+mod task;
 pub(crate) mod wait;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // lists and overviews say more of it
 pub(crate) mod why;
@@ -63,6 +65,7 @@ pub use runs::RunInfo;
 pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
 pub use status::Status;
+pub use task::{TaskInfo, TaskStep};
 pub use wait::Watch;
 pub use worker::{Ended, Summary, Worker, WorkerBuilder};
 

@@ -42,6 +42,7 @@ mod several_logs;
 mod shown_options;
 mod sql;
 mod surroundings;
+mod task_retries;
 mod tasks;
 mod terminal;
 mod times;

@@ -45,12 +45,12 @@ pub fn task(nest: &Nest, id: i64) -> Value {
     nest.json(&["task", "show", &id.to_string(), "--json"])
 }
 
-fn ledger(nest: &Nest) -> Vec<String> {
+pub fn ledger(nest: &Nest) -> Vec<String> {
     let text = std::fs::read_to_string(nest.file("ledger")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-fn refused(nest: &Nest, args: &[&str], code: i32, words: &[&str]) {
+pub fn refused(nest: &Nest, args: &[&str], code: i32, words: &[&str]) {
     let said = nest.say(args);
     let shown: String = format!("{args:?}").chars().take(300).collect();
     assert_eq!(said.code, code, "{shown}: {said:?}");
@@ -216,7 +216,7 @@ fn a_step_is_not_retried_by_itself() {
     let nest = with("[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\ncommand = [\"false\"]\n");
     start(&nest, &["p"]);
     nest.work_until_idle(&[]);
-    refused(&nest, &["retry", "1"], 6, &["a step of task 1", "tenure task start p"]);
+    refused(&nest, &["retry", "1"], 6, &["a step of task 1", "tenure task retry 1"]);
     let why = nest.json(&["why", "1", "--json"]);
     assert!(why["obstacles"][0]["remedy"].is_null(), "{why}");
 }

@@ -99,6 +99,9 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("resource add", "job", Source::Stored(LIVE)),
     ("resource add", "task", Source::Stored(Subject::Tasks { live: true })),
     ("task show", "tasks", Source::Stored(Subject::Tasks { live: false })),
+    ("task wait", "tasks", Source::Stored(Subject::Tasks { live: true })),
+    ("task retry", "task", Source::Stored(Subject::Tasks { live: false })),
+    ("task logs", "task", Source::Stored(Subject::Tasks { live: false })),
     ("*", "task", Source::Stored(Subject::Tasks { live: true })),
     ("*", "label", Source::Stored(Subject::Labels)),
     ("*", "queue", Source::Stored(Subject::Queues)),
@@ -149,7 +152,7 @@ pub fn source(arg: &Arg, at: &At<'_>) -> Source {
     if verb == "logs" && id == "ids" && at.given.contains(&"follow") {
         return Source::Stored(LIVE);
     }
-    if verb == "task advance" && matches!(id, "expect" | "to") {
+    if matches!((&*verb, id), ("task advance", "expect" | "to") | ("task retry", "from") | ("task logs", "stage")) {
         // The task may come after the option, or not be typed yet.
         let task = at.words.first().and_then(|word| word.parse().ok());
         return task.map_or(Source::Free, |task| Source::Stored(Subject::Stages { task }));

@@ -30,7 +30,7 @@ const CODES: &[(&str, &str)] = &[
 ];
 
 /// Verbs that end with the code of a command, and their codes beside that one.
-const ENDS_WITH_COMMAND: &[&str] = &["run", "wait", "lease run", "fence"];
+const ENDS_WITH_COMMAND: &[&str] = &["run", "wait", "task wait", "lease run", "fence"];
 const CODES_OF_COMMAND: &[(&str, &str)] = &[
     ("1", "The job ended without a code of its own."),
     ("124", "A timeout has expired: that of the job, or that of the wait."),
@@ -177,7 +177,11 @@ fn closing(text: &mut String, root: &Command, verb: &Command, path: &[String]) {
     let words = path.join(" ");
     *text += ".SH EXIT STATUS\n";
     if path.is_empty() || ENDS_WITH_COMMAND.contains(&words.as_str()) {
-        let who = if path.is_empty() { "tenure run, wait of one job, lease run and fence end" } else { "It ends" };
+        let who = if path.is_empty() {
+            "tenure run, wait of one job, task wait of one task, lease run and fence end"
+        } else {
+            "It ends"
+        };
         _ = writeln!(text, "{who} with the exit code of the command, and beside that with:");
         list(text, CODES_OF_COMMAND);
         *text += ".PP\nEvery verb ends with:\n";

@@ -217,7 +217,7 @@ fn follow(face: &Face, store: &Store, mut follower: Follower, output: &mut Outpu
 
 /// Explains why there is no output, unless nothing was written. Returns false if a log that was
 /// written is missing.
-fn tell(store: &Store, job: &JobInfo, run: Option<&Run>) -> bool {
+pub(super) fn tell(store: &Store, job: &JobInfo, run: Option<&Run>) -> bool {
     let because = |error: Option<&String>| error.map(|error| format!(": {error}")).unwrap_or_default();
     let Some(run) = run else {
         match job.has_ended() {
@@ -246,13 +246,16 @@ fn tell(store: &Store, job: &JobInfo, run: Option<&Run>) -> bool {
 }
 
 fn which_run<'a>(job: &JobInfo, runs: &'a [Run], args: &Args) -> Result<Option<&'a Run>> {
-    let Some(wanted) = args.run.map(RunId) else {
-        let latest = runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id);
-        return Ok(latest.map(|run| told_by(run, runs)));
-    };
+    let Some(wanted) = args.run.map(RunId) else { return Ok(latest(runs)) };
     let found = runs.iter().find(|run| run.id == wanted);
     let none = || Error::NotFound(format!("job {} has no run {wanted}; tenure show {0} lists them", job.id));
     found.map(Some).ok_or_else(none)
+}
+
+/// Returns the run whose output is that of the job.
+pub(super) fn latest(runs: &[Run]) -> Option<&Run> {
+    let latest = runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id);
+    latest.map(|run| told_by(run, runs))
 }
 
 /// A run that never started has no output; the auxiliary run that prevented its start may have.

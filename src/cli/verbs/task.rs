@@ -11,6 +11,7 @@ use crate::cli::face;
 use crate::cli::face::{Face, versioned};
 use crate::cli::parse::values;
 use crate::cli::stop;
+use crate::cli::verbs::task_follow;
 use crate::cli::view::{json, task_shown};
 use crate::cli::watch::waits::{By, Waits};
 use crate::error::{Error, Result, exit};
@@ -18,10 +19,12 @@ use crate::host::secrets;
 use crate::host::waker;
 use crate::job::template::is_param_name;
 use crate::job::{JobId, TaskState};
+use crate::queue::Queue;
 use crate::queue::changes::Changes;
 use crate::store::Store;
 use crate::store::pipeline::task::{self, Advanced, Stopped};
 use crate::store::pipeline::task_rows::{self, TaskFilter, TaskRow};
+use crate::units;
 
 /// Most tasks that are listed unless `-n` says otherwise.
 const SHOWN_DEFAULT: usize = 1_000;
@@ -93,6 +96,39 @@ pub enum Verb {
         #[arg(long, value_name = "STAGE")]
         to: String,
     },
+    /// Continue a failed or stopped task where it ended
+    ///
+    /// The stages that are done stay done. The stage that was not, or the one that would have come
+    /// next, is entered with a new job.
+    Retry {
+        /// The task: 7 or last
+        #[arg(value_name = "TASK", value_parser = parse_task)]
+        task: Which,
+        /// Continue at this stage instead
+        #[arg(long, value_name = "STAGE")]
+        from: Option<String>,
+    },
+    /// Wait until tasks have ended
+    ///
+    /// For one task, exits with the code of its last job, or 0 if it is done.
+    Wait {
+        /// Tasks: 7 or last
+        #[arg(value_name = "TASK", required = true, value_parser = parse_task)]
+        tasks: Vec<Which>,
+        /// Give up after DURATION and exit with 124
+        #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+        timeout: Option<u64>,
+    },
+    /// Print what the jobs of a task wrote, stage by stage
+    ///
+    /// Each line begins with the number of its job.
+    Logs {
+        /// The task: 7 or last
+        #[arg(value_name = "TASK", value_parser = parse_task)]
+        task: Which,
+        #[command(flatten)]
+        which: task_follow::Which,
+    },
     /// Keep a task's jobs from starting, those of later stages too
     Hold {
         /// The task: 7 or last
@@ -148,6 +184,19 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         Verb::Show { tasks } => show(face, &tasks),
         Verb::Stop { task, why, wait } => stop(face, task, why, wait),
         Verb::Advance { task, expect, to } => advance(face, task, expect, to),
+        Verb::Retry { task, from } => {
+            let queue = Queue::of(&face.editor()?);
+            task_follow::retry(face, &queue, find(&queue.store, task)?.id, from)
+        }
+        Verb::Wait { tasks, timeout } => {
+            let queue = face.queue()?;
+            let tasks: Result<Vec<TaskRow>> = tasks.iter().map(|which| find(&queue.store, *which)).collect();
+            task_follow::wait(face, &queue, &tasks?, timeout)
+        }
+        Verb::Logs { task, which } => {
+            let queue = face.queue()?;
+            task_follow::logs(face, &queue, &find(&queue.store, task)?, &which)
+        }
         Verb::Hold { task } => hold(face, task, true),
         Verb::Release { task } => hold(face, task, false),
     }

@@ -262,9 +262,13 @@ fn task_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
             "job {id} is a step of task {}, which has advanced from it; to run that stage once more: tenure task advance {} --expect {} --to STAGE",
             task.id, task.id, task.stage
         ),
-        Some(task) => format!(
-            "job {id} is a step of task {}, which has ended; start a new task: tenure task start {}",
+        Some(task) if task.state == TaskState::Done => format!(
+            "job {id} is a step of task {}, which is done; start a new task: tenure task start {}",
             task.id, task.pipeline
+        ),
+        Some(task) => format!(
+            "job {id} is a step of task {0}, which has ended ({1}); continue the task: tenure task retry {0}",
+            task.id, task.state
         ),
         None => format!("job {id} is a step of task {task}, which is gone; start a new task: tenure task start"),
     };

@@ -259,8 +259,8 @@ fn lose(conn: &Connection, task: i64, job: Option<JobId>, now_ms: i64) -> Result
     Ok(())
 }
 
-/// Records what to tear down at the end of a task, once for each of its stages. It is recorded
-/// before the stage's job can start, so the teardown runs in any case.
+/// Records what to tear down at the end of a task, once for each of its stages until it is torn
+/// down. It is recorded before the stage's job can start, so the teardown runs in any case.
 pub(in crate::store) fn register_teardown(
     conn: &Connection,
     task: i64,

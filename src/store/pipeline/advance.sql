@@ -41,4 +41,4 @@ UPDATE task SET state = iif(stop_at IS NULL, 'failed', 'cancelled'), finished_at
 
 -- name: register_teardown
 INSERT INTO resource (name, task_id, teardown, cwd, env) SELECT ?2, ?1, ?3, ?4, ?5
- WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2);
+ WHERE NOT EXISTS (SELECT 1 FROM resource WHERE task_id = ?1 AND name = ?2 AND state <> 'released');

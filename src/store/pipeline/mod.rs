@@ -4,6 +4,7 @@
 //! description creates no new revision.
 
 pub(in crate::store) mod advance;
+pub mod retry;
 pub mod task;
 pub mod task_rows;
 

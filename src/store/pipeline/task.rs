@@ -1,5 +1,6 @@
 //! What a person requests of a task: start, stop, advance, hold, release. How it advances is in
-//! `crate::store::pipeline::advance`.
+//! `crate::store::pipeline::advance`, and how an ended one continues in
+//! `crate::store::pipeline::retry`.
 //!
 //! A stop is a request first: once it is recorded, no job of the task starts or is requeued, and
 //! the task enters no stage. Then its job ends: a queued job immediately, a running one by a
@@ -56,13 +57,13 @@ pub fn start(conn: &Connection, name: &str, key: Option<&str>, params: &Params, 
 }
 
 /// A task whose job is being cancelled ends with it, so it is stopped now, and gives up its key.
-fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
+pub(super) fn stop_those_that_end(conn: &Connection, pipeline: &str, key: Option<&str>, now_ms: i64) -> Result<()> {
     let Some(key) = key else { return Ok(()) };
     conn.prepare_cached(sql!("task.sql", "stop_of_cancelled"))?.execute((pipeline, key, now_ms))?;
     Ok(())
 }
 
-fn running_with_key(conn: &Connection, pipeline: &str, key: Option<&str>) -> Result<Option<i64>> {
+pub(super) fn running_with_key(conn: &Connection, pipeline: &str, key: Option<&str>) -> Result<Option<i64>> {
     let Some(key) = key else { return Ok(None) };
     let mut running =
         conn.prepare_cached("SELECT id FROM task WHERE pipeline = ?1 AND key = ?2 AND state = 'running' AND stop_at IS NULL")?;
@@ -167,14 +168,7 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     let pipeline = Pipeline::from_json(&task.spec).map_err(Error::Refused)?;
     for stage in [expect, to] {
         if pipeline.stage(stage).is_none() {
-            let stages: Vec<&str> = pipeline.stages().map(|(name, _)| name).collect();
-            let text = format!(
-                "pipeline {} has no stage {stage:?}; it has {}{}",
-                task.pipeline,
-                stages.join(", "),
-                nearest::question(stage, stages.iter().copied())
-            );
-            return Err(Error::NotFound(text));
+            return Err(no_stage(&task.pipeline, &pipeline, stage));
         }
     }
     let job = may_advance(conn, &task, &pipeline, expect, to)?;
@@ -198,13 +192,21 @@ pub fn advance(conn: &Connection, id: i64, expect: &str, to: &str, now_ms: i64) 
     Ok(Advanced { job, stopping, freed })
 }
 
+pub(super) fn no_stage(name: &str, pipeline: &Pipeline, stage: &str) -> Error {
+    let stages: Vec<&str> = pipeline.stages().map(|(name, _)| name).collect();
+    let meant = nearest::question(stage, stages.iter().copied());
+    Error::NotFound(format!("pipeline {name} has no stage {stage:?}; it has {}{meant}", stages.join(", ")))
+}
+
 /// Returns the current job of the task, if the task may leave its stage.
 fn may_advance(conn: &Connection, task: &TaskRow, pipeline: &Pipeline, expect: &str, to: &str) -> Result<JobId> {
     let id = task.id;
     let rounds = advance::rounds(conn, id)?;
     let wrong = match task.job {
         _ if task.state != TaskState::Running => {
-            format!("task {id} has ended ({}); tenure task start starts a new one", task.state)
+            let goes_on =
+                if task.state == TaskState::Done { String::new() } else { format!("tenure task retry {id} continues it, ") };
+            format!("task {id} has ended ({}); {goes_on}tenure task start starts a new one", task.state)
         }
         _ if task.stop_at.is_some() => format!("task {id} was asked to stop and enters no stage any more"),
         _ if task.stage != expect => {
@@ -241,6 +243,6 @@ pub fn hold(conn: &Connection, id: i64, held: bool) -> Result<()> {
     Ok(())
 }
 
-fn existing(conn: &Connection, id: i64) -> Result<TaskRow> {
+pub(super) fn existing(conn: &Connection, id: i64) -> Result<TaskRow> {
     task_rows::task(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no task {id}; tenure task ls -a lists them")))
 }
