@@ -10,9 +10,9 @@ use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
-    add, backup, cancel, complete, completions, edit, fence, help, history, hold, lane, lease, logs, ls, man, pipeline, progress,
-    prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots, status, task, wait, why,
-    work, workspace,
+    add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pipeline,
+    progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots, status, task,
+    wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::{Colour, Flags};
@@ -102,6 +102,9 @@ pub enum Verb {
     /// Manage tasks, the walks through a pipeline
     #[command(subcommand)]
     Task(task::Verb),
+    /// Take over the jobs of another queue
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Find problems and print their remedies
     Doctor(doctor::Args),
     /// Copy the database file while it is in use
@@ -281,6 +284,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Slots(args) => slots::run(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
+        Verb::Import(verb) => import::run(&face, verb),
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),

@@ -32,7 +32,7 @@ fn every_example_of_the_manual_parses() {
         "resource add vm --teardown x|resource add vm --teardown x --probe y --job 7 -t 5m -e A=b -w /",
         "resource add vm --teardown x --task 7|resource ls|resource ls -a|resource show 3|resource release 3 4-5",
         "resource release 3 --force|resource sweep",
-        "workspace ls|workspace rm k|workspace ensure k --prepare x",
+        "import pueue -|import pueue f --apply --without-env|workspace ls|workspace rm k|workspace ensure k --prepare x",
         "doctor|doctor --fix|backup f|restore f|prune --older-than 30d|rm 7 @l|prune --state done -q q -l l --dry-run|progress 40 phase|config|completions bash|man",
         "--db f --json --color never|",
     ]
@@ -48,7 +48,7 @@ fn contradicting_arguments_are_a_mistake_of_usage() {
     let lines = [
         "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
         "work --until-idle --until-empty|retry --failed 7|logs 7 --grep (|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
-        "slots 0|slots x|slots -1|slots 10001|prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
+        "import|import pueue|import x f|slots 0|slots x|slots -1|slots 10001|prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
         "schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x",
         "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|schedule show|schedule set|schedule set n --unset x|schedule run",
         "pipeline apply|pipeline|task start|task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b",

@@ -35,6 +35,7 @@ mod logging;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
 mod picture;
+mod pueue;
 mod refs;
 mod report;
 mod stop;

@@ -241,3 +241,45 @@ fn every_other_document_has_its_shape() {
     let empty = document(&nest, &["ls"]);
     assert_eq!(empty["jobs"], json!([]));
 }
+
+#[test]
+fn imports_and_schedules_have_their_shapes() {
+    let nest = Nest::new();
+    std::fs::write(nest.file("crontab"), "@daily true\nnonsense\n").unwrap();
+    let imported = document(&nest, &["schedule", "import", "crontab"]);
+    check(&imported, &[("schema", Number), ("applied", Anything), ("added", Number), ("unsupported", Number), ("lines", List)]);
+    const LINE: &[(&str, Kind)] = &[
+        ("line", Number),
+        ("text", Text),
+        ("action", Text),
+        ("name", MaybeText),
+        ("cron", MaybeText),
+        ("zone", MaybeText),
+        ("command", Anything),
+        ("user", MaybeText),
+        ("next_at", MaybeTime),
+        ("detail", MaybeText),
+        ("notes", List),
+    ];
+    imported["lines"].as_array().unwrap().iter().for_each(|line| check(line, LINE));
+
+    let task = |id: u64, status: &str| json!({"id": id, "command": "true", "path": "/", "group": "g", "created_at": "x", "status": status});
+    let state = json!({"tasks": {"1": task(1, "Queued"), "2": task(2, "Running")}, "groups": {"g": {"status": "Paused", "parallel_tasks": 2}}});
+    std::fs::write(nest.file("state.json"), state.to_string()).unwrap();
+    let imported = document(&nest, &["import", "pueue", "state.json", "--apply"]);
+    check(&imported, &[("schema", Number), ("applied", Anything), ("tasks", List), ("queues", List)]);
+    const TASK: &[(&str, Kind)] = &[
+        ("task", Number),
+        ("action", Text),
+        ("job", MaybeNumber),
+        ("command", Anything),
+        ("queue", MaybeText),
+        ("held", Anything),
+        ("available_at", MaybeTime),
+        ("after", List),
+        ("detail", MaybeText),
+        ("notes", List),
+    ];
+    imported["tasks"].as_array().unwrap().iter().for_each(|task| check(task, TASK));
+    check(&imported["queues"][0], &[("name", Text), ("slots", MaybeNumber), ("paused", Anything)]);
+}

@@ -14,6 +14,7 @@ mod endings;
 mod exit_codes;
 mod found;
 mod help;
+mod imports;
 mod job_lines;
 mod keys;
 mod leases;

@@ -9,7 +9,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Queues and lanes", &["queue", "slots", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
-    ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "config"]),
+    ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "import", "config"]),
     ("Inside a job", &["progress", "fence"]),
     ("This program", &["completions", "man", "help"]),
 ];

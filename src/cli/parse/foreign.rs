@@ -55,10 +55,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["check", "fsck", "repair", "verify", "health", "diagnose", "ping"], &[("to find what is wrong", "tenure doctor")]),
     (&["init", "setup", "install"], &[("nothing has to be set up; to queue a job", "tenure add -- COMMAND"), WORK]),
     (&["export", "dump", "save"], &[("to copy the file", "tenure backup FILE"), ("jobs for a script", "tenure ls -a --json")]),
-    (
-        &["import", "load"],
-        &[("to queue many jobs", "tenure add --from FILE"), ("to bring a copy of the file back", "tenure restore FILE")],
-    ),
+    (&["load"], &[("to queue many jobs", "tenure add --from FILE"), ("to bring a copy of the file back", "tenure restore FILE")]),
     (&["settings", "configure"], &[("to see the settings", "tenure config")]),
     (&["version"], &[("to see the version", "tenure --version")]),
 ];

@@ -17,6 +17,7 @@ pub(in crate::cli) mod overlay;
 pub(in crate::cli) mod pick;
 #[doc(hidden)]
 pub mod pipeline_file;
+pub(in crate::cli) mod pueue;
 pub(in crate::cli) mod row_values;
 pub(in crate::cli) mod select;
 pub(in crate::cli) mod time;

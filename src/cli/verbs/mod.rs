@@ -11,6 +11,7 @@ pub(in crate::cli) mod fence;
 pub(in crate::cli) mod help;
 pub(in crate::cli) mod history;
 pub(in crate::cli) mod hold;
+pub(in crate::cli) mod import;
 pub(in crate::cli) mod lane;
 pub(in crate::cli) mod lease;
 pub(in crate::cli) mod logs;
