@@ -5,6 +5,7 @@
 //! blocks themselves, as a person would check it: `tenure wait 3`, `test -e out`.
 
 mod clients;
+mod containers;
 mod notify;
 
 use std::path::{Path, PathBuf};
