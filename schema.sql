@@ -46,7 +46,7 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 22 tables, 59 indexes, 12 views and 110
+-- Every program that opens the file parses all of this: 22 tables, 61 indexes, 14 views and 112
 -- triggers, together 100 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
@@ -76,6 +76,7 @@
 --                        the content of the open file was replaced
 --   slots                how many jobs the worker runs at once, if a person has set that (tenure
 --                        slots)
+--   worker_slots         how many slots the worker has, or had when it ended
 --   runs_forgiven_below  an unknown run id below it is expected; a higher one means that an older
 --                        copy was restored
 CREATE TABLE meta (
@@ -116,7 +117,7 @@ CREATE TABLE counter (
 -- A named queue of jobs. The first job that names a queue inserts its row; a row without settings
 -- is deleted with the last job of the queue. `slots` NULL: no limit of its own. Triggers maintain
 -- `head_id` (the ready job that comes first; NULL: none is ready), `head_priority` (its priority)
--- and `is_full` (all slots are taken).
+-- and `is_full` (fewer slots are free than the head takes; without a head: none is free).
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
@@ -163,6 +164,8 @@ WHEN (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OL
       OR (NEW.is_full <> OLD.is_full AND NEW.is_full IS NOT (SELECT is_full FROM queue_truth WHERE queue = NEW.name));
 END;
 CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots ON queue WHEN NEW.slots IS NOT OLD.slots BEGIN
+  UPDATE job SET too_wide = NOT too_wide
+   WHERE queue = NEW.name AND state = 'queued' AND slots > 1 AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id);
   INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
 END;
 
@@ -171,8 +174,15 @@ CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
   SELECT q.name,
          (SELECT priority FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
          (SELECT id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
-         q.slots IS NOT NULL
-         AND q.slots <= coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)
+         CASE WHEN q.slots IS NULL THEN 0 ELSE q.slots < (SELECT taken + wanted FROM queue_load WHERE queue = q.name) END
+    FROM queue q;
+-- The slots of each queue that its running jobs take, and those that its head would take. (It is
+-- read only for a queue with slots of its own.)
+CREATE VIEW queue_load (queue, taken, wanted) AS
+  SELECT q.name,
+         coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)
+         + coalesce((SELECT sum(slots - 1) FROM job WHERE queue = q.name AND state = 'running' AND slots > 1), 0),
+         coalesce((SELECT slots FROM job WHERE id = q.head_id), 1)
     FROM queue q;
 -- `INSERT INTO choose_queue_head (queue) VALUES (queue)` stores them; it is a procedure, not a
 -- table. A queue that was deleted because it was empty is inserted again with its next queued job.
@@ -188,8 +198,7 @@ CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
   UPDATE queue
      SET is_full = NOT is_full
    WHERE name = NEW.queue
-     AND is_full <> (slots IS NOT NULL
-                     AND slots <= coalesce((SELECT n FROM tally WHERE queue = NEW.queue AND state = 'running' AND hold = ''), 0));
+     AND is_full <> CASE WHEN slots IS NULL THEN 0 ELSE slots < (SELECT taken + wanted FROM queue_load WHERE queue = NEW.queue) END;
 END;
 
 ----------------------------------------------------------------------------------------------------
@@ -261,11 +270,13 @@ END;
 -- Jobs
 
 -- A job: a command and a policy, and its state. Each fact that keeps a queued job waiting has its
--- own column (user_hold, task_hold, unmet, unreleased, available_at, lane); `hold` names the first
--- of them and is computed by one expression, so it is never stale. `hold` NULL: the job is ready.
+-- own column (user_hold, task_hold, unmet, unreleased, available_at, too_wide, lane); `hold` names
+-- the first of them and is computed by one expression, so it is never stale. `hold` NULL: the job
+-- is ready.
 --   command        JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
 --   reason         why it ended; NULL until then
 --   priority       higher first
+--   slots          how many slots of the worker and of its queue it takes
 --   available_at   does not start before this instant
 --   run_id         the run that owns it (running) or ended it (terminal)
 --   pid            first process of a running job; for display only, never proof
@@ -286,6 +297,7 @@ END;
 --   broken         dependencies that can no longer be met
 --   unreleased     resources of its earlier runs that are not released yet
 --   due_seen       the latest instant of this job that the worker has seen pass
+--   too_wide       it takes more slots than its queue or the worker has
 --   lane_pass      its lane admits it to the head of its queue
 -- (`fault`: a list of more than two values would make a temporary index at each change of a row.)
 CREATE TABLE job (
@@ -299,11 +311,13 @@ CREATE TABLE job (
          WHEN unmet + broken > 0                 THEN 'dependency'
          WHEN unreleased > 0                     THEN 'resource'
          WHEN available_at > due_seen            THEN 'time'
+         WHEN too_wide                           THEN 'slots'
          WHEN lane IS NOT NULL AND NOT lane_pass THEN 'lane' END) VIRTUAL,
   reason        TEXT,
   queue         TEXT    NOT NULL DEFAULT 'default',
   lane          TEXT,
   priority      INTEGER NOT NULL DEFAULT 0,
+  slots         INTEGER NOT NULL DEFAULT 1,
   label         TEXT,
   cwd           TEXT    NOT NULL DEFAULT '/',
   available_at  INTEGER NOT NULL DEFAULT 0,
@@ -334,6 +348,7 @@ CREATE TABLE job (
   broken        INTEGER NOT NULL DEFAULT 0,
   unreleased    INTEGER NOT NULL DEFAULT 0,
   due_seen      INTEGER NOT NULL DEFAULT 0,
+  too_wide      INTEGER NOT NULL DEFAULT 0,
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
   fault         TEXT    GENERATED ALWAYS AS (
@@ -355,8 +370,10 @@ CREATE TABLE job (
                                                             'spawn', 'lost', 'check', 'dependency', 'workspace', 'expired')),
   CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
+  CONSTRAINT job_slots_positive        CHECK (slots BETWEEN 1 AND 10000),
   CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND unreleased >= 0),
-  CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND lane_pass IN (0, 1) AND key_taken IN (0, 1)),
+  CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND too_wide IN (0, 1) AND lane_pass IN (0, 1)
+                                              AND key_taken IN (0, 1)),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200
                                               AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
@@ -382,6 +399,9 @@ CREATE INDEX job_in_lane    ON job (lane, queue, priority DESC, id)
   WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass  ON job (lane, queue)              WHERE state = 'queued' AND lane_pass = 1;
 CREATE INDEX job_of_lane    ON job (lane)                     WHERE lane > '';
+-- Jobs that take several slots: the running ones of a queue, and those that wait.
+CREATE INDEX job_wide       ON job (queue, slots)             WHERE state = 'running' AND slots > 1;
+CREATE INDEX job_wide_waits ON job (id)                       WHERE state = 'queued' AND slots > 1;
 -- Lists: live jobs and those that did not succeed, in all queues and by queue; jobs of a label,
 -- newest last. (Most jobs are `done`, and need no index. The few that run are found by their state,
 -- so a claim and a settle change one page less.)
@@ -419,8 +439,8 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE NEW.state IS NOT 'queued'
       OR coalesce(NEW.reason, NEW.run_id, NEW.pid, NEW.started_at, NEW.finished_at, NEW.exit_code, NEW.signal, NEW.last_reason, NEW.result,
                   NEW.error, NEW.progress) IS NOT NULL
-      OR (NEW.attempts, NEW.deferrals, NEW.failed_starts, NEW.unmet, NEW.broken, NEW.unreleased, NEW.due_seen, NEW.lane_pass, NEW.key_taken)
-         IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0);
+      OR (NEW.attempts, NEW.deferrals, NEW.failed_starts, NEW.unmet, NEW.broken, NEW.unreleased, NEW.due_seen, NEW.too_wide, NEW.lane_pass,
+          NEW.key_taken) IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label at most 1000, unique_key 1 to 1000')
    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
       OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
@@ -431,9 +451,9 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE length(CAST(NEW.command AS BLOB)) > 4000000 OR length(CAST(NEW.env AS BLOB)) > 4000000
       OR length(CAST(NEW.policy AS BLOB)) > 4000000 OR length(CAST(NEW.cwd AS BLOB)) > 4096;
   SELECT RAISE(ABORT,
-    'tenure: max_attempts is 1 to 1000000, user_hold and task_hold are 0 or 1, available_at and created_at must not be negative')
-   WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.user_hold NOT IN (0, 1) OR NEW.task_hold NOT IN (0, 1)
-      OR NEW.available_at < 0 OR NEW.created_at < 0;
+    'tenure: max_attempts is 1 to 1000000, slots 1 to 10000, user_hold and task_hold 0 or 1, available_at and created_at not negative')
+   WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.slots NOT BETWEEN 1 AND 10000 OR NEW.user_hold NOT IN (0, 1)
+      OR NEW.task_hold NOT IN (0, 1) OR NEW.available_at < 0 OR NEW.created_at < 0;
   SELECT RAISE(ABORT, 'tenure: a task adds its own jobs; omit task_id and task_hold (tenure task start)')
    WHERE (NEW.task_id IS NOT NULL OR NEW.task_hold)
      AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
@@ -587,7 +607,7 @@ END;
 -- its column. With it, only legal moves are possible, and no open cancel, stopped task or full lane
 -- is bypassed. `job_fault_guard` checks the row after the change.
 CREATE TRIGGER job_owner_guard
-BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
+BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
                  created_at, unique_key, array_index, env, policy, deferrals, failed_starts, last_reason, exit_code, signal, error,
                  progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
@@ -607,9 +627,9 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, cwd, run_id, pid, star
       THEN RAISE(ABORT, 'tenure: due_seen is derived; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
       THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
-    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.unique_key)
-         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.unique_key)
-      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change command, cwd, env, lane or unique of a job')
+    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.slots, NEW.unique_key)
+         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.slots, OLD.unique_key)
+      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change command, cwd, env, lane, slots or unique of a job')
     WHEN NEW.state IS NOT OLD.state
       THEN RAISE(ABORT,
         'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
@@ -642,7 +662,8 @@ END;
 -- back if no live job has it. Triggers of every client set the counts, so a client that sets them
 -- must set the true value.
 CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
-WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased) IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased)
+WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased, NEW.too_wide)
+     IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased, OLD.too_wide)
   OR (OLD.state NOT IN ('queued', 'running') AND NEW.state = OLD.state) BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
@@ -660,6 +681,8 @@ WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased) IS NOT (OLD.
   SELECT RAISE(ABORT, 'tenure: unreleased counts the rows of resource; tenure resource ls shows them')
    WHERE NEW.unreleased IS NOT OLD.unreleased
      AND NEW.unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
+  SELECT RAISE(ABORT, 'tenure: too_wide is derived; use tenure set ID slots=N to change how many slots a job takes')
+   WHERE NEW.too_wide IS NOT OLD.too_wide AND NEW.too_wide IS NOT (SELECT too_wide FROM wide_truth WHERE job_id = OLD.id);
 END;
 -- The columns that every client may set while the job is queued.
 CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
@@ -715,6 +738,9 @@ CREATE TRIGGER job_enters_first AFTER INSERT ON job
 WHEN NEW.hold IS NULL AND EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND (head_id IS NULL OR head_priority < NEW.priority)) BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
+CREATE TRIGGER job_enters_with_slots AFTER INSERT ON job WHEN NEW.slots > 1 BEGIN
+  UPDATE job SET too_wide = NOT too_wide WHERE id = NEW.id AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = NEW.id);
+END;
 CREATE TRIGGER job_enters_a_lane AFTER INSERT ON job WHEN NEW.lane IS NOT NULL BEGIN
   INSERT INTO choose_lane_head (lane, queue) VALUES (NEW.lane, NEW.queue);
 END;
@@ -726,7 +752,7 @@ END;
 -- The counts. A trigger may run inside another one and before it, so a count may be negative for a
 -- moment.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
+AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, lane, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold) BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1)
     ON CONFLICT DO UPDATE SET n = n - 1;
@@ -736,8 +762,9 @@ END;
 -- The head of the queue that it leaves or enters, or in which it is or was ready. A requeued job
 -- finds its queue even if that was deleted.
 CREATE TRIGGER job_may_be_the_head
-AFTER UPDATE OF state, queue, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane, lane_pass ON job
-WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority)
+AFTER UPDATE OF state, queue, priority, slots, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, lane,
+                lane_pass ON job
+WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.slots)
  AND ((OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL)) BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
@@ -748,6 +775,13 @@ CREATE TRIGGER job_returns_to_a_queue AFTER UPDATE OF state, queue ON job
 WHEN NEW.state = 'queued' AND (OLD.state, OLD.queue) IS NOT (NEW.state, NEW.queue)
  AND NOT EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue) BEGIN
   INSERT INTO queue (name) VALUES (NEW.queue);
+END;
+
+-- Whether there are as many slots as it takes.
+CREATE TRIGGER job_takes_other_slots AFTER UPDATE OF state, queue, slots ON job
+WHEN (OLD.slots > 1 OR NEW.slots > 1) AND NEW.state = 'queued'
+ AND (OLD.state, OLD.queue, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.slots) BEGIN
+  UPDATE job SET too_wide = NOT too_wide WHERE id = NEW.id AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = NEW.id);
 END;
 
 -- Each move is an event with the name in `legal_move`, except for `claimed` and `done`, which are
@@ -785,7 +819,8 @@ END;
 
 -- The lane passes to the next job.
 CREATE TRIGGER job_moves_in_its_lane
-AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, lane_pass ON job
+AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide,
+                lane_pass ON job
 WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
  AND (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
      IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass) BEGIN
@@ -799,6 +834,15 @@ CREATE TRIGGER job_leaves AFTER DELETE ON job BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1) ON CONFLICT DO UPDATE SET n = n - 1;
   INSERT INTO choose_queue_head (queue) SELECT OLD.queue WHERE OLD.state IN ('queued', 'running');
 END;
+
+-- Whether a queued job takes more slots than there are: those of its queue (0: it is stopped), or
+-- those of the worker, or of the last one. Only its own slots, its queue and a change of either
+-- limit decide that, so a job with one slot needs no look.
+CREATE VIEW wide_truth (job_id, too_wide) AS
+  SELECT j.id,
+         j.slots > coalesce((SELECT nullif(slots, 0) FROM queue WHERE name = j.queue), j.slots)
+         OR j.slots > coalesce((SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'worker_slots'), j.slots)
+    FROM job j WHERE j.state = 'queued';
 
 -- Every legal move of a job. `job::state` has the same list in Rust, and a test compares all pairs.
 -- `cancelled`: by a client, or not needed (dependency). `failed` from queued: it can never start.
@@ -815,7 +859,7 @@ CREATE VIEW jobs AS
          CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.state END AS state,
          CASE WHEN c.id IS NULL THEN j.hold END AS hold,
          CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.reason END AS reason,
-         j.queue, j.lane, j.priority, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
+         j.queue, j.lane, j.priority, j.slots, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
          j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
          c.id IS NOT NULL AS cancelling
     FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
@@ -1108,10 +1152,14 @@ END;
 
 -- Whether a queue is full. (The first job that runs in a queue inserts the row; it is 1 then.)
 CREATE TRIGGER tally_fills_a_queue AFTER UPDATE OF n ON tally WHEN NEW.state = 'running' AND NEW.hold = '' BEGIN
-  UPDATE queue SET is_full = NOT is_full WHERE name = NEW.queue AND slots IS NOT NULL AND is_full <> (slots <= NEW.n);
+  UPDATE queue SET is_full = NOT is_full
+   WHERE name = NEW.queue AND slots IS NOT NULL
+     AND is_full <> (slots < (SELECT taken + wanted FROM queue_load WHERE queue = NEW.queue));
 END;
 CREATE TRIGGER tally_begins_to_fill_a_queue AFTER INSERT ON tally WHEN NEW.state = 'running' AND NEW.hold = '' BEGIN
-  UPDATE queue SET is_full = NOT is_full WHERE name = NEW.queue AND slots IS NOT NULL AND is_full <> (slots <= NEW.n);
+  UPDATE queue SET is_full = NOT is_full
+   WHERE name = NEW.queue AND slots IS NOT NULL
+     AND is_full <> (slots < (SELECT taken + wanted FROM queue_load WHERE queue = NEW.queue));
 END;
 
 ----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ pub fn picture() -> Picture {
         disk_total_bytes: Some(200 << 30),
     };
     Picture {
-        counts: Counts { queued: 5, running: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
+        counts: Counts { queued: 5, running: 1, slots_taken: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
         queues: vec![],
         lanes: vec![],
         stuck: Vec::new(),

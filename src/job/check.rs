@@ -12,7 +12,7 @@ use super::limits::{
     AFTER_MAX, ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, LANE_LIMIT_MAX, MEMORY_BYTES_MIN, SPEC_BYTES_MAX,
 };
 use super::names::{self, shorten};
-use super::{Argv, NewJob};
+use super::{Argv, NewJob, worker_limits};
 
 /// Prefix of the variables that tenure gives to a job.
 pub const RESERVED_PREFIX: &str = "TENURE_";
@@ -77,6 +77,7 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
         return Err(of("array")(format!("a lane lets 1 to {LANE_LIMIT_MAX} jobs run at once")));
     }
     attempts(placement.max_attempts).map_err(of("retries"))?;
+    slots(placement.slots).map_err(of("slots"))?;
     for (option, at) in [("at", Some(job.available_at)), ("expires", job.expires_at)] {
         if at.is_some_and(|at| at < 0) {
             return Err(of(option)("a time before 1970 is not allowed".into()));
@@ -100,6 +101,14 @@ pub fn attempts(attempts: u32) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("a job has 0 to {} retries", ATTEMPTS_MAX - 1)),
     }
+}
+
+/// Checks how many slots a job takes.
+///
+/// # Errors
+/// The limit.
+pub fn slots(slots: u32) -> Result<(), String> {
+    worker_limits::check_slots(usize::try_from(slots).unwrap_or(usize::MAX))
 }
 
 /// Returns the attempts of a job that is retried so often.

@@ -27,6 +27,7 @@ pub struct JobDocument {
     pub command: Value,
     pub cwd: String,
     pub priority: i64,
+    pub slots: u32,
     pub unique: Option<String>,
     pub attempts: u32,
     pub max_attempts: u32,

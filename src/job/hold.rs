@@ -21,6 +21,8 @@ pub enum Hold {
     Resource,
     /// Waits for its time.
     Time,
+    /// Takes more slots than its queue or the worker has.
+    Slots,
     /// Waits for a place in its lane.
     Lane,
 }
@@ -38,13 +40,14 @@ pub struct Waiting {
     pub available_at: i64,
     /// The latest instant of this job that the worker has seen pass, in milliseconds UTC.
     pub due_seen: i64,
+    pub too_wide: bool,
     pub in_lane: bool,
     /// The lane admits it to the head of its queue.
     pub lane_pass: bool,
 }
 
 impl Hold {
-    pub const ALL: [Self; 6] = [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Lane];
+    pub const ALL: [Self; 7] = [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Slots, Self::Lane];
 
     /// Returns the hold of a queued job; `None`: it is ready.
     pub fn of(waiting: &Waiting) -> Option<Self> {
@@ -58,6 +61,8 @@ impl Hold {
             Some(Self::Resource)
         } else if waiting.available_at > waiting.due_seen {
             Some(Self::Time)
+        } else if waiting.too_wide {
+            Some(Self::Slots)
         } else if waiting.in_lane && !waiting.lane_pass {
             Some(Self::Lane)
         } else {
@@ -72,6 +77,7 @@ impl Hold {
             Self::Dependency => "dependency",
             Self::Resource => "resource",
             Self::Time => "time",
+            Self::Slots => "slots",
             Self::Lane => "lane",
         }
     }

@@ -17,6 +17,9 @@ pub struct Placement {
     pub lane: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i64,
+    /// Slots of the worker and of its queue that it takes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub slots: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     pub cwd: String,
@@ -36,6 +39,14 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn one() -> u32 {
+    1
+}
+
+fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+
 fn is_zero(n: &i64) -> bool {
     *n == 0
 }
@@ -47,6 +58,7 @@ impl Default for Placement {
             queue: "default".into(),
             lane: None,
             priority: 0,
+            slots: 1,
             label: None,
             cwd: "/".into(),
             max_attempts: 1,

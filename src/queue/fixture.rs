@@ -48,6 +48,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         broken: 0,
         due_seen: 0,
         lane_pass: false,
+        slots: 1,
         cancel_open: false,
         unreadable: None,
     }

@@ -28,6 +28,8 @@ pub struct JobInfo {
     pub lane: Option<String>,
     pub label: Option<String>,
     pub priority: i64,
+    /// Slots of the worker and of its queue that it takes while it runs.
+    pub slots: u32,
     /// The command and its arguments; empty if another client wrote something that is not a
     /// command.
     pub command: Vec<OsString>,
@@ -136,6 +138,7 @@ impl JobInfo {
             lane: job.lane,
             label: job.label,
             priority: job.priority,
+            slots: job.slots,
             command,
             cwd: job.cwd,
             attempts: job.attempts,

@@ -116,6 +116,13 @@ impl Job {
         self
     }
 
+    /// Takes this many slots of the worker and of its queue while it runs, 1 to 10,000. The default
+    /// is 1.
+    pub fn slots(mut self, n: u32) -> Self {
+        self.spec.placement.slots = n;
+        self
+    }
+
     /// A name that lists show and [`Filter`](crate::Filter) selects by.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.spec.placement.label = Some(label.into());

@@ -75,7 +75,7 @@ impl Queue {
         let served = worker.report.as_ref().map(|report| report.queues.clone()).unwrap_or_default();
         let claims = worker.report.as_ref().is_none_or(|report| report.held_back().next().is_none());
         let claimed = if queues.is_empty() { served } else { queues.to_vec() };
-        let scope = Scope { queues: claimed, only: None };
+        let scope = Scope { queues: claimed, ..Scope::default() };
         self.store.read(|conn| {
             // Without a queue: all running jobs, as the worker may watch runs of an earlier one.
             let running = if queues.is_empty() { read::counts(conn)?.running } else { read::running_in(conn, queues)? };

@@ -51,7 +51,7 @@ pub(super) fn requeue(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: 
     drop(file);
     let job = JobRun::of_claim(claim, slot.number());
     // No next job is claimed during a shortage.
-    let settled = finish(ctx, &job, Err(Halt::no_means(error)));
+    let settled = finish(ctx, &job, slot, Err(Halt::no_means(error)));
     if settled.is_err() {
         ctx.roster.disown(job.key.run);
     }
@@ -68,10 +68,13 @@ fn give(ctx: &Arc<Context>, seat: Seat<'_>, run: RunId, work: impl FnOnce(&Arc<C
 }
 
 /// Works until no further job was claimed for this slot.
-fn drive(ctx: &Arc<Context>, slot: Slot, run: RunId, first: impl FnOnce(&Arc<Context>, &Slot) -> Result<Option<Claimed>>) {
+fn drive(ctx: &Arc<Context>, mut slot: Slot, run: RunId, first: impl FnOnce(&Arc<Context>, &Slot) -> Result<Option<Claimed>>) {
     let mut next = or_leave(ctx, run, first(ctx, &slot));
     while let Some(claimed) = next {
         let run = claimed.claim.run;
+        if slot.narrow(claimed.claim.job.slots) {
+            ctx.wake_claims();
+        }
         next = or_leave(ctx, run, run_job(ctx, &slot, claimed));
     }
     drop(slot);
@@ -106,7 +109,7 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
 fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<Claimed>> {
     let Claimed { claim, file, ticket } = claimed;
     let job = JobRun::of_claim(claim, slot.number());
-    finish(ctx, &job, attempt_job(ctx, &job, file, ticket))
+    finish(ctx, &job, slot, attempt_job(ctx, &job, file, ticket))
 }
 
 fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
@@ -121,7 +124,7 @@ fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) 
 /// Resumes a job whose run an earlier worker claimed.
 fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<Claimed>> {
     let job = JobRun::of_open(open, slot.number());
-    finish(ctx, &job, resume_attempt(ctx, &job, open))
+    finish(ctx, &job, slot, resume_attempt(ctx, &job, open))
 }
 
 fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
@@ -181,10 +184,10 @@ fn end_auxiliary(ctx: &Context, auxiliary: &Run) -> Result<()> {
 }
 
 /// Settles the end of a job; if the worker detaches, the next one does.
-fn finish(ctx: &Arc<Context>, job: &JobRun, came: Result<Ending, Halt>) -> Result<Option<Claimed>> {
+fn finish(ctx: &Arc<Context>, job: &JobRun, slot: &Slot, came: Result<Ending, Halt>) -> Result<Option<Claimed>> {
     match came {
-        Ok(ending) => settle(ctx, job, ending),
-        Err(Halt::Ended(end)) => settle(ctx, job, Ending::unrecorded(end)),
+        Ok(ending) => settle(ctx, job, slot, ending),
+        Err(Halt::Ended(end)) => settle(ctx, job, slot, Ending::unrecorded(end)),
         Err(Halt::Detached) => Ok(None),
         Err(Halt::Failed(error)) => Err(error),
     }

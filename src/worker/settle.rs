@@ -9,27 +9,28 @@ use super::context::Context;
 use super::job_log;
 use super::job_run::JobRun;
 use super::shortage::Admits;
+use super::slots::Slot;
 use crate::error::Result;
 use crate::host::secrets;
 use crate::job::{JobId, Next, RunEnd, RunId};
 use crate::run::machine;
-use crate::store::job::claim::Claim;
+use crate::store::job::claim::{Claim, Scope};
 use crate::store::job::settle::{self, Settle, Settled};
 use crate::store::{Ticket, hook::delivery, resource::teardown};
 
-/// Settles the run, and claims the next job for its slot in the same transaction. Consequences
+/// Settles the run, and claims the next job for its slots in the same transaction. Consequences
 /// outside the file wait for the flush, and are applied by the winner only.
 ///
 /// # Errors
 /// The file refuses it; the run is left to recovery.
-pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, ending: Ending) -> Result<Option<Claimed>> {
+pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, slot: &Slot, ending: Ending) -> Result<Option<Claimed>> {
     if let RunEnd::NoMeans { errno, error } = &ending.end {
         ctx.lacks(*errno, error);
     }
     let Ending { end, record, has_its_file } = ending;
     let settle = Settle { job: job.row.id, run: job.key.run, end, record, chance: machine::chance() };
     let claimer = next_of_slot(ctx);
-    let (done, ticket) = commit(ctx, &settle, claimer.as_ref())?;
+    let (done, ticket) = commit(ctx, &settle, slot, claimer.as_ref())?;
     // A slot that takes its next job immediately needs no round of the claim loop, unless there is
     // a new time to wait for, a resource to tear down, or a free slot for what else may start now.
     let waits = matches!(&done.settled, Settled::Won { decision, .. } if matches!(decision.next, Next::Again { .. }));
@@ -53,10 +54,12 @@ struct Done {
     next: Option<Claim>,
 }
 
-fn commit(ctx: &Arc<Context>, settle: &Settle, claimer: Option<&Claimer<'_>>) -> Result<(Done, Ticket)> {
+fn commit(ctx: &Arc<Context>, settle: &Settle, slot: &Slot, claimer: Option<&Claimer<'_>>) -> Result<(Done, Ticket)> {
+    // Only its own slots: the claim loop has the others.
+    let scope = Scope { room: Some(slot.width()), ..ctx.options.scope.clone() };
     ctx.persist("settling a run", || {
         let (settle, now_ms) = (settle.clone(), ctx.now_ms());
-        let request = claimer.map(|claimer| claimer.request(&ctx.options.scope));
+        let request = claimer.map(|claimer| claimer.request(&scope));
         ctx.commit_believing(move |conn| {
             let settled = settle::settle(conn, &settle, now_ms)?;
             let leaves = teardown::is_due(conn, now_ms)? || delivery::is_due(conn, now_ms)?;

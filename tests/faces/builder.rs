@@ -25,6 +25,7 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
         ("queue", &["-q", "slow", "--", "x"], x().queue("slow")),
         ("lane", &["--lane", "db", "--", "x"], x().lane("db")),
         ("priority", &["-o", "-5", "--", "x"], x().priority(-5)),
+        ("slots", &["--slots", "3", "--", "x"], x().slots(3)),
         ("label", &["-l", "nightly", "--", "x"], x().label("nightly")),
         ("delay", &["-d", "2h", "--", "x"], x().delay(s(7_200))),
         ("at", &["--at", "2040-01-01T00:00:00Z", "--", "x"], x().at(SystemTime::UNIX_EPOCH + s(2_208_988_800))),
@@ -88,7 +89,7 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
 fn row(conn: &Connection, beside: &Path, id: i64) -> Value {
     let text = |sql: &str| conn.query_row(sql, [id], |row| row.get::<_, String>(0)).unwrap();
     let all: Value = serde_json::from_str(&text(
-        "SELECT json_object('id', id, 'state', state, 'queue', queue, 'lane', lane, 'priority', priority, 'label', label, \
+        "SELECT json_object('id', id, 'state', state, 'queue', queue, 'lane', lane, 'priority', priority, 'slots', slots, 'label', label, \
          'cwd', cwd, 'max_attempts', max_attempts, 'unique_key', unique_key, 'env', json(env), 'policy', json(policy), \
          'user_hold', user_hold, 'command', json(command), 'expires', expires_at - created_at, \
          'waits', iif(available_at > created_at, available_at - created_at, 0)) FROM job WHERE id = ?1",

@@ -17,6 +17,7 @@ const JOB: &[(&str, Kind)] = &[
     ("command", List),
     ("cwd", Text),
     ("priority", Number),
+    ("slots", Number),
     ("unique", MaybeText),
     ("attempts", Number),
     ("max_attempts", Number),
@@ -112,7 +113,7 @@ fn a_job_in_each_state_has_the_fields_of_the_contract() {
     }
     let job = nest.show(failed);
     let expected = json!({"schema": 1, "id": failed, "state": "failed", "reason": "exit", "hold": null, "queue": "default", "lane": null,
-        "label": "nightly", "command": ["/bin/sh", "-c", "exit 3"], "cwd": nest.path().to_str().unwrap(), "priority": 0, "unique": null,
+        "label": "nightly", "command": ["/bin/sh", "-c", "exit 3"], "cwd": nest.path().to_str().unwrap(), "priority": 0, "slots": 1, "unique": null,
         "attempts": 2, "max_attempts": 2, "deferrals": 0, "pid": null, "exit_code": 3, "signal": null, "error": "exit status 3",
         "progress": null, "result": null});
     for (key, value) in expected.as_object().unwrap() {
@@ -170,7 +171,7 @@ fn status_says_how_things_stand() {
         assert_eq!(&counts[key], value, "{key}: {counts}");
     }
     assert_eq!(counts["resources"], json!({"held": 0, "releasing": 0}));
-    assert_eq!(counts["held"], json!({"user": 1, "task": 0, "dependency": 1, "resource": 0, "time": 1, "lane": 1}));
+    assert_eq!(counts["held"], json!({"user": 1, "task": 0, "dependency": 1, "resource": 0, "time": 1, "slots": 0, "lane": 1}));
     assert_eq!(
         (&status["worker"]["pid"], &status["worker"]["slots"], &status["worker"]["busy"]),
         (&json!(worker.pid()), &json!(7), &json!(1))

@@ -59,7 +59,7 @@ pub fn claimed(nest: &Nest, job: i64, records: &[Record]) -> Left {
 pub fn claimed_in(nest: &Nest, job: i64, boot_id: &str) -> Left {
     let left = run_file(nest, boot_id);
     let prepared = [Prepared { run: RunId(left.run), nonce: left.nonce }];
-    let (scope, boot_id) = (Scope { queues: vec![], only: Some(JobId(job)) }, boot_id.to_owned());
+    let (scope, boot_id) = (Scope { only: Some(JobId(job)), ..Scope::default() }, boot_id.to_owned());
     let claims = store(nest).write(move |conn| claim::claim(conn, &scope, &prepared, "a dead worker", &boot_id, NOW_MS)).unwrap();
     assert_eq!(claims.len(), 1, "job {job} could be claimed");
     left

@@ -132,3 +132,78 @@ fn a_program_changes_the_slots_of_its_worker() {
     worker.stop().unwrap();
     queue.set_slots(None).unwrap();
 }
+
+/// Takes as many of four things as its argument says, each of which one job can have at a time, and notes when there are too few.
+const TAKER: &str = r#"n=0; mine=
+for i in 1 2 3 4; do
+  [ $n -lt $1 ] && mkdir "thing$i" 2>/dev/null && { n=$((n + 1)); mine="$mine thing$i"; }
+done
+[ $n -eq $1 ] || echo "job $TENURE_JOB got $n of $1" >> over
+sleep 0.0$((TENURE_JOB % 7))
+rmdir $mine"#;
+
+#[test]
+fn a_wide_job_waits_for_its_slots_and_is_not_overtaken() {
+    let nest = Nest::new();
+    let _worker = nest.work(&["--slots", "3"]);
+    let first = nest.sh(&["--slots", "2"], MEMBER);
+    nest.until_pid(first);
+    let wide = nest.sh(&["--slots", "2"], MEMBER);
+    let narrow = nest.sh(&["-q", "other"], MEMBER);
+    let code = |id: i64| -> Vec<String> {
+        let why = nest.json(&["why", &id.to_string(), "--json"]);
+        why["obstacles"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(code(wide), ["slots"]);
+    assert!(nest.ok(&["why", &wide.to_string()]).contains("it takes 2 slots, and 1 of 3"));
+    assert_eq!(code(narrow), ["behind_wide"]);
+    assert!(nest.ok(&["status"]).contains("2 of 3 slots busy"));
+    go(&nest, first);
+    nest.until_pid(wide);
+    nest.until_pid(narrow);
+    assert!(seen(&nest, narrow) <= 3 && nest.show(wide)["slots"] == 2);
+    [wide, narrow].iter().for_each(|id| go(&nest, *id));
+    nest.until_ended(wide);
+    nest.until_ended(narrow);
+}
+
+#[test]
+fn a_job_wider_than_the_worker_is_told_and_blocks_none() {
+    let nest = Nest::new();
+    let _worker = nest.work(&["--slots", "2"]);
+    nest.ok(&["queue", "set", "q", "--slots", "1"]);
+    let added = nest.say(&["add", "--slots", "3", "--", "true"]);
+    assert!(added.err.contains("the worker has 2") && added.err.contains("tenure slots 3"), "{added:?}");
+    let id: i64 = added.out.trim().parse().unwrap();
+    let of_queue = nest.say(&["add", "--slots", "2", "-q", "q", "--", "true"]);
+    assert!(of_queue.err.contains("its queue \"q\" has 1"), "{of_queue:?}");
+    let other: i64 = of_queue.out.trim().parse().unwrap();
+    nest.until_ended(nest.sh(&[], "true"));
+    nest.until_ended(nest.sh(&["-q", "q"], "true"));
+    let job = nest.show(id);
+    assert_eq!((&job["state"], &job["hold"]), (&"queued".into(), &"slots".into()), "{job}");
+    assert!(nest.ok(&["why", &id.to_string()]).contains("tenure slots 3, or tenure set"));
+    assert!(nest.ok(&["status"]).contains("2 jobs take more slots"));
+    nest.ok(&["slots", "3"]);
+    nest.until_state(id, "done");
+    nest.ok(&["set", &other.to_string(), "slots=1"]);
+    nest.until_state(other, "done");
+}
+
+#[test]
+fn no_slot_is_taken_twice_however_often_the_worker_is_killed() {
+    let nest = Nest::new();
+    std::fs::write(nest.file("taker"), TAKER).unwrap();
+    let width = |n: i64| [1, 2, 1, 4, 3, 1, 2][n as usize % 7].to_string();
+    let jobs: Vec<i64> = (0..28).map(|n| nest.add(&["--slots", &width(n), "--", "/bin/sh", "taker", &width(n)])).collect();
+    let done = || nest.sql().query_row("SELECT count(*) FROM job WHERE state = 'done'", [], |row| row.get::<_, i64>(0)).unwrap();
+    for kill in 1..=6 {
+        let worker = nest.work(&["--slots", "4", "--tick", "20ms"]);
+        until("some jobs to end", || (done() >= kill * 4).then_some(()));
+        worker.kill();
+    }
+    let _worker = nest.work(&["--slots", "4", "--tick", "20ms"]);
+    jobs.iter().for_each(|id| assert_eq!(nest.until_ended(*id)["state"], "done"));
+    assert_eq!(std::fs::read_to_string(nest.file("over")).unwrap_or_default(), "");
+    until("the slots to be free", || (nest.status()["worker"]["busy"] == 0).then_some(()));
+}

@@ -113,7 +113,7 @@ impl Owners {
         let run = self.next_run;
         self.next_run += 1;
         let prepared = [Prepared { run: RunId(run), nonce: nonce_of(run) }];
-        let scope = Scope { queues: vec!["q".into()], only: None };
+        let scope = Scope { queues: vec!["q".into()], ..Scope::default() };
         let claims = claim::claim(&self.conn, &scope, &prepared, "w", BOOT, self.now).unwrap();
         self.runs.insert(run, claims[0].job.id);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-const NEVER: [(&str, &str); 27] = [
+const NEVER: [(&str, &str); 28] = [
     (
         "a queued job owns nothing",
         "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
@@ -68,6 +68,14 @@ const NEVER: [(&str, &str); 27] = [
         "SELECT lane FROM job j JOIN lane l ON l.key = j.lane
           WHERE j.state = 'queued' AND coalesce(j.hold, 'lane') = 'lane' AND l.running < l.max_running
           GROUP BY j.lane, j.queue HAVING sum(j.hold IS NULL) <> 1",
+    ),
+    (
+        "a queued job knows whether it takes more slots than there are",
+        "SELECT j.id FROM job j JOIN queue q ON q.name = j.queue
+          WHERE j.state = 'queued'
+            AND j.too_wide <> (j.slots > 1
+                               AND (j.slots > coalesce(nullif(q.slots, 0), 10000)
+                                    OR j.slots > coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'worker_slots'), 10000)))",
     ),
     ("only a queued job has a pass", "SELECT id FROM job WHERE lane_pass = 1 AND (state <> 'queued' OR lane IS NULL)"),
     (

@@ -81,7 +81,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
     let conn = crate::model::file::fresh();
     crate::model::hostile::drop_guards(&conn, "%");
     let mut compared = 0;
-    for bits in 0..1u32 << 9 {
+    for bits in 0..1u32 << 10 {
         let is = |bit: u32| bits >> bit & 1 == 1;
         let (unmet, broken) = (u32::from(is(2)) * 2, u32::from(is(3)));
         let waiting = Waiting {
@@ -91,12 +91,13 @@ fn the_hold_is_the_same_expression_over_all_facts() {
             unreleased: u32::from(is(8)),
             available_at: 5,
             due_seen: [4, 5, 6, 0][(bits >> 4 & 3) as usize],
+            too_wide: is(9),
             in_lane: is(6),
             lane_pass: is(7),
         };
         conn.execute(
-            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, unreleased)
-             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, unreleased, too_wide)
+             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             (
                 waiting.user_hold,
                 waiting.task_hold,
@@ -107,6 +108,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
                 waiting.in_lane.then_some("lane"),
                 waiting.lane_pass,
                 waiting.unreleased,
+                waiting.too_wide,
             ),
         )
         .unwrap();
@@ -115,7 +117,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
         assert_eq!(hold.as_deref(), Hold::of(&waiting).map(Hold::as_str), "{waiting:?}");
         compared += 1;
     }
-    assert_eq!(compared, 512);
+    assert_eq!(compared, 1024);
     for state in State::ALL.into_iter().filter(|s| *s != State::Queued) {
         let conn = with_job_in(state);
         let hold: Option<String> = conn.query_row("SELECT hold FROM job", [], |row| row.get(0)).unwrap();
@@ -164,6 +166,7 @@ fn the_closed_lists_have_the_same_words() {
 fn the_numbers_are_the_same() {
     assert!(SCHEMA.contains(&format!("id BETWEEN 1 AND {}", tenure::store::job::ids::ID_MAX)));
     assert!(SCHEMA.contains(&format!("max_attempts BETWEEN 1 AND {}", tenure::job::limits::ATTEMPTS_MAX)));
+    assert!(SCHEMA.contains(&format!("CHECK (slots BETWEEN 1 AND {})", tenure::job::worker_limits::SLOTS_MAX)));
     assert!(SCHEMA.contains(&format!("<= {}", tenure::job::limits::RESULT_BYTES_MAX)));
     assert!(SCHEMA.contains(&format!("BETWEEN 1 AND {}", tenure::job::limits::NAME_CHARS_MAX)));
     assert!(SCHEMA.contains(&format!("length(cron) BETWEEN 1 AND {}", tenure::job::calendar::CRON_CHARS_MAX)));

@@ -114,7 +114,7 @@ fn value(column: &str) -> &'static str {
         "reason" | "last_reason" => "'timeout'",
         "queue" | "lane" | "label" | "unique_key" | "error" | "result" => "'x'",
         "progress" => "'{}'",
-        "user_hold" | "task_hold" | "lane_pass" | "key_taken" => "1",
+        "user_hold" | "task_hold" | "too_wide" | "lane_pass" | "key_taken" => "1",
         _ => "77",
     }
 }

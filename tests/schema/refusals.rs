@@ -20,7 +20,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("job_owner_guard", "due_seen is derived; to", &["UPDATE job SET due_seen = 5 WHERE id = 1"]),
     ("job_owner_guard", "a job stays in its task", &["UPDATE job SET task_id = 5 WHERE id = 1", "UPDATE job SET task_hold = 1 WHERE id = 7"]),
     ("job_owner_guard", "use tenure set ID KEY=VALUE to change command", &["UPDATE job SET command = '[\"y\"]' WHERE id = 1", "UPDATE job SET cwd = '/x' WHERE id = 1", "UPDATE job SET env = '{\"A\": \"b\"}' WHERE id = 1",
-        "UPDATE job SET lane = 'x' WHERE id = 1", "UPDATE job SET unique_key = 'x' WHERE id = 1"]),
+        "UPDATE job SET lane = 'x' WHERE id = 1", "UPDATE job SET slots = 2 WHERE id = 1", "UPDATE job SET unique_key = 'x' WHERE id = 1"]),
     ("job_owner_guard", "the worker sets the state", &["UPDATE job SET state = 'cancelled', reason = 'cancelled', finished_at = 5 WHERE id = 1", "UPDATE job SET state = 'running' WHERE id = 1",
         "INSERT INTO job (command, unique_key) VALUES ('[\"x\"]', 'free') ON CONFLICT DO NOTHING; UPDATE job SET state = 'done' WHERE unique_key = 'free'"]),
     ("job_owner_guard", "the worker sets this column;", &["UPDATE job SET array_index = 5 WHERE id = 1", "UPDATE job SET created_at = 5 WHERE id = 1", "UPDATE job SET error = 'x' WHERE id = 1", "UPDATE job SET attempts = 5 WHERE id = 1", "UPDATE job SET queue = queue WHERE id = 1", "UPDATE job SET exit_code = 0 WHERE id = 1",

@@ -25,7 +25,10 @@ const VERSION_6: &str = include_str!("version-6.sql");
 /// The same rows in a file of schema 7, with a hook and a rule for hooks.
 const VERSION_7: &str = include_str!("version-7.sql");
 
-const OLDER: [(i32, &str, &str); 7] = [
+/// The same rows in a file of schema 8.
+const VERSION_8: &str = include_str!("version-8.sql");
+
+const OLDER: [(i32, &str, &str); 8] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -33,6 +36,7 @@ const OLDER: [(i32, &str, &str); 7] = [
     (5, VERSION_5, "26"),
     (6, VERSION_6, "26"),
     (7, VERSION_7, "26"),
+    (8, VERSION_8, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -46,6 +46,7 @@ const CHANGES: &[&str] = &[
     "retries",
     "label",
     "lane",
+    "slots",
     "unique",
     "cwd",
     "env",

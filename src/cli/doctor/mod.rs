@@ -172,7 +172,7 @@ fn for_people(findings: &[Finding], repaired: &[String], coloured: bool) -> Stri
 /// There is a worker, or the file cannot be used.
 fn one_round(face: &Face) -> Result<Vec<String>> {
     let client = face.before_worker()?;
-    let scope = Scope { queues: Vec::new(), only: Some(NO_JOB) };
+    let scope = Scope { only: Some(NO_JOB), ..Scope::default() };
     let options = Options { slots: 1, scope, until: Until::Stopped, ..worker_options::options(face) };
     let worker = Worker::start(&client, face.options(Role::Worker), options)?;
     let done = worker.store().opened().problems.clone();

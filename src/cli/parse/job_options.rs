@@ -15,6 +15,7 @@ use crate::cli::parse::values;
 use crate::cli::parse::variables::{Variables, WHERE};
 use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::policy::{RetryOn, Warn};
+use crate::job::worker_limits::SLOTS_MAX;
 use crate::job::{Argv, Need};
 use crate::units;
 
@@ -85,6 +86,11 @@ job_options! {
     /// `tenure lane set` allows more.
     #[arg(long, value_name = "KEY", value_parser = values::parse_name, help_heading = PLACE)]
     lane: Option<String> = text(values::parse_name),
+    /// Take N slots while it runs (default: 1)
+    ///
+    /// Of the worker, and of its queue if that has slots of its own.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX as i64), help_heading = PLACE)]
+    slots: Option<u32> = slots,
     /// Return the live job with this key, if there is one
     ///
     /// A job is live while it is queued or running.

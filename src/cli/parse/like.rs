@@ -61,6 +61,7 @@ impl JobOptions {
     fn over_placement(&self, placement: &mut Placement, had_workspace: bool, around: &Surroundings) -> Result<(), String> {
         set(&mut placement.queue, &self.queue);
         set(&mut placement.priority, &self.priority);
+        set(&mut placement.slots, &self.slots);
         set_some(&mut placement.lane, &self.lane);
         set_some(&mut placement.label, &self.label);
         set_some(&mut placement.unique_key, &self.unique);
@@ -168,6 +169,7 @@ pub(super) fn clear_common(
         "label" => placement.label = None,
         "unique" => (placement.unique_key, placement.replace) = (None, false),
         "priority" => placement.priority = 0,
+        "slots" => placement.slots = 1,
         "retries" => placement.max_attempts = 1,
         "env" => placement.env.retain(|name, _| name.starts_with(RESERVED_PREFIX)),
         "timeout" => policy.timeout_ms = None,

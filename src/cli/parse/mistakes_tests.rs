@@ -75,7 +75,7 @@ fn a_mistyped_verb_or_option_leads_to_the_one_that_was_meant() {
         ("add --name x -- x", "that is --label LABEL here"),
         ("run --group=x -- x", "that is --queue QUEUE here"),
         ("ls --status failed", "that is --state STATE here"),
-        ("--slots 4 work", "tenure work --slots"),
+        ("--until-idle work", "tenure work --until-idle"),
         ("7", "tenure show 7"),
         ("add -p 5 -- x", "options of the command come after --, as in: tenure add -- ls -l"),
         ("cancel --all", "tenure cancel has no option \"--all\" (tenure cancel --help lists them)"),

@@ -142,6 +142,7 @@ impl JobOptions {
                 queue: self.queue.clone().unwrap_or_else(|| "default".into()),
                 lane: self.lane.clone(),
                 priority: self.priority.unwrap_or(0),
+                slots: self.slots.unwrap_or(1),
                 label: self.label.clone(),
                 cwd: self.directory(&around.cwd)?,
                 max_attempts: self.retries.unwrap_or(0) + 1,

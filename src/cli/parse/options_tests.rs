@@ -78,6 +78,8 @@ fn every_option_finds_its_place() {
         "last",
         "--lane",
         "db",
+        "--slots",
+        "2",
         "--unique",
         "k",
         "--replace",
@@ -111,7 +113,7 @@ fn every_option_finds_its_place() {
     assert_eq!((job.available_at, job.expires_at), (now + 600_000, Some(now + 7_200_000)));
     assert_eq!((job.placement.user_hold, job.placement.max_attempts, job.placement.replace), (true, 3, true));
     assert_eq!((job.placement.lane.as_deref(), job.placement.unique_key.as_deref()), (Some("db"), Some("k")));
-    assert_eq!(job.placement.cwd, "/home/me/sub");
+    assert_eq!((job.placement.cwd.as_str(), job.placement.slots), ("/home/me/sub", 2));
     assert_eq!(job.placement.env, [("A".to_owned(), "b".to_owned()), ("HERE".to_owned(), "value".to_owned())].into());
     let needs: Vec<_> = job.after.iter().map(|(id, need)| (id.0, *need)).collect();
     let done = |id| (id, Need::Done);

@@ -46,6 +46,12 @@ pub fn retries(option: &mut Option<u32>, value: &Value, refs: &mut Refs) -> Done
     option.map_or(Ok(0), check::attempts_of).map(drop)
 }
 
+/// The number of slots.
+pub fn slots(option: &mut Option<u32>, value: &Value, refs: &mut Refs) -> Done {
+    count(option, value, refs)?;
+    option.map_or(Ok(()), check::slots)
+}
+
 /// An option without a value.
 pub fn flag(option: &mut bool, value: &Value, _: &mut Refs) -> Done {
     *option = value.as_bool().ok_or_else(|| is_not(value, "true or false"))?;

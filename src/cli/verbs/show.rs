@@ -71,6 +71,7 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("queue", Some(job.queue.clone())),
         ("lane", job.lane.clone()),
         ("priority", (job.priority != 0).then(|| job.priority.to_string())),
+        ("slots", (job.slots != 1).then(|| job.slots.to_string())),
         ("unique", job.unique_key.clone()),
         ("array index", job.array_index.map(|index| index.to_string())),
         ("attempts", Some(format!("{} of {}", job.attempts, job.max_attempts))),

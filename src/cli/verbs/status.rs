@@ -77,7 +77,7 @@ fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "schedules": schedules(&picture.schedules),
         "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
-        "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.running)),
+        "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.slots_taken)),
         "reaper": reaper(&picture.counters),
         "failures": {"jobs": picture.failures.jobs, "latest": picture.failures.latest, "hooks": picture.failures.hooks},
         "hooks": {"open": picture.hooks.open, "failing": picture.hooks.failing},
@@ -101,10 +101,10 @@ fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
     counts.held.iter().filter(|(hold, _)| *hold == by).map(|(_, n)| n).sum()
 }
 
-fn worker_json(worker: &Sight, running: i64) -> Value {
+fn worker_json(worker: &Sight, busy: i64) -> Value {
     let (holder, report) = (&worker.holder, worker.report.as_ref());
     json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
-           "slots": worker.slots(), "slots_from": worker.slots_from(), "busy": running, "host": holder.host, "here": holder.is_here(),
+           "slots": worker.slots(), "slots_from": worker.slots_from(), "busy": busy, "host": holder.host, "here": holder.is_here(),
            "stopped": matches!(worker.process, crate::host::sight::Process::Stopped),
            "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
            "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
@@ -146,7 +146,7 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
             escape::line(&worker.holder.named()),
             escape::line(&worker.holder.kind),
             time::local(worker.holder.since_ms, now),
-            counts.running,
+            counts.slots_taken,
             worker.slots(),
             worker.slots_from().map(slots_from).unwrap_or_default(),
             worker_words::state(worker)
@@ -239,7 +239,7 @@ mod tests {
         }
         assert_eq!(
             document["counts"]["held"],
-            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "lane": 2})
+            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "slots": 0, "lane": 2})
         );
         assert_eq!(document["counts"]["ready"], 3);
         assert_eq!(document["worker"]["busy"], 1);

@@ -21,6 +21,7 @@ pub enum Column {
     Reason,
     Hold,
     Priority,
+    Slots,
     Queue,
     Lane,
     Label,
@@ -79,8 +80,11 @@ impl Column {
 
     /// Whether it is aligned to the right.
     pub fn is_number(self) -> bool {
-        use Column::{ArrayIndex, Attempts, ExitCode, Id, MaxAttempts, Pid, Priority, RunId, Signal, Task, Took};
-        matches!(self, Id | Priority | Took | Attempts | MaxAttempts | ExitCode | Signal | RunId | Pid | Task | ArrayIndex)
+        use Column::{ArrayIndex, Attempts, ExitCode, Id, MaxAttempts, Pid, Priority, RunId, Signal, Slots, Task, Took};
+        matches!(
+            self,
+            Id | Priority | Slots | Took | Attempts | MaxAttempts | ExitCode | Signal | RunId | Pid | Task | ArrayIndex
+        )
     }
 
     fn cell(self, job: &JobInfo, now_ms: i64) -> Cell {
@@ -93,6 +97,7 @@ impl Column {
             Self::Reason => job.reason.map_or(Cell::Empty, |reason| Cell::Text(reason.as_str().to_owned())),
             Self::Hold => job.hold.map_or(Cell::Empty, |hold| Cell::Text(hold.as_str().to_owned())),
             Self::Priority => Cell::Number(job.priority),
+            Self::Slots => Cell::Number(job.slots.into()),
             Self::Queue => Cell::Text(job.queue.clone()),
             Self::Lane => text(&job.lane),
             Self::Label => text(&job.label),

@@ -32,6 +32,7 @@ pub fn job(job: &JobInfo) -> Value {
         command: parsed(&job.stored.command),
         cwd: job.cwd.clone(),
         priority: job.priority,
+        slots: job.slots,
         unique: job.unique_key.clone(),
         attempts: job.attempts,
         max_attempts: job.max_attempts,
@@ -202,7 +203,7 @@ mod tests {
             &[RunInfo::of(&fixture::run(11, 7), &Place::new("/q.db".into()))],
         );
         let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = "schema id state reason hold queue lane label command cwd priority unique attempts max_attempts deferrals \
+        let expected = "schema id state reason hold queue lane label command cwd priority slots unique attempts max_attempts deferrals \
                         available_at created_at run_id pid started_at finished_at exit_code signal error progress result runs";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         assert_eq!(value["schema"], 1);

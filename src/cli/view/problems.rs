@@ -3,11 +3,12 @@
 use crate::cli::parse::time;
 use crate::cli::picture::{Picture, Workspaces};
 use crate::cli::view::table::count;
-use crate::job::{Advice, JobId, RunId};
+use crate::job::{Advice, Hold, JobId, RunId};
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::engine::locks::Holder;
 use crate::store::job::failures::COUNTED_MAX;
+use crate::store::job::read::Counts;
 use crate::units::size_text;
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.
@@ -35,6 +36,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     all.extend(of_worker);
     all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
     all.extend(too_large(&picture.workspaces));
+    all.extend(too_wide(&picture.counts));
     for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
         let waiting = queue.ready + queue.waiting;
         let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
@@ -69,6 +71,19 @@ fn too_large(workspaces: &Workspaces) -> Option<Advice> {
     let text =
         format!("workspaces take {takes}, and the limit is {}; {in_use} of {} are in use", size_text(most), workspaces.count);
     Some(Advice::with_remedy("workspaces_large", text, "tenure workspace ls; raise max_size in [workspace] of the configuration"))
+}
+
+/// Describes jobs that take more slots than there are.
+fn too_wide(counts: &Counts) -> Option<Advice> {
+    let n: i64 = counts.held.iter().filter(|(hold, _)| *hold == Hold::Slots).map(|(_, n)| n).sum();
+    let text = format!("{} more slots than the queue or the worker has", count(n, "job", "takes", "take"));
+    (n > 0).then(|| {
+        Advice::with_remedy(
+            "too_wide",
+            text,
+            "tenure slots N, tenure queue set QUEUE --slots N, or tenure set ID slots=N; tenure why ID says which",
+        )
+    })
 }
 
 fn no_worker(picture: &Picture) -> Option<Advice> {

@@ -126,6 +126,7 @@ fn template_rows(template: &Template) -> Vec<(&'static str, Option<String>)> {
         ("queue", Some(place.queue.clone())),
         ("lane", place.lane.clone()),
         ("priority", (place.priority != 0).then(|| place.priority.to_string())),
+        ("slots", (place.slots != 1).then(|| place.slots.to_string())),
         ("unique", place.unique_key.as_ref().map(unique)),
         ("attempts", (place.max_attempts != 1).then(|| place.max_attempts.to_string())),
         ("delay", template.delay_ms.map(duration_text)),

@@ -21,7 +21,7 @@ use crate::store::job::rows::Job;
 pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
     let ancestors = ancestors(store)?;
     let Some(innermost) = ancestors.first() else { return Ok(()) };
-    let mut all_run = true;
+    let (mut all_run, mut needs) = (true, 0);
     for new in jobs {
         let (followed, never) = store.read(|conn| {
             let followed = nested::followed(conn, new)?;
@@ -31,6 +31,7 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
         if let Some(never) = never {
             return Err(Error::Refused(text_of(&never)));
         }
+        needs = needs.max(followed.slots(new));
         all_run &= matches!(followed, Followed::Live(job) if job.state == State::Running);
         new.placement.env.insert(PARENT.to_owned(), innermost.id.to_string());
     }
@@ -38,13 +39,14 @@ pub fn enter(store: &Store, jobs: &mut [NewJob]) -> Result<()> {
         return Ok(());
     }
     let worker = Sight::read(store.place())?.filter(|worker| worker.holder.kind == "work" && worker.slots() > 0);
-    match worker.filter(|worker| ancestors.len() >= worker.slots()) {
+    needs += ancestors.iter().map(|job| i64::from(job.slots)).sum::<i64>();
+    match worker.filter(|worker| i64::try_from(worker.slots()).is_ok_and(|slots| needs > slots)) {
         Some(worker) => Err(Error::Refused(format!(
             "it would never start: {} of the worker (pid {}) until it ends; add it without waiting (tenure add), \
              or give the worker more slots: tenure slots {}",
             hold(&ancestors.iter().map(|job| job.id).collect::<Vec<_>>(), "slots", worker.slots()),
             worker.holder.pid,
-            ancestors.len() + 1
+            needs
         ))),
         None => Ok(()),
     }
@@ -76,11 +78,11 @@ fn text_of(never: &Never) -> String {
             quote_text(key),
             by.len() + 1
         ),
-        Never::Queue { name, slots, by } => format!(
+        Never::Queue { name, slots, needs, by } => format!(
             "it would never start: {} of queue {name:?} until it ends; use another queue, or tenure queue set {} --slots {}",
             hold(by, "slots", usize::try_from(*slots).unwrap_or(0)),
             quote_text(name),
-            by.len() + 1
+            needs
         ),
     }
 }

@@ -16,8 +16,9 @@ use crate::cli::parse::values;
 use crate::cli::view::escape;
 use crate::cli::warn::new_queues::{NewQueues, Queues};
 use crate::cli::warn::sound::Sound;
+use crate::cli::warn::too_wide;
 use crate::host::lock::Holder;
-use crate::job::{Argv, NewJob, Policy, Template, shell_line};
+use crate::job::{Argv, NewJob, Placement, Policy, Template, shell_line};
 use crate::place::Place;
 use crate::run::unexecutable::{self, PATH_DEFAULT};
 use crate::store::Store;
@@ -99,6 +100,9 @@ impl<'a> Warnings<'a> {
         if let Some(text) = self.new_queues.check(queues, &job.placement.queue) {
             self.tell("", text);
         }
+        if let Some(text) = too_wide::check(self.place, &job.placement) {
+            self.tell("", text);
+        }
         kept.iter().for_each(|text| face::say(text));
     }
 
@@ -109,7 +113,7 @@ impl<'a> Warnings<'a> {
 
     /// Like [`Warnings::check`]; `is_later`: jobs that are not in it come before it.
     pub fn check_after(&mut self, of: &str, job: &NewJob, is_later: bool) {
-        self.check_queue(of, &job.placement.queue);
+        self.check_placement(of, &job.placement);
         self.check_but_queue(of, job, is_later);
     }
 
@@ -125,7 +129,7 @@ impl<'a> Warnings<'a> {
 
     /// Checks the description of later jobs.
     pub fn check_template(&mut self, of: &str, job: &Template, is_later: bool) {
-        self.check_queue(of, &job.placement.queue);
+        self.check_placement(of, &job.placement);
         self.check_retries(of, job.placement.max_attempts, &job.policy);
         let path = job.placement.env.get("PATH").map(String::as_str);
         let has_places = job.has_places;
@@ -143,8 +147,11 @@ impl<'a> Warnings<'a> {
         }
     }
 
-    fn check_queue(&mut self, of: &str, queue: &str) {
-        if let Some(text) = self.new_queues.check(&self.queues, queue) {
+    fn check_placement(&mut self, of: &str, placement: &Placement) {
+        if let Some(text) = self.new_queues.check(&self.queues, &placement.queue) {
+            self.tell(of, text);
+        }
+        if let Some(text) = too_wide::check(self.place, placement) {
             self.tell(of, text);
         }
     }

@@ -245,7 +245,7 @@ fn start_for(face: &Face, client: &Store, job: JobId, signals: &Receiver<i32>) -
         }
         return Ok(ForOne::NotNeeded);
     }
-    let scope = Scope { queues: Vec::new(), only: Some(job) };
+    let scope = Scope { only: Some(job), ..Scope::default() };
     let options = Options { kind: Kind::Run, slots: 1, scope, until: Until::Stopped, ..worker_options::options(face) };
     match Worker::start_unless_told(client, face.options(Role::Worker), options, signals) {
         Ok(Started::Serves(worker)) => Ok(ForOne::Serves(worker)),

@@ -18,8 +18,9 @@ pub(crate) struct Around {
     pub over: Option<String>,
     /// What is wrong with the job's script, although the kernel executes it.
     pub script: Option<String>,
-    /// Running jobs in all queues.
+    /// Running jobs in all queues, and the slots that they take.
     pub running: i64,
+    pub taken: i64,
     /// Why the machine would hold jobs back, by the floors of the configuration; if no worker
     /// reports that itself.
     pub gate: Option<Advice>,
@@ -30,9 +31,9 @@ pub(crate) struct Around {
 /// # Errors
 /// The file or the lock file cannot be read.
 pub(crate) fn read(store: &Store, now: jiff::Zoned, floors: &Floors) -> Result<Around> {
-    let running = store.read(read::counts)?.running;
+    let read::Counts { running, slots_taken: taken, .. } = store.read(read::counts)?;
     let worker = Sight::read(store.place())?;
-    Ok(Around { now, gate: gate(floors, store.place(), worker.as_ref()), worker, over: None, script: None, running })
+    Ok(Around { now, gate: gate(floors, store.place(), worker.as_ref()), worker, over: None, script: None, running, taken })
 }
 
 /// Returns the floor of the configuration that is not met, if no worker reports its own.

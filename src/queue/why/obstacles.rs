@@ -27,13 +27,13 @@ pub(crate) fn of(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
 }
 
 fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
-    let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold));
+    let in_the_way = facts.obstacles.iter().filter(|fact| !is_open_lane(fact, facts.job.hold) && !has_room(fact, around));
     let mut all: Vec<Advice> = in_the_way.map(|fact| of_fact(facts, fact, around)).collect();
     match &around.worker {
         None => all.push(Advice::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => {
             let now_ms = around.now.timestamp().as_millisecond();
-            all.extend(worker_words::of_queued(worker, &facts.job, around.running, now_ms));
+            all.extend(worker_words::of_queued(worker, &facts.job, (around.running, around.taken), now_ms));
         }
     }
     all.extend(around.gate.clone());
@@ -60,6 +60,12 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
 /// Whether the lane has room: then it holds only the jobs that wait for nothing else.
 fn is_open_lane(fact: &Fact, hold: Option<Hold>) -> bool {
     matches!(fact, Fact::Lane { max_running, running, .. } if running < max_running && hold != Some(Hold::Lane))
+}
+
+/// Whether the worker has room for the job that comes first, or there is no worker.
+fn has_room(fact: &Fact, around: &Around) -> bool {
+    let Fact::BehindWide { slots, .. } = fact else { return false };
+    around.worker.as_ref().is_none_or(|worker| i64::try_from(worker.slots()).is_ok_and(|all| around.taken + slots <= all))
 }
 
 fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
@@ -90,17 +96,16 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             let remedy = format!("tenure queue resume {}", quote_text(queue));
             Advice::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
         }
-        Fact::QueueFull { queue, slots, running } => {
-            let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), running.max(slots) + 1);
-            Advice::new(
-                "queue_full",
-                format!(
-                    "its queue {queue:?} has {}, and {}",
-                    count(*slots, "slot", "", ""),
-                    count(*running, "job of it", "runs", "run")
-                ),
-                remedy,
-            )
+        Fact::QueueFull { queue, slots, running, wants } => {
+            let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), (*running).max(slots - wants + 1) + wants);
+            let takes = if *wants > 1 { format!(", and it takes {wants}") } else { String::new() };
+            let text = format!("its queue {queue:?} has {}, {running} of them taken{takes}", count(*slots, "slot", "", ""));
+            Advice::new("queue_full", text, remedy)
+        }
+        Fact::TooWide { slots, queue, worker } => too_wide(id, *slots, queue.as_ref(), *worker),
+        Fact::BehindWide { job, slots } => {
+            let text = format!("job {job} comes first, and waits until {slots} slots are free; the others wait behind it");
+            Advice::new("behind_wide", text, format!("tenure why {job}"))
         }
         Fact::Behind { queue, ahead, more, highest } => {
             let least = if *more { "at least " } else { "" };
@@ -113,6 +118,21 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             let how = by.as_ref().map_or_else(|| "is not ready yet".to_owned(), |by| format!("is being prepared by {by}"));
             Advice::new("workspace", format!("it has not started: its workspace {key:?} {how}"), format!("tenure logs {id}"))
         }
+    }
+}
+
+fn too_wide(id: JobId, slots: i64, queue: Option<&(String, i64)>, worker: Option<i64>) -> Advice {
+    let fewer = |most: i64| format!(", or tenure set {id} slots={most}");
+    match (queue, worker) {
+        (Some((name, most)), _) => {
+            let text = format!("it takes {slots} slots, and its queue {name:?} has {most}");
+            Advice::new("too_wide", text, format!("tenure queue set {} --slots {slots}{}", quote_text(name), fewer(*most)))
+        }
+        (None, Some(most)) => {
+            let text = format!("it takes {slots} slots, and the worker has {most}");
+            Advice::new("too_wide", text, format!("tenure slots {slots}{}", fewer(most)))
+        }
+        (None, None) => Advice::new("too_wide", format!("it takes {slots} slots; the worker looks for them next"), None),
     }
 }
 

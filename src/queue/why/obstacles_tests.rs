@@ -3,7 +3,7 @@ use crate::job::RunId;
 use crate::queue::fixture::{self, sight};
 
 fn around() -> Around {
-    Around { now: time::here(10_000), worker: Some(sight(4)), over: None, script: None, running: 0, gate: None }
+    Around { now: time::here(10_000), worker: Some(sight(4)), over: None, script: None, running: 0, taken: 0, gate: None }
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
@@ -41,8 +41,36 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             "tenure wait 5",
         ),
         (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
-        (Fact::QueueFull { queue: "q".into(), slots: 2, running: 2 }, "queue_full", "2 slots", "tenure queue set q --slots 3"),
-        (Fact::QueueFull { queue: "q".into(), slots: 0, running: 0 }, "queue_full", "0 slots", "tenure queue set q --slots 1"),
+        (
+            Fact::QueueFull { queue: "q".into(), slots: 2, running: 2, wants: 1 },
+            "queue_full",
+            "2 slots",
+            "tenure queue set q --slots 3",
+        ),
+        (
+            Fact::QueueFull { queue: "q".into(), slots: 0, running: 0, wants: 1 },
+            "queue_full",
+            "0 slots",
+            "tenure queue set q --slots 1",
+        ),
+        (
+            Fact::QueueFull { queue: "q".into(), slots: 3, running: 1, wants: 3 },
+            "queue_full",
+            "it takes 3",
+            "tenure queue set q --slots 4",
+        ),
+        (
+            Fact::TooWide { slots: 5, queue: Some(("q".into(), 2)), worker: Some(4) },
+            "too_wide",
+            "queue \"q\" has 2",
+            "tenure queue set q --slots 5, or tenure set 7 slots=2",
+        ),
+        (
+            Fact::TooWide { slots: 5, queue: None, worker: Some(4) },
+            "too_wide",
+            "the worker has 4",
+            "tenure slots 5, or tenure set 7 slots=4",
+        ),
         (
             Fact::Behind { queue: "q".into(), ahead: 3, more: false, highest: 4 },
             "position",
@@ -63,6 +91,11 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
         assert!(obstacle.text.contains(text), "{fact:?}: {}", obstacle.text);
         assert!(obstacle.remedy.as_deref().unwrap_or("").contains(remedy), "{fact:?}: {:?}", obstacle.remedy);
     }
+    let behind = queued(vec![Fact::BehindWide { job: JobId(3), slots: 4 }]);
+    assert!(of(&behind, &around()).iter().all(|one| one.code != "behind_wide"), "there is room for it");
+    let all = of(&behind, &Around { running: 1, taken: 1, ..around() });
+    assert!(all[0].code == "behind_wide" && all[0].text.contains("4 slots"), "{all:?}");
+    assert_eq!(all[0].remedy.as_deref(), Some("tenure why 3"));
     let held = only(Fact::TaskHold { task: Some(2) });
     assert_eq!((&*held.code, held.remedy.as_deref()), ("task", Some("tenure task release 2")));
     assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
@@ -89,7 +122,7 @@ fn all_facts_are_told_not_only_the_first() {
 
 #[test]
 fn a_full_worker_and_a_single_job_worker_are_reported() {
-    let busy = Around { running: 4, ..around() };
+    let busy = Around { running: 4, taken: 4, ..around() };
     let all = of(&queued(vec![]), &busy);
     assert_eq!((&*all[0].code, all.len()), ("slots", 1));
     assert!(all[0].text.contains("4 slots") && all[0].remedy.as_deref().unwrap().contains("tenure slots 5"));

@@ -92,14 +92,15 @@ fn of_condition(condition: &Condition) -> Advice {
     Advice::new(code, format!("{}{held}", condition.advice.text), condition.advice.remedy.clone())
 }
 
-/// Returns the obstacles of a queued job that come from the worker.
-pub(crate) fn of_queued(sight: &Sight, job: &Job, running: i64, now_ms: i64) -> Vec<Advice> {
+/// Returns the obstacles of a queued job that come from the worker. `running`: how many jobs run,
+/// and the slots that they take.
+pub(crate) fn of_queued(sight: &Sight, job: &Job, running: (i64, i64), now_ms: i64) -> Vec<Advice> {
     let mut all: Vec<Advice> = of_worker(sight);
     all.extend(write_lock(sight, now_ms));
     let serves = serves(sight, job);
     all.extend(serves.as_ref().err().cloned());
     if serves.is_ok() {
-        all.extend(slots_busy(sight, running));
+        all.extend(slots_busy(sight, running, i64::from(job.slots)));
     }
     // It looks each ten seconds, and once for what has become ready.
     let waited_ms = now_ms.saturating_sub(job.created_at.max(job.available_at)).max(0).cast_unsigned();
@@ -179,17 +180,24 @@ fn not_served(sight: &Sight, report: &Report, queue: &str) -> String {
     format!("{} does not serve queue {queue:?}, only {served}", name(sight))
 }
 
-fn slots_busy(sight: &Sight, running: i64) -> Option<Advice> {
+/// `wants`: the slots that the job takes. If it takes more than there are, it is not ready, and has
+/// that as an obstacle.
+fn slots_busy(sight: &Sight, (running, taken): (i64, i64), wants: i64) -> Option<Advice> {
     let holder = &sight.holder;
     let slots = i64::try_from(sight.slots()).unwrap_or(i64::MAX);
     // A worker that has not identified itself has no known number of slots.
-    if slots == 0 || running < slots {
+    if slots == 0 || wants > slots || taken + wants <= slots {
         return None;
     }
     let running = count(running, "job", "runs", "run");
-    let (busy, are) = if slots == 1 { ("the only slot".to_owned(), "is") } else { (format!("all {slots} slots"), "are") };
-    let text = format!("{busy} of the worker ({}) {are} busy; {running}", holder.named());
-    let more = format!("tenure ls --state running; more slots: tenure slots {}", slots + 1);
+    let text = if taken >= slots {
+        let (busy, are) = if slots == 1 { ("the only slot".to_owned(), "is") } else { (format!("all {slots} slots"), "are") };
+        format!("{busy} of the worker ({}) {are} busy; {running}", holder.named())
+    } else {
+        let free = slots - taken;
+        format!("it takes {wants} slots, and {free} of {slots} of the worker ({}) are free; {running}", holder.named())
+    };
+    let more = format!("tenure ls --state running; more slots: tenure slots {}", taken.max(slots - wants + 1) + wants);
     Some(Advice::new("slots", text, more))
 }
 

@@ -10,6 +10,12 @@
 //! Those rows are used to find a job; the statement that claims it checks again whether it may
 //! start.
 //!
+//! The order is strict: the first head waits until as many slots are free as it takes, and no job
+//! behind it is claimed meanwhile, in any queue. So a job that takes many slots is not overtaken
+//! again and again by those that take few. Where its queue has too few free slots, that queue is
+//! full, and those behind it in this queue wait. A job that takes more slots than there are is not
+//! ready (`too_wide`), and blocks none.
+//!
 //! A head that may not start (a client cancelled it, it has expired, or its lane is full in spite
 //! of its pass) is removed from the head and the next one is tried: it never blocks its queue.
 //!
@@ -41,6 +47,8 @@ pub struct Scope {
     pub queues: Vec<String>,
     /// Only this job.
     pub only: Option<JobId>,
+    /// The slots that are free. `None`: as many as are needed.
+    pub room: Option<usize>,
 }
 
 /// A job that is now running, as far as the file knows.
@@ -53,6 +61,13 @@ pub struct Claim {
     pub previous_reason: Option<Reason>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
+}
+
+impl Scope {
+    /// The free slots, for SQL.
+    fn room(&self) -> i64 {
+        self.room.map_or(i64::MAX, |room| i64::try_from(room).unwrap_or(i64::MAX))
+    }
 }
 
 impl Claim {
@@ -68,6 +83,15 @@ struct Head {
     job: JobId,
     priority: i64,
     max_runtime_ms: Option<u64>,
+}
+
+/// What came of an attempt to claim a head.
+enum Tried {
+    Claimed(Box<Claim>),
+    /// It takes more slots than are free, and so comes next.
+    Waits,
+    /// It may not start, and is not the head any more.
+    Cleared,
 }
 
 /// The claiming worker, and the time.
@@ -94,27 +118,34 @@ pub fn claim(
     }
     let claimer = Claimer { instance, boot_id, now_ms };
     let (mut claims, mut cleared, mut stuck) = (Vec::new(), 0, Vec::new());
-    while claims.len() < prepared.len() && cleared < HEADS_CLEARED_MAX {
+    let mut room = scope.room();
+    while claims.len() < prepared.len() && room > 0 && cleared < HEADS_CLEARED_MAX {
         let Some(head) = next_head(conn, scope, &stuck)? else { break };
         let next = prepared[claims.len()];
         // A row that refuses its claim is skipped alone: neither this claim nor a settle in the
         // same transaction fails because of it.
-        let claim = apart(conn, || {
-            Ok(match take(conn, head.job, next, &claimer)? {
-                true => Some(taken(conn, head.job, next, head.max_runtime_ms)?),
+        let tried = apart(conn, || {
+            Ok(match take(conn, head.job, next, room, &claimer)? {
+                true => Tried::Claimed(Box::new(taken(conn, head.job, next, head.max_runtime_ms)?)),
+                false if !fits(conn, head.job, room)? => Tried::Waits,
                 false => {
                     clear(conn, &head, now_ms)?;
-                    None
+                    Tried::Cleared
                 }
             })
         })?;
-        let claim = claim.unwrap_or_else(|why| {
+        let tried = tried.unwrap_or_else(|why| {
             repair::set_aside(conn, head.job, &why, now_ms);
-            None
+            Tried::Cleared
         });
-        if let Some(claim) = claim {
-            claims.push(claim);
-            continue;
+        match tried {
+            Tried::Claimed(claim) => {
+                room = room.saturating_sub(i64::from(claim.job.slots));
+                claims.push(*claim);
+                continue;
+            }
+            Tried::Waits => break,
+            Tried::Cleared => {}
         }
         cleared += 1;
         // A head that could be neither claimed nor removed is skipped this time.
@@ -147,7 +178,7 @@ pub fn claim_beside(
 
 /// Whether a claim would find a job, as far as can be seen without writing.
 pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
-    Ok(next_head(conn, scope, &[])?.is_some())
+    next_head(conn, scope, &[])?.map_or(Ok(false), |head| fits(conn, head.job, scope.room()))
 }
 
 /// Returns the job that comes first in the open queues of a scope, except for some of them: by
@@ -186,9 +217,9 @@ fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
 }
 
 /// Claims a job. False: it is not ready any more, or it may not start.
-fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> Result<bool> {
+fn take(conn: &Connection, job: JobId, prepared: Prepared, room: i64, by: &Claimer<'_>) -> Result<bool> {
     let mut take = conn.prepare_cached(sql!("claim.sql", "take"))?;
-    if take.execute((job.0, prepared.run.0, by.now_ms))? == 0 {
+    if take.execute((job.0, prepared.run.0, by.now_ms, room))? == 0 {
         return Ok(false);
     }
     conn.prepare_cached(sql!("claim.sql", "run"))?.execute((
@@ -200,6 +231,12 @@ fn take(conn: &Connection, job: JobId, prepared: Prepared, by: &Claimer<'_>) -> 
         by.now_ms,
     ))?;
     Ok(true)
+}
+
+/// Whether a job takes no more slots than are free; a job that is not ready any more takes none.
+fn fits(conn: &Connection, job: JobId, room: i64) -> Result<bool> {
+    let mut fits = conn.prepare_cached(sql!("claim.sql", "fits"))?;
+    Ok(fits.query_row((job.0, room), |row| row.get(0)).optional()?.unwrap_or(true))
 }
 
 fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Option<u64>) -> Result<Claim> {

@@ -9,6 +9,7 @@ use crate::store::job::claim;
 use crate::store::job::claim::Scope;
 use crate::store::job::ended;
 use crate::store::job::ids::Prepared;
+use crate::store::job::slots;
 use crate::store::pipeline::advance;
 use crate::store::upkeep::{inspect, prune, recount};
 
@@ -18,20 +19,18 @@ const QUEUES: [&str; 5] = ["a", "b", "c", "d", "e"];
 fn best_head(conn: &Connection, scope: &Scope) -> Option<JobId> {
     let queues = if scope.queues.is_empty() { QUEUES.map(str::to_owned).to_vec() } else { scope.queues.clone() };
     let heads = queues.iter().filter_map(|queue| {
-        let is_open: bool = conn
-            .query_row(
-                "SELECT paused = 0 AND (slots IS NULL OR slots > (SELECT count(*) FROM job WHERE job.queue = name AND state = 'running'))
-                   FROM queue WHERE name = ?1",
-                [queue],
-                |row| row.get(0),
-            )
-            .optional()
-            .unwrap()?;
-        let sql = "SELECT -priority, id FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND (?2 IS NULL OR id = ?2)
+        let is_open: bool =
+            conn.query_row("SELECT paused = 0 FROM queue WHERE name = ?1", [queue], |row| row.get(0)).optional().unwrap()?;
+        let has_room = "SELECT slots IS NULL OR slots >= (SELECT slots FROM job WHERE id = ?2)
+                               + (SELECT coalesce(sum(slots), 0) FROM job WHERE job.queue = name AND state = 'running')
+                          FROM queue WHERE name = ?1";
+        let sql =
+            "SELECT -priority, id FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND (?2 IS NULL OR id = ?2)
                     ORDER BY 1, 2 LIMIT 1";
         let only = scope.only.map(|job| job.0);
-        let head: Option<(i64, i64)> = conn.query_row(sql, (queue, only), |row| Ok((row.get(0)?, row.get(1)?))).optional().unwrap();
-        head.filter(|_| is_open)
+        let head: Option<(i64, i64)> =
+            conn.query_row(sql, (queue, only), |row| Ok((row.get(0)?, row.get(1)?))).optional().unwrap();
+        head.filter(|(_, id)| is_open && conn.query_row(has_room, (queue, id), |row| row.get::<_, bool>(0)).unwrap())
     });
     heads.min().map(|(_, id)| JobId(id))
 }
@@ -41,13 +40,19 @@ fn expected(conn: &Connection, scope: &Scope) -> Option<JobId> {
     conn.execute_batch("SAVEPOINT expected").unwrap();
     let next = loop {
         let Some(head) = best_head(conn, scope) else { break None };
-        if ended::open_cancel(conn, head).unwrap().is_none() {
-            break Some(head);
+        // Strict order: one that takes more slots than are free comes next all the same.
+        let waits = slots_of(conn, head) > scope.room.unwrap_or(usize::MAX);
+        if waits || ended::open_cancel(conn, head).unwrap().is_none() {
+            break Some(head).filter(|_| !waits);
         }
         ended::end_queued(conn, head, Reason::Cancelled, "cancelled", 5, &mut advance::aftermath()).unwrap();
     };
     conn.execute_batch("ROLLBACK TO expected; RELEASE expected").unwrap();
     next
+}
+
+fn slots_of(conn: &Connection, job: JobId) -> usize {
+    conn.query_row("SELECT slots FROM job WHERE id = ?1", [job.0], |row| row.get::<_, u32>(0)).unwrap() as usize
 }
 
 /// A generator of numbers that a seed repeats.
@@ -83,12 +88,19 @@ impl Play {
         let (queue, priority) = (self.one_of(&QUEUES), self.dice.below(5) as i64 - 2);
         let one = "(SELECT id FROM job WHERE state = 'queued' ORDER BY id * 7919 % 101 LIMIT 1)";
         let lane = self.one_of(&["NULL", "NULL", "'l'", "'m'"]);
-        let sql = match self.dice.below(14) {
-            0..=4 => format!("INSERT INTO job (command, queue, priority, lane, user_hold) VALUES ('[\"x\"]', '{queue}', {priority}, {lane}, {})", i64::from(priority == 2)),
+        let slots = self.one_of(&["1", "1", "2", "3"]);
+        let sql = match self.dice.below(16) {
+            0..=4 => format!("INSERT INTO job (command, queue, priority, lane, slots, user_hold) VALUES ('[\"x\"]', '{queue}', {priority}, {lane}, {slots}, {})", i64::from(priority == 2)),
+            14 => format!("UPDATE job SET slots = {slots} WHERE id = {one}"),
+            15 => {
+                let worker = self.one_of(&["1", "2", "4"]).parse().ok().filter(|n| *n < 4);
+                slots::note(&self.conn, worker).unwrap();
+                String::new()
+            }
             5 => format!("UPDATE job SET priority = {priority} WHERE id = {one}"),
             6 => format!("UPDATE job SET user_hold = 1 - user_hold WHERE id = {one}"),
             7 => format!("UPDATE queue SET paused = 1 - paused WHERE name = '{queue}'"),
-            8 => format!("UPDATE queue SET slots = {} WHERE name = '{queue}'", self.one_of(&["NULL", "0", "1", "2"])),
+            8 => format!("UPDATE queue SET slots = {} WHERE name = '{queue}'", self.one_of(&["NULL", "0", "1", "2", "4"])),
             9 => format!("INSERT INTO cancel (job_id) SELECT {one} WHERE {one} IS NOT NULL"),
             10 => format!("UPDATE job SET queue = '{queue}' WHERE id = {one}"),
             11 => "UPDATE lane SET max_running = 3 - max_running".to_owned(),
@@ -110,33 +122,79 @@ impl Play {
 
     fn scope(&mut self) -> Scope {
         match self.dice.below(5) {
-            0 => Scope { queues: vec!["b".into(), "d".into(), "none".into()], only: None },
+            0 => Scope { queues: vec!["b".into(), "d".into(), "none".into()], ..Scope::default() },
             1 => {
                 let sql = "SELECT id FROM job WHERE state = 'queued' ORDER BY id * 31 % 97 LIMIT 1";
                 let only = self.conn.query_row(sql, [], |row| row.get(0).map(JobId)).optional().unwrap();
-                Scope { queues: Vec::new(), only }
+                Scope { only, ..Scope::default() }
             }
             _ => Scope::default(),
         }
     }
 
     fn claim_and_compare(&mut self) {
-        let scope = self.scope();
+        let scope = Scope { room: [None, Some(1), Some(2), Some(5)][self.dice.below(4) as usize], ..self.scope() };
         let prepared = self.prepared(4);
         self.conn.execute_batch("SAVEPOINT single").unwrap();
         let mut one_by_one = Vec::new();
+        let mut left = scope.clone();
         for one in &prepared {
-            let expected = expected(&self.conn, &scope);
-            let claimed = claim::claim(&self.conn, &scope, &[*one], "w", "b", 5).unwrap().pop().map(|claim| claim.job.id);
-            assert_eq!(claimed, expected, "{scope:?}");
+            let expected = expected(&self.conn, &left);
+            let claimed = claim::claim(&self.conn, &left, &[*one], "w", "b", 5).unwrap().pop().map(|claim| claim.job.id);
+            assert_eq!(claimed, expected, "{left:?}");
+            let taken = claimed.map_or(0, |job| slots_of(&self.conn, job));
+            left.room = left.room.map(|room| room.checked_sub(taken).expect("no more than are free"));
             one_by_one.extend(claimed);
         }
         self.conn.execute_batch("ROLLBACK TO single; RELEASE single").unwrap();
-        assert_eq!(claim::has_ready(&self.conn, &scope).unwrap(), best_head(&self.conn, &scope).is_some());
+        let fits = |head: JobId| slots_of(&self.conn, head) <= scope.room.unwrap_or(usize::MAX);
+        assert_eq!(claim::has_ready(&self.conn, &scope).unwrap(), best_head(&self.conn, &scope).is_some_and(fits));
         let at_once = claim::claim(&self.conn, &scope, &prepared, "w", "b", 5).unwrap();
         assert_eq!(at_once.iter().map(|claim| claim.job.id).collect::<Vec<_>>(), one_by_one, "four at once, or one by one");
         self.claimed += one_by_one.len();
     }
+}
+
+/// A worker with so many slots, and jobs of one queue that take one or several of them.
+#[test]
+fn no_slot_is_taken_twice_and_no_wide_job_is_starved() {
+    const SLOTS: usize = 4;
+    let conn = fixture::fresh();
+    conn.execute_batch("UPDATE meta SET value = '1000000' WHERE key = 'run_id_limit'").unwrap();
+    slots::note(&conn, Some(SLOTS)).unwrap();
+    let mut drawn = [0; 8];
+    crate::random::fill(&mut drawn).unwrap();
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(u64::from_le_bytes(drawn));
+    println!("SEED={seed}");
+    let mut play = Play { conn, dice: Dice(seed | 1), run: 0, claimed: 0 };
+    let (mut running, mut order, mut too_wide): (Vec<JobId>, Vec<JobId>, Vec<JobId>) = (Vec::new(), Vec::new(), Vec::new());
+    for step in 0..600 {
+        if step < 400 {
+            // A stream of light jobs that never ends.
+            let slots = [1, 1, 1, 2, 4, 5][play.dice.below(6) as usize];
+            play.conn.execute("INSERT INTO job (command, slots) VALUES ('[\"x\"]', ?1)", [slots as i64]).unwrap();
+            too_wide.extend((slots > SLOTS).then(|| JobId(play.conn.last_insert_rowid())));
+        }
+        if !running.is_empty() && play.dice.below(3) > 0 {
+            let one = running.swap_remove(play.dice.below(running.len() as u64) as usize);
+            let sql = "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 9 WHERE id = ?1";
+            play.conn.execute(sql, [one.0]).unwrap();
+            play.conn.execute("UPDATE run SET finished_at = 9, outcome = 'done' WHERE job_id = ?1", [one.0]).unwrap();
+        }
+        let taken: usize = running.iter().map(|job| slots_of(&play.conn, *job)).sum();
+        let scope = Scope { room: Some(SLOTS.checked_sub(taken).expect("no more than there are")), ..Scope::default() };
+        let prepared = play.prepared(3);
+        let claimed: Vec<JobId> =
+            claim::claim(&play.conn, &scope, &prepared, "w", "b", 5).unwrap().into_iter().map(|claim| claim.job.id).collect();
+        order.extend(&claimed);
+        running.extend(&claimed);
+    }
+    assert!(order.is_sorted(), "each starts before all that were added after it");
+    assert!(order.len() > 100 && !too_wide.is_empty() && too_wide.iter().all(|job| !order.contains(job)));
+    let skipped = order.last().map_or(0, |last| last.0 as usize) - order.len();
+    assert_eq!(skipped, too_wide.iter().filter(|job| Some(*job) < order.last()).count(), "no other job was passed over");
+    slots::note(&play.conn, Some(5)).unwrap();
+    assert_eq!(play.conn.query_row("SELECT count(*) FROM job WHERE hold = 'slots'", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn describe(row: &Job, after: Vec<(JobId, crate::job::Need)>) -> Result<NewJob, 
             queue: row.queue.clone(),
             lane: row.lane.clone(),
             priority: row.priority,
+            slots: row.slots,
             label: row.label.clone(),
             cwd: row.cwd.clone(),
             max_attempts: row.max_attempts,
@@ -83,6 +84,7 @@ pub fn change(conn: &Connection, id: JobId, was: &NewJob, wanted: &NewJob, now_m
         serde_json::json!(placement.env).to_string(),
         wanted.policy.to_json(),
         placement.user_hold,
+        placement.slots,
     ])?;
     if changed == 0 {
         return Err(Error::Refused(format!("job {id} is not queued any more; tenure show {id}")));
@@ -140,6 +142,7 @@ fn parts(was: &NewJob, is: &NewJob) -> Vec<&'static str> {
         ("queue", a.queue != b.queue),
         ("lane", a.lane != b.lane),
         ("priority", a.priority != b.priority),
+        ("slots", a.slots != b.slots),
         ("label", a.label != b.label),
         ("cwd", a.cwd != b.cwd),
         ("retries", a.max_attempts != b.max_attempts),

@@ -101,9 +101,9 @@ fn claim_three(conn: &Connection, scope: &Scope) {
 
 const VERBS: [(&str, Verb); 17] = [
     ("claim", |conn| claim_three(conn, &Scope::default())),
-    ("claim of two queues", |conn| claim_three(conn, &Scope { queues: vec!["main".into(), "none".into()], only: None })),
+    ("claim of two queues", |conn| claim_three(conn, &Scope { queues: vec!["main".into(), "none".into()], ..Scope::default() })),
     ("claim of one job", |conn| {
-        let scope = Scope { queues: Vec::new(), only: Some(JobId(1)) };
+        let scope = Scope { only: Some(JobId(1)), ..Scope::default() };
         assert_eq!(claim::claim(conn, &scope, &prepared(), "w", "b", 5).unwrap().len(), 1);
     }),
     ("has_ready", |conn| assert!(claim::has_ready(conn, &Scope::default()).unwrap())),
@@ -325,7 +325,7 @@ fn unused_queues_and_lanes_go_and_come_back() {
     // A plain client names them again.
     conn.execute_batch("INSERT INTO job (command, queue, lane) VALUES ('[\"x\"]', 'ended', 'over')").unwrap();
     assert!(names(&conn).contains(&"ended".into()) && names(&conn).contains(&"over".into()));
-    let claimed = claim::claim(&conn, &Scope { queues: vec!["ended".into()], only: None }, &prepared(), "w", "b", 5);
+    let claimed = claim::claim(&conn, &Scope { queues: vec!["ended".into()], ..Scope::default() }, &prepared(), "w", "b", 5);
     assert_eq!(claimed.map(|claims| claims.len()).unwrap_or(9), 1);
 }
 
@@ -335,7 +335,7 @@ fn a_removed_queue_stays_removed_while_its_jobs_are_kept() {
         let conn = fixture::fresh();
         conn.execute_batch("INSERT INTO job (command, queue) VALUES ('[\"x\"]', 'q'), ('[\"x\"]', 'live')").unwrap();
         if state == "done" {
-            let claimed = claim::claim(&conn, &Scope { queues: vec!["q".into()], only: None }, &prepared(), "w", "b", 2);
+            let claimed = claim::claim(&conn, &Scope { queues: vec!["q".into()], ..Scope::default() }, &prepared(), "w", "b", 2);
             assert_eq!(claimed.unwrap().len(), 1);
         }
         conn.execute_batch(&format!(

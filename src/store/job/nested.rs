@@ -28,8 +28,8 @@ pub enum Never {
     Dependency { on: JobId },
     /// Jobs that wait for it fill its lane.
     Lane { key: String, limit: i64, by: Vec<JobId> },
-    /// Jobs that wait for it fill its queue.
-    Queue { name: String, slots: i64, by: Vec<JobId> },
+    /// Jobs that wait for it fill its queue, which would need so many slots.
+    Queue { name: String, slots: i64, needs: i64, by: Vec<JobId> },
 }
 
 /// Returns the running jobs that wait for what `run` follows, innermost first: `job` is the first
@@ -60,6 +60,16 @@ pub enum Followed {
     New,
     /// The live job that has its key. Nothing is added.
     Live(Box<Job>),
+}
+
+impl Followed {
+    /// Returns the slots that the followed job takes.
+    pub fn slots(&self, new: &NewJob) -> i64 {
+        match self {
+            Self::New => new.placement.slots.into(),
+            Self::Live(job) => job.slots.into(),
+        }
+    }
 }
 
 /// Determines what would be followed.
@@ -96,14 +106,13 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
             return Ok(Some(Never::Lane { key: key.clone(), limit, by }));
         }
     }
+    let held: i64 = ancestors.iter().filter(|job| job.queue == *queue).map(|job| i64::from(job.slots)).sum();
     let by: Vec<JobId> = ancestors.iter().filter(|job| job.queue == *queue).map(|job| job.id).collect();
     let mut slots = conn.prepare_cached("SELECT slots FROM queue WHERE name = ?1")?;
     let slots: Option<i64> = slots.query_row([queue], |row| row.get(0)).optional()?.flatten();
-    Ok(slots.filter(|slots| !by.is_empty() && i64::try_from(by.len()).is_ok_and(|n| n >= *slots)).map(|slots| Never::Queue {
-        name: queue.clone(),
-        slots,
-        by,
-    }))
+    let wants = followed.slots(new);
+    let is_full = |slots: &i64| !by.is_empty() && held + wants > *slots;
+    Ok(slots.filter(is_full).map(|slots| Never::Queue { name: queue.clone(), slots, needs: held + wants, by }))
 }
 
 /// Returns the ancestor that is among the jobs `ahead` or their direct or indirect dependencies.

@@ -40,6 +40,8 @@ pub struct Filter {
 pub struct Counts {
     pub queued: i64,
     pub running: i64,
+    /// Slots that the running jobs take.
+    pub slots_taken: i64,
     pub done: i64,
     pub failed: i64,
     pub cancelled: i64,
@@ -341,6 +343,8 @@ pub fn counts(conn: &Connection) -> Result<Counts> {
             counts.held.push((hold, n));
         }
     }
+    let wide: i64 = conn.prepare_cached(sql!("read.sql", "wide"))?.query_row([], |row| row.get(0))?;
+    counts.slots_taken = counts.running + wide;
     Ok(counts)
 }
 

@@ -58,3 +58,7 @@ WITH RECURSIVE named (label) AS (
 -- name: stuck
 -- (`+id`: in the order of the table, it would read all runs that there ever were.)
 SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY +id;
+
+-- name: wide
+-- Slots that running jobs take, besides one each.
+SELECT coalesce(sum(slots - 1), 0) FROM job WHERE state = 'running' AND slots > 1;

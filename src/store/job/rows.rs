@@ -21,7 +21,7 @@ macro_rules! job_columns {
          job.available_at, job.run_id, job.pid, job.started_at, job.finished_at, job.attempts, job.max_attempts, \
          job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.failed_starts, \
          job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
-         job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, \
+         job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, job.slots, \
          EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL)"
     };
 }
@@ -82,6 +82,8 @@ pub struct Job {
     pub broken: u32,
     pub due_seen: i64,
     pub lane_pass: bool,
+    /// Slots that it takes.
+    pub slots: u32,
     /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
     /// Why the job cannot be run: a client wrote bytes that are not UTF-8. The displayed text
@@ -135,7 +137,8 @@ impl Job {
             broken: count(row, 35)?,
             due_seen: row.get(36)?,
             lane_pass: row.get::<_, i64>(37)? != 0,
-            cancel_open: row.get(38)?,
+            slots: count(row, 38)?.max(1),
+            cancel_open: row.get(39)?,
             unreadable: text::first_fault(row, &JOB_TEXTS)?,
         })
     }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::job::worker_limits::check_slots;
+use crate::store::engine::text::text;
 
 /// Returns the number of slots that a person has set. `None`: not set, or not a number of slots.
 pub fn wanted(conn: &Connection) -> Result<Option<usize>> {
@@ -28,6 +29,24 @@ pub fn set(conn: &Connection, slots: Option<usize>) -> Result<()> {
     };
     check_slots(slots).map_err(Error::Invalid)?;
     conn.execute(sql!("slots.sql", "set"), [slots.to_string()])?;
+    Ok(())
+}
+
+/// Whether the file says that the worker has so many slots.
+pub fn is_noted(conn: &Connection, slots: Option<usize>) -> Result<bool> {
+    let mut noted = conn.prepare_cached("SELECT value FROM meta WHERE key = 'worker_slots'")?;
+    let noted: Option<String> = noted.query_row([], |row| text(row, 0)).optional()?;
+    Ok(noted == slots.map(|slots| slots.to_string()))
+}
+
+/// Notes how many slots the worker has, so that jobs that take more are not ready. `None`: it has
+/// as many as each of its jobs takes.
+pub fn note(conn: &Connection, slots: Option<usize>) -> Result<()> {
+    match slots {
+        Some(slots) => conn.execute(sql!("slots.sql", "note"), [slots.to_string()])?,
+        None => conn.execute("DELETE FROM meta WHERE key = 'worker_slots'", [])?,
+    };
+    conn.execute(sql!("slots.sql", "wide"), [])?;
     Ok(())
 }
 

@@ -56,6 +56,17 @@ pub enum Obstacle {
         available_at: i64,
         due: bool,
     },
+    /// It takes more slots than its queue has (if that is why), or than the worker has or had.
+    TooWide {
+        slots: i64,
+        queue: Option<(String, i64)>,
+        worker: Option<i64>,
+    },
+    /// A job that takes several slots comes first in all queues, and the others wait behind it.
+    BehindWide {
+        job: JobId,
+        slots: i64,
+    },
     /// Its lane is full, or another member of its queue is first.
     Lane {
         key: String,
@@ -66,11 +77,13 @@ pub enum Obstacle {
     QueuePaused {
         queue: String,
     },
-    /// All slots of its queue are taken.
+    /// Its queue has fewer free slots than it takes.
     QueueFull {
         queue: String,
         slots: i64,
+        /// Slots that its running jobs take, and those that this one takes.
         running: i64,
+        wants: i64,
     },
     /// Ready jobs of its queue that come before it. `more`: at least so many.
     Behind {
@@ -180,6 +193,10 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     let (queue_key, lane_key): (Key, Option<Key>) = conn
         .prepare_cached("SELECT queue, lane FROM job WHERE id = ?1")?
         .query_row([job.id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if job.hold == Some(Hold::Slots) {
+        found.push(too_wide(conn, job, &queue_key)?);
+    }
+    found.extend(behind_wide(conn, job)?);
     if let Some(key) = lane_key.filter(|_| !job.lane_pass) {
         found.extend(lane(conn, &key)?);
     }
@@ -217,12 +234,29 @@ fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
     Ok(Some(Obstacle::Lane { key: key.shown(), max_running, running, members }))
 }
 
+fn too_wide(conn: &Connection, job: &Job, key: &Key) -> Result<Obstacle> {
+    let slots = i64::from(job.slots);
+    let mut limits = conn.prepare_cached(sql!("why.sql", "slots"))?;
+    let (queue, worker): (Option<i64>, Option<i64>) = limits.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let less = |n: &i64| *n < slots;
+    Ok(Obstacle::TooWide { slots, queue: queue.filter(less).map(|n| (job.queue.clone(), n)), worker: worker.filter(less) })
+}
+
+/// Returns the head of all queues, if this ready job waits behind it and it takes several slots.
+fn behind_wide(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
+    let mut first = conn.prepare_cached(sql!("why.sql", "first"))?;
+    let first: Option<(i64, i64)> = first.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let ahead = first.filter(|(id, slots)| job.hold.is_none() && *id != job.id.0 && *slots > 1);
+    Ok(ahead.map(|(id, slots)| Obstacle::BehindWide { job: JobId(id), slots }))
+}
+
 fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
     let mut settings = conn.prepare_cached(sql!("why.sql", "queue"))?;
     let settings = settings.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let (paused, slots, running): (bool, Option<i64>, i64) = settings.unwrap_or_default();
     let queue = || job.queue.clone();
-    let full = slots.filter(|slots| running >= *slots).map(|slots| Obstacle::QueueFull { queue: queue(), slots, running });
+    let full = slots.filter(|slots| running + i64::from(job.slots) > *slots);
+    let full = full.map(|slots| Obstacle::QueueFull { queue: queue(), slots, running, wants: i64::from(job.slots) });
     Ok(paused.then(|| Obstacle::QueuePaused { queue: queue() }).into_iter().chain(full).collect())
 }
 

@@ -10,5 +10,15 @@ SELECT count(*) FROM (
 SELECT id FROM job WHERE state = 'running' AND state <> 'done' AND lane = ?1 ORDER BY id LIMIT ?2;
 
 -- name: queue
-SELECT paused, slots, coalesce((SELECT n FROM tally WHERE state = 'running' AND hold = '' AND queue = ?1), 0)
-  FROM queue WHERE name = ?1;
+SELECT paused, slots, (SELECT taken FROM queue_load WHERE queue = ?1) FROM queue WHERE name = ?1;
+
+-- name: first
+-- The job that is claimed next, and the slots that it takes.
+SELECT j.id, j.slots FROM (SELECT head_id FROM queue WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
+                            ORDER BY head_priority DESC, head_id LIMIT 1) q
+  JOIN job j ON j.id = q.head_id;
+
+-- name: slots
+-- The limits that a job may be too wide for.
+SELECT (SELECT nullif(slots, 0) FROM queue WHERE name = ?1),
+       (SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'worker_slots');

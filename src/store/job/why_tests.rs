@@ -33,7 +33,7 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Time { available_at: 5_000, due: false },
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
             Obstacle::QueuePaused { queue: queue() },
-            Obstacle::QueueFull { queue: queue(), slots: 0, running: 0 },
+            Obstacle::QueueFull { queue: queue(), slots: 0, running: 0, wants: 1 },
             Obstacle::Behind { queue: queue(), ahead: 1, more: false, highest: 0 },
             Obstacle::Expires { at: 9_000 },
         ]

@@ -25,6 +25,7 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
     (4, &["blocking_resource", "occurrence", "unresolved"]),
     (6, &["receipt"]),
     (7, &["hook", "hook_rule"]),
+    (9, &["queue_load", "wide_truth"]),
 ];
 
 /// Views of earlier versions that this one does not have.

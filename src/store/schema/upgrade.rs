@@ -30,6 +30,7 @@ const STEPS: &[(i32, Step)] = &[
     (6, rebuild_tables),
     (7, rebuild_tables),
     (8, rebuild_tables),
+    (9, rebuild_tables),
 ];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
@@ -211,6 +212,7 @@ mod tests {
             include_str!("../../../tests/store/version-5.sql"),
             include_str!("../../../tests/store/version-6.sql"),
             include_str!("../../../tests/store/version-7.sql"),
+            include_str!("../../../tests/store/version-8.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

@@ -35,6 +35,7 @@ pub struct Cursor {
     releasing: i64,
     unreleased: i64,
     task: i64,
+    wide: i64,
 }
 
 /// The contradictions that were found.
@@ -72,6 +73,8 @@ pub struct Found {
     pub unwaited: Vec<i64>,
     /// Tasks that no worker will advance.
     pub tasks: Vec<i64>,
+    /// Jobs that wait for more slots although there are enough, or do not although there are not.
+    pub wide: Vec<i64>,
     /// The counts are wrong.
     pub counts: bool,
 }
@@ -106,6 +109,7 @@ pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found>
     found.unwaited = ids(sql!("inspect.sql", "releasing"), &mut cursor.releasing)?;
     found.unreleased.extend(jobs(ids(sql!("inspect.sql", "unreleased"), &mut cursor.unreleased)?));
     found.tasks = ids(sql!("inspect.sql", "tasks"), &mut cursor.task)?;
+    found.wide = ids(sql!("inspect.sql", "wide"), &mut cursor.wide)?;
     Ok(found)
 }
 

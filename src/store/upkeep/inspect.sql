@@ -63,14 +63,14 @@ WITH running (queue) AS (SELECT DISTINCT queue FROM job WHERE state = 'running' 
 SELECT q.name,
        (q.head_priority, q.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL
                                              ORDER BY priority DESC, id LIMIT 1)
-       OR q.is_full <> (q.slots IS NOT NULL
-                        AND q.slots <= coalesce((SELECT n FROM tally WHERE queue = q.name AND state = 'running' AND hold = ''), 0)),
+       OR q.is_full <> CASE WHEN q.slots IS NULL THEN 0
+                            ELSE q.slots < (SELECT taken + wanted FROM queue_load WHERE queue = q.name) END,
        q.paused = 0 AND q.slots IS NULL AND q.max_runtime_ms IS NULL AND NOT EXISTS (SELECT 1 FROM tally WHERE queue = q.name AND n <> 0),
        EXISTS (SELECT 1 FROM tally t
                 WHERE t.queue = q.name
                   AND (t.n NOT BETWEEN 0 AND 1000000000
                        OR (t.n <> 0 AND (t.state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled')
-                                         OR t.hold NOT IN ('', 'user', 'task', 'dependency', 'resource', 'time', 'lane')))
+                                         OR t.hold NOT IN ('', 'user', 'task', 'dependency', 'resource', 'time', 'slots', 'lane')))
                        OR (t.n > 0 AND t.state = 'queued' AND t.hold = ''
                            AND NOT EXISTS (SELECT 1 FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL))
                        OR (t.n > 0 AND t.state = 'running' AND t.hold = '' AND q.name NOT IN (SELECT queue FROM running))))
@@ -148,3 +148,9 @@ SELECT t.id, j.id IS NULL OR j.state IN ('done', 'failed', 'cancelled') OR (j.st
 -- Jobs that wait for a teardown, after number ?1, at most ?2. Then: they count another number.
 SELECT id, unreleased <> (SELECT count(*) FROM blocking_resource w WHERE w.job_id = job.id)
   FROM job WHERE state = 'queued' AND unreleased > 0 AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: wide
+-- Queued jobs that take several slots, after number ?1, at most ?2. Then: whether it takes more
+-- than there are is wrong.
+SELECT id, too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id)
+  FROM job WHERE state = 'queued' AND slots > 1 AND id > ?1 ORDER BY id LIMIT ?2;

@@ -54,6 +54,9 @@ pub struct Recounted {
     pub tasks: usize,
     /// Sequences that had been set out of range.
     pub sequences: usize,
+    /// Jobs that waited for more slots although there were enough, or did not although there were
+    /// not.
+    pub wide: usize,
 }
 
 impl Recounted {
@@ -82,6 +85,7 @@ impl fmt::Display for Recounted {
             (self.hooks, "hooks whose run had ended"),
             (self.tasks, "tasks whose job had ended"),
             (self.sequences, "sequences"),
+            (self.wide, "jobs that take several slots"),
         ];
         let made = parts.iter().filter(|(n, _)| *n > 0);
         let texts: Vec<String> = made.map(|(n, what)| format!("{what}: {n}")).collect();
@@ -118,6 +122,7 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     made.resources = step(conn, "resources", || teardown::repair(conn, found))?;
     made.hooks = step(conn, "hooks", || delivery::repair(conn, &found.hooks))?;
     step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
+    made.wide = step(conn, "jobs that take several slots", || judge_wide(conn, &found.wide))?;
     // The previous steps may have moved jobs whose counts were not maintained.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
         made.recounted |= step(conn, "the counts", || tally(conn).map(|()| true))?;
@@ -125,6 +130,11 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     // Last, because all of the above may have corrected it.
     made.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
     Ok(made)
+}
+
+fn judge_wide(conn: &Connection, wide: &[i64]) -> Result<usize> {
+    let mut judge = conn.prepare_cached(sql!("recount.sql", "wide"))?;
+    wide.iter().try_fold(0, |n, id| Ok(n + judge.execute([id])?))
 }
 
 /// Runs one step. A row that refuses it is logged, and blocks no other step.

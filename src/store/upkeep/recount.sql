@@ -27,3 +27,8 @@ UPDATE job
    SET unmet  = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'unmet'),
        broken = (SELECT count(*) FROM dependency WHERE job_id = ?1 AND state = 'broken')
  WHERE id = ?1 AND state = 'queued';
+
+-- name: wide
+-- Decides again whether a job takes more slots than there are.
+UPDATE job SET too_wide = NOT too_wide
+ WHERE id = ?1 AND state = 'queued' AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id);

@@ -102,6 +102,7 @@ fn document(hook: &Hook, job: &Job) -> String {
         command: parsed(&job.command),
         cwd: job.cwd.clone(),
         priority: job.priority,
+        slots: job.slots,
         unique: job.unique_key.clone(),
         attempts: job.attempts,
         max_attempts: job.max_attempts,

@@ -161,34 +161,37 @@ fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
     let mut claimed = Claims::default();
     if ctx.options.kind == Kind::Work {
         let free = || ctx.slots.free();
-        claim_in(ctx, &ctx.options.scope, free, &mut claimed)?;
+        claim_in(ctx, &ctx.options.scope, Some(&free), &mut claimed)?;
         return Ok(claimed);
     }
-    // A `run` has a slot for each job that a client follows in its own terminal, and none for
+    // A `run` has the slots of each job that a client follows in its own terminal, and none for
     // others.
-    claim_in(ctx, &ctx.options.scope, || 1, &mut claimed)?;
+    claim_in(ctx, &ctx.options.scope, None, &mut claimed)?;
     for job in ctx.served() {
-        claim_in(ctx, &Scope { queues: Vec::new(), only: Some(job) }, || 1, &mut claimed)?;
+        claim_in(ctx, &Scope { only: Some(job), ..Scope::default() }, None, &mut claimed)?;
     }
     Ok(claimed)
 }
 
-/// Claims ready jobs in a scope while slots are free.
-fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed: &mut Claims) -> Result<()> {
+/// Claims ready jobs in a scope while slots are free. `free` counts them; `None`: one job, which
+/// has the slots that it takes.
+fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: Option<&dyn Fn() -> usize>, claimed: &mut Claims) -> Result<()> {
     loop {
-        let free = match ctx.admits() {
-            Admits::All => free(),
-            Admits::One => free().min(1),
+        let room = free.map(|free| free());
+        let jobs_max = match ctx.admits() {
+            Admits::All => room.unwrap_or(1),
+            Admits::One => room.unwrap_or(1).min(1),
             Admits::None => 0,
         };
-        if free == 0 {
+        if jobs_max == 0 {
             return Ok(());
         }
+        let scope = &Scope { room, ..scope.clone() };
         if !ctx.store.read(|conn| claim::has_ready(conn, scope))? {
             ctx.has_nothing_to_try();
             return Ok(());
         }
-        let claimer = Claimer::prepare(ctx, free.min(CLAIMS_MAX))?;
+        let claimer = Claimer::prepare(ctx, jobs_max.min(CLAIMS_MAX))?;
         let request = claimer.request(scope);
         let (claims, ticket) = ctx.commit_believing(move |conn| request.claim(conn))?;
         if claims.is_empty() {
@@ -205,7 +208,7 @@ fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: impl Fn() -> usize, claimed
 fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
     let mut refused = Ok(());
     for claimed in all {
-        let slot = ctx.slots.take();
+        let slot = ctx.slots.take(claimed.claim.job.slots);
         match ctx.pool.reserve() {
             Ok(seat) => run_job::start(ctx, seat, claimed, slot),
             Err(error) => refused = refused.and(run_job::requeue(ctx, claimed, &slot, &error)),

@@ -132,7 +132,8 @@ fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
     Unwatched::find(ctx, open_runs::open_runs, |open| open.run.id)?.each(|open| {
         let seat = ctx.pool.reserve()?;
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
-        run_job::adopt(ctx, seat, open, ctx.slots.take());
+        let slot = ctx.slots.take(open.job.slots);
+        run_job::adopt(ctx, seat, open, slot);
         Ok(())
     })
 }

@@ -33,11 +33,16 @@ pub fn begin(store: &Store, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Adopts the number that is set now.
+/// Adopts the number that is set now, and notes it in the file: a job that takes more slots is not
+/// ready, and so blocks no other.
 ///
 /// # Errors
-/// The file cannot be read.
+/// The file refuses it.
 pub fn follow(ctx: &Context) -> Result<()> {
+    if ctx.options.kind == Kind::Run {
+        // It has the slots that its jobs take.
+        return note(ctx, None);
+    }
     if !follows(&ctx.options) {
         return Ok(());
     }
@@ -53,6 +58,13 @@ pub fn follow(ctx: &Context) -> Result<()> {
         log::info!("{now} slots from now on, {before} before ({from})");
     }
     ctx.report.slots(now, from);
+    note(ctx, Some(now))
+}
+
+fn note(ctx: &Context, now: Option<usize>) -> Result<()> {
+    if !ctx.store.read(|conn| slots::is_noted(conn, now))? {
+        ctx.store.commit(move |conn| slots::note(conn, now))?;
+    }
     Ok(())
 }
 

@@ -104,6 +104,8 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     place("job.available_at", "UPDATE job SET available_at = {} WHERE id = {id}"),
     place("job.user_hold", "UPDATE job SET user_hold = {} WHERE id = {id}"),
     place("job.expires_at", "UPDATE job SET expires_at = {} WHERE id = {id}"),
+    place("job.slots", "INSERT INTO job (command, slots) VALUES (json_array('true'), {})"),
+    place("job.too_wide", "UPDATE job SET too_wide = {} WHERE id = {id}"),
     place("job.lane_pass", "UPDATE job SET lane_pass = {} WHERE id = {id}"),
     place("cancel.job_id", "INSERT INTO cancel (job_id) VALUES ({})"),
     place("cancel.run_id", "INSERT INTO cancel (job_id, run_id) VALUES ({id}, {})"),
