@@ -115,13 +115,18 @@ CREATE TABLE counter (
 -- Queues
 
 -- A named queue of jobs. The first job that names a queue inserts its row; a row without settings
--- is deleted with the last job of the queue. `slots` NULL: no limit of its own. Triggers maintain
--- `head_id` (the ready job that comes first; NULL: none is ready), `head_priority` (its priority)
--- and `is_full` (fewer slots are free than the head takes; without a head: none is free).
+-- is deleted with the last job of the queue. `slots` NULL: no limit of its own. `on_failure` is
+-- `none`, or `pause`: a job that fails pauses the queue; then `paused_by` is that job, and
+-- `paused_at` the time. Triggers maintain these two, `head_id` (the ready job that comes first;
+-- NULL: none is ready), `head_priority` (its priority) and `is_full` (fewer slots are free than the
+-- head takes; without a head: none is free).
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
   paused         INTEGER NOT NULL DEFAULT 0,
+  on_failure     TEXT    NOT NULL DEFAULT 'none',
+  paused_by      INTEGER,
+  paused_at      INTEGER,
   max_runtime_ms INTEGER,
   head_priority  INTEGER,
   head_id        INTEGER,
@@ -129,6 +134,7 @@ CREATE TABLE queue (
   CONSTRAINT queue_name_is_short        CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
   CONSTRAINT queue_slots_not_negative   CHECK (slots IS NULL OR slots >= 0),
   CONSTRAINT queue_paused_is_a_flag     CHECK (paused IN (0, 1)),
+  CONSTRAINT queue_on_failure_is_known  CHECK (on_failure IN ('none', 'pause')),
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
   CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1))
 ) STRICT, WITHOUT ROWID;
@@ -141,8 +147,10 @@ CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
    WHERE length(NEW.name) NOT BETWEEN 1 AND 200 OR length(CAST(NEW.name AS BLOB)) > 800;
   SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
-  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; omit them')
-   WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0;
+  SELECT RAISE(ABORT, 'tenure: on_failure of a queue is none or pause') WHERE NEW.on_failure NOT IN ('none', 'pause');
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority, is_full, paused_by and paused_at are derived; omit them')
+   WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0
+      OR NEW.paused_by IS NOT NULL OR NEW.paused_at IS NOT NULL;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
 END;
 CREATE TRIGGER queue_update_guard BEFORE UPDATE ON queue BEGIN
@@ -150,6 +158,10 @@ CREATE TRIGGER queue_update_guard BEFORE UPDATE ON queue BEGIN
    WHERE NEW.name IS NOT OLD.name AND NOT sqlite_compileoption_used('TENURE');
   SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
+  SELECT RAISE(ABORT, 'tenure: on_failure of a queue is none or pause') WHERE NEW.on_failure NOT IN ('none', 'pause');
+  SELECT RAISE(ABORT, 'tenure: paused_by and paused_at are derived; to pause or resume a queue UPDATE queue SET paused')
+   WHERE ((NEW.paused_by IS NOT NULL AND NEW.paused_by IS NOT OLD.paused_by)
+          OR (NEW.paused_at IS NOT NULL AND NEW.paused_at IS NOT OLD.paused_at)) AND NOT sqlite_compileoption_used('TENURE');
 END;
 
 CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
@@ -167,6 +179,11 @@ CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots ON queue WHEN NEW.sl
   UPDATE job SET too_wide = NOT too_wide
    WHERE queue = NEW.name AND state = 'queued' AND slots > 1 AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id);
   INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
+END;
+-- A queue that is resumed has no cause of its pause any more; the history of that job has it.
+CREATE TRIGGER queue_resumes AFTER UPDATE OF paused ON queue WHEN NEW.paused = 0 AND NEW.paused_by IS NOT NULL BEGIN
+  INSERT INTO event (job_id, kind, detail) VALUES (NEW.paused_by, 'queue_resumed', 'queue ' || NEW.name || ' was resumed');
+  UPDATE queue SET paused_by = NULL, paused_at = NULL WHERE name = NEW.name;
 END;
 
 -- The true head and slots of each queue.
@@ -199,6 +216,23 @@ CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
      SET is_full = NOT is_full
    WHERE name = NEW.queue
      AND is_full <> CASE WHEN slots IS NULL THEN 0 ELSE slots < (SELECT taken + wanted FROM queue_load WHERE queue = NEW.queue) END;
+END;
+
+-- All queues are paused, those that are made later too, while there is a row: the claim looks for
+-- one. What each queue has in `paused` stays as it is. `INSERT INTO pause DEFAULT VALUES` pauses,
+-- and `DELETE FROM pause` resumes.
+CREATE TABLE pause (
+  at INTEGER PRIMARY KEY NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  CONSTRAINT pause_at_not_negative CHECK (at >= 0)
+) STRICT, WITHOUT ROWID;
+
+-- A second pause is ignored.
+CREATE TRIGGER pause_insert_guard BEFORE INSERT ON pause BEGIN
+  SELECT RAISE(ABORT, 'tenure: at is in milliseconds since 1970 and must not be negative; omit it') WHERE NEW.at < 0;
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM pause);
+END;
+CREATE TRIGGER pause_update_guard BEFORE UPDATE ON pause BEGIN
+  SELECT RAISE(ABORT, 'tenure: a pause does not change; DELETE FROM pause to resume');
 END;
 
 ----------------------------------------------------------------------------------------------------
@@ -283,6 +317,8 @@ END;
 --   attempts       runs that count, including the current one
 --   expires_at     a job that has not started by then ends as failed, reason `expired`
 --   unique_key     at most one live job has it, not counting jobs that are being cancelled
+--   stop_group     a number that the jobs of an array have in common, if the rest of them is
+--                  cancelled when one fails
 --   key_taken      it is being cancelled, and a newer job has its unique_key
 --   env            JSON object of strings
 --   policy         JSON object: timeouts, limits (docs/sql.md)
@@ -331,6 +367,7 @@ CREATE TABLE job (
   expires_at    INTEGER,
   unique_key    TEXT,
   array_index   INTEGER,
+  stop_group    INTEGER,
   env           TEXT    NOT NULL DEFAULT '{}',
   policy        TEXT    NOT NULL DEFAULT '{}',
   deferrals     INTEGER NOT NULL DEFAULT 0,
@@ -419,6 +456,8 @@ CREATE UNIQUE INDEX job_unique_key ON job (unique_key)
 CREATE INDEX job_doomed     ON job (id)                       WHERE state = 'queued' AND broken > 0;
 CREATE INDEX job_dependent  ON job (id)                       WHERE state = 'queued' AND hold = 'dependency';
 CREATE INDEX job_unreleased ON job (id)                       WHERE state = 'queued' AND unreleased > 0;
+-- The jobs of an array that stops when one of them fails.
+CREATE INDEX job_stop_group ON job (stop_group, state, id)    WHERE stop_group IS NOT NULL;
 -- Live jobs that own files in `secrets/`.
 CREATE INDEX job_secrets    ON job (id)
   WHERE state IN ('queued', 'running') AND instr(policy, '"secrets"') + instr(policy, '"kept"') > 0;
@@ -608,8 +647,8 @@ END;
 -- is bypassed. `job_fault_guard` checks the row after the change.
 CREATE TRIGGER job_owner_guard
 BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
-                 created_at, unique_key, array_index, env, policy, deferrals, failed_starts, last_reason, exit_code, signal, error,
-                 progress, result, task_id, task_hold, due_seen ON job BEGIN
+                 created_at, unique_key, array_index, stop_group, env, policy, deferrals, failed_starts, last_reason, exit_code, signal,
+                 error, progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
     WHEN OLD.state IN ('done', 'failed', 'cancelled')
       THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
@@ -782,6 +821,22 @@ CREATE TRIGGER job_takes_other_slots AFTER UPDATE OF state, queue, slots ON job
 WHEN (OLD.slots > 1 OR NEW.slots > 1) AND NEW.state = 'queued'
  AND (OLD.state, OLD.queue, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.slots) BEGIN
   UPDATE job SET too_wide = NOT too_wide WHERE id = NEW.id AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = NEW.id);
+END;
+
+-- What a failure does to other jobs: it pauses the queue that says so, and stops the rest of an
+-- array (from `unresolved`, in steps). A job that fails for lack of another one (`dependency`) does
+-- neither: nothing of it has run, and the job that failed has done it where it was.
+CREATE TRIGGER job_failure_pauses_its_queue AFTER UPDATE OF state ON job
+WHEN NEW.state = 'failed' AND OLD.state IN ('queued', 'running') AND NEW.reason <> 'dependency'
+ AND EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND on_failure = 'pause' AND paused = 0) BEGIN
+  UPDATE queue SET paused = 1, paused_by = NEW.id, paused_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+   WHERE name = NEW.queue;
+  INSERT INTO event (job_id, run_id, kind, detail)
+    VALUES (NEW.id, NEW.run_id, 'queue_paused', 'queue ' || NEW.queue || ' was paused, because this job failed');
+END;
+CREATE TRIGGER job_failure_stops_its_array AFTER UPDATE OF state ON job
+WHEN NEW.stop_group IS NOT NULL AND NEW.state = 'failed' AND OLD.state IN ('queued', 'running') AND NEW.reason <> 'dependency' BEGIN
+  INSERT INTO unresolved (job_id) SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = NEW.id);
 END;
 
 -- Each move is an event with the name in `legal_move`, except for `claimed` and `done`, which are
@@ -986,9 +1041,9 @@ CREATE INDEX dependency_on    ON dependency (on_job, state);
 CREATE INDEX dependency_state ON dependency (job_id, state);
 CREATE INDEX dependency_unmet ON dependency (on_job) WHERE state = 'unmet';
 
--- Ended jobs whose dependants are not all resolved yet. An end that affects many jobs is resolved
--- in steps, so that other clients can write in between; after a crash the worker continues from
--- here.
+-- Ended jobs whose dependants are not all resolved yet, or the rest of whose array is not all
+-- cancelled yet. An end that affects many jobs is resolved in steps, so that other clients can
+-- write in between; after a crash the worker continues from here.
 CREATE TABLE unresolved (
   job_id INTEGER PRIMARY KEY NOT NULL
 ) STRICT;

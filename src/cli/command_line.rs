@@ -10,9 +10,9 @@ use crate::cli::help::page::{self, Length};
 use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
-    add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pipeline,
-    progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots, status, task,
-    wait, why, work, workspace,
+    add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pause,
+    pipeline, progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots,
+    status, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging};
 use crate::config::{Colour, Flags};
@@ -81,6 +81,10 @@ pub enum Verb {
     Queue(queue::Verb),
     /// Print or change how many jobs run at once
     Slots(slots::Args),
+    /// Keep all jobs from starting, in every queue
+    Pause,
+    /// End the pause of all queues
+    Resume(pause::Resume),
     /// List, limit and remove lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
@@ -285,6 +289,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Slots(args) => slots::run(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Import(verb) => import::run(&face, verb),
+        Verb::Pause => pause::pause(&face),
+        Verb::Resume(args) => pause::resume(&face, &args),
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),

@@ -21,7 +21,7 @@ fn every_example_of_the_manual_parses() {
         "wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7",
         "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
         "set 7 priority=5 delay=10m|hold 7|release 7",
-        "slots|slots 4|slots default|slots --json|queue ls|queue set q --slots 2 --max-runtime 1h|queue pause q|queue resume q|lane ls|lane set k --limit 2",
+        "slots|slots 4|slots default|slots --json|queue ls|queue set q --slots 2 --max-runtime 1h|queue set q --on-failure pause|queue pause q|queue resume q|pause|resume|add --array 0-9 --stop-on-failure -- x|lane ls|lane set k --limit 2",
         "schedule ls|schedule add n @daily -- x|schedule add n @hourly -c x|schedule rm a b|schedule pause n|schedule resume n",
         "schedule add n 0_3_*_*_* --tz UTC --catch-up all --catch-up-max 9 -l l --lane k -- x|schedule next n -n 3|schedule history n -n 3",
         "schedule show n -n 3|schedule set n --cron @daily --tz UTC --catch-up none --unset lane --overlap queue --jitter 10m|schedule set n -r 2 -- x|schedule run n|schedule import -|schedule import f --apply --skip-unsupported --system-crontab -q q",
@@ -53,7 +53,7 @@ fn contradicting_arguments_are_a_mistake_of_usage() {
         "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|schedule show|schedule set|schedule set n --unset x|schedule run",
         "pipeline apply|pipeline|task start|task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b",
         "task advance 1 --expect a|task show|task retry|task retry x|task wait|task wait 1 --timeout x|task logs|task logs 1 2",
-        "lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make",
+        "queue set q --on-failure stop|add --stop-on-failure -- x|pause q|lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make",
         "resource|resource add vm|resource add --teardown x|resource add vm --teardown x --job 1 --task 1",
         "resource add vm --teardown x --job 0|resource release|resource show",
     ]

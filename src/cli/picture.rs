@@ -17,6 +17,7 @@ use crate::store::file::standing;
 use crate::store::file::standing::PlaceAdvice;
 use crate::store::hook;
 use crate::store::job::failures::{self, Failures};
+use crate::store::job::pending;
 use crate::store::job::read::{self, Counts};
 use crate::store::job::rows::{Counter, LaneRow, QueueRow};
 use crate::store::resource::{self, Resource};
@@ -29,6 +30,8 @@ use crate::units::size_text;
 pub struct Picture {
     pub counts: Counts,
     pub queues: Vec<QueueRow>,
+    /// Since when all queues are paused, in milliseconds UTC.
+    pub all_paused_at: Option<i64>,
     pub lanes: Vec<LaneRow>,
     pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
@@ -85,6 +88,7 @@ impl Picture {
         Ok(Self {
             counts,
             queues,
+            all_paused_at: store.read(pending::all_paused_at)?,
             lanes,
             leases: leases::all(store)?,
             workspaces,

@@ -58,6 +58,10 @@ pub struct NewJob {
     /// Ends as `expired` when it has not started by then, in milliseconds UTC.
     pub expires_at: Option<i64>,
     pub array_index: Option<i64>,
+    /// A number that the jobs of an array have in common, the rest of which is cancelled when one
+    /// fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_group: Option<i64>,
     pub after: Vec<(JobId, Need)>,
     /// The task that it is a step of.
     pub task: Option<i64>,
@@ -76,6 +80,7 @@ impl NewJob {
             available_at: 0,
             expires_at: None,
             array_index: None,
+            stop_group: None,
             after: Vec::new(),
             task: None,
             task_hold: false,

@@ -31,6 +31,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         expires_at: None,
         unique_key: None,
         array_index: None,
+        stops_array: false,
         env: "{}".into(),
         policy: "{}".into(),
         deferrals: 0,

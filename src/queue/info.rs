@@ -59,6 +59,8 @@ pub struct JobInfo {
     pub unique_key: Option<String>,
     /// Its index, for a job of an array.
     pub array_index: Option<i64>,
+    /// The queued rest of its array is cancelled if it fails.
+    pub stops_array: bool,
     /// How often it was requeued because it exited with 75.
     pub deferrals: u32,
     /// When it fails unless it has been started.
@@ -156,6 +158,7 @@ impl JobInfo {
             progress,
             unique_key: job.unique_key,
             array_index: job.array_index,
+            stops_array: job.stops_array,
             deferrals: job.deferrals,
             expires_at: job.expires_at.map(time_of),
             task: job.task_id,

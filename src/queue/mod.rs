@@ -33,6 +33,7 @@ mod job;
 mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod once;
+mod pause;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 mod runs;

@@ -26,6 +26,7 @@ mod needless;
 mod nested;
 mod obstacles;
 mod output;
+mod pauses;
 mod reasons;
 mod refused;
 mod remedies;

@@ -12,6 +12,7 @@ mod copies;
 mod crash;
 mod embedded;
 mod embedding;
+mod failures;
 mod files;
 mod filters;
 mod flushed;

@@ -205,7 +205,8 @@ impl Play {
             control::queue_pause(&self.conn, name, settings.paused).unwrap();
         } else {
             settings.slots = [None, Some(0), Some(1), Some(2)][usize::from(c % 4)];
-            control::queue_set(&self.conn, name, Some(settings.slots), None).unwrap();
+            let to = control::QueueSettings { slots: Some(settings.slots), ..control::QueueSettings::default() };
+            control::queue_set(&self.conn, name, to).unwrap();
         }
     }
 

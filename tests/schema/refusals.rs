@@ -32,6 +32,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("cancel_update_guard", "a stop request does not change", &["UPDATE cancel SET why = 'x'"]),
     ("cancel_delete_guard", "a stop request cannot be withdrawn; use", &["DELETE FROM cancel"]),
     ("dependency_delete_guard", "a dependency cannot", &["DELETE FROM dependency"]),
+    ("queue_update_guard", "paused_by and paused_at are derived", &["UPDATE queue SET paused_by = 1", "UPDATE queue SET paused_at = 1"]),
     ("unresolved_insert_guard", "unresolved is", &["INSERT INTO unresolved (job_id) VALUES (1)"]),
     ("unresolved_delete_guard", "unresolved is", &["DELETE FROM unresolved"]),
     ("hook_rule_insert_guard", "hook_rule is", &["INSERT INTO hook_rule (name, event, command) VALUES ('a', 'on_end', '[\"x\"]')"]),

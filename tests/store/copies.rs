@@ -209,7 +209,7 @@ fn a_bad_source_changes_nothing() {
     }
     client.backup(&path("newer"), false).unwrap();
     client.backup(&path("damaged"), false).unwrap();
-    Connection::open(path("newer")).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
+    Connection::open(path("newer")).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let mut bytes = fs::read(path("damaged")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8192].fill(0xa5);

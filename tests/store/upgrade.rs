@@ -28,7 +28,10 @@ const VERSION_7: &str = include_str!("version-7.sql");
 /// The same rows in a file of schema 8.
 const VERSION_8: &str = include_str!("version-8.sql");
 
-const OLDER: [(i32, &str, &str); 8] = [
+/// The same rows in a file of schema 9.
+const VERSION_9: &str = include_str!("version-9.sql");
+
+const OLDER: [(i32, &str, &str); 9] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -37,6 +40,7 @@ const OLDER: [(i32, &str, &str); 8] = [
     (6, VERSION_6, "26"),
     (7, VERSION_7, "26"),
     (8, VERSION_8, "26"),
+    (9, VERSION_9, "26"),
 ];
 
 fn older(sql: &str) -> Home {

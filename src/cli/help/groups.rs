@@ -6,7 +6,7 @@ use clap::Command;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "rm"]),
     ("State and output", &["status", "seen", "ls", "show", "logs", "wait", "why", "history"]),
-    ("Queues and lanes", &["queue", "slots", "lane"]),
+    ("Queues and lanes", &["queue", "pause", "resume", "slots", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
     ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "import", "config"]),

@@ -227,6 +227,11 @@ job_options! {
     /// The job finds its index in TENURE_ARRAY_INDEX. 0-99%8 runs 8 of them at once at most.
     #[arg(long, value_name = "RANGE", value_parser = values::parse_array, help_heading = MANY)]
     array: Option<values::Array> = text(values::parse_array),
+    /// With --array: cancel the queued rest when one fails
+    ///
+    /// Jobs that are running continue. A job that is tried again has not failed yet.
+    #[arg(long, requires = "array", help_heading = MANY)]
+    stop_on_failure: bool = flag,
 }
 
 /// The endings of one `--retry-on`.

@@ -158,8 +158,8 @@ pub fn whole(object: Map<String, Value>, around: &Surroundings) -> Result<NewJob
     if let Some((name, _)) = refs.first() {
         return Err(format!("after: {:?} is not a job; write its number, as in after = [3]", values::shorten(name)));
     }
-    if options.array.is_some() || !options.secret.is_empty() {
-        return Err("array and secret are for a new job; omit them".into());
+    if options.array.is_some() || options.stop_on_failure || !options.secret.is_empty() {
+        return Err("array, stop_on_failure and secret are for a new job; omit them".into());
     }
     let mut jobs = options.new_jobs(line.command, around)?;
     jobs.pop().ok_or_else(|| "it describes no job".into())

@@ -110,6 +110,11 @@ impl JobOptions {
     /// Options that contradict each other.
     pub(super) fn each_index(&self, job: NewJob, around: &Surroundings) -> Result<Vec<NewJob>, String> {
         let Some(array) = self.array else {
+            if self.stop_on_failure {
+                return Err("--stop-on-failure needs --array RANGE; to pause a queue when a job fails: \
+                            tenure queue set QUEUE --on-failure pause"
+                    .into());
+            }
             return Ok(vec![job]);
         };
         if self.unique.is_some() {
@@ -126,7 +131,8 @@ impl JobOptions {
                 ));
             }
         };
-        let mut of_all = NewJob { lane_limit, ..job };
+        let stop_group = self.stop_on_failure.then(|| group_of(&(around.draw)()));
+        let mut of_all = NewJob { lane_limit, stop_group, ..job };
         of_all.placement.lane = lane;
         let of_index = |index| NewJob { array_index: Some(index), ..of_all.clone() };
         Ok((array.first..=array.last).map(of_index).collect())
@@ -178,6 +184,9 @@ impl JobOptions {
         }
         if self.array.is_some() {
             return Err("--array: let the command add the array (tenure add --array ...)".into());
+        }
+        if self.stop_on_failure {
+            return Err("--stop-on-failure is for the jobs of an array; omit it".into());
         }
         if !self.secret.is_empty() || self.stdin.as_deref().is_some_and(|stdin| stdin == "-") {
             return Err("--secret and --stdin - are removed once no live job needs them, so a later job has none; \
@@ -301,6 +310,13 @@ pub(super) fn text_of(path: &Path) -> Result<String, String> {
         Some(text) => Ok(text.to_owned()),
         None => Err("the path is not UTF-8; rename it, or run the job elsewhere with --cwd".into()),
     }
+}
+
+/// Returns the number of a group from its random name.
+fn group_of(name: &str) -> i64 {
+    let folded =
+        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    i64::try_from(folded >> 1).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

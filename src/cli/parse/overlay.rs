@@ -159,7 +159,7 @@ mod tests {
     }
 
     /// Options of one moment or one job, which no template has.
-    const NONE: [&str; 6] = ["at", "after", "after_any", "after_failed", "array", "secret"];
+    const NONE: [&str; 7] = ["at", "after", "after_any", "after_failed", "array", "stop_on_failure", "secret"];
 
     /// Each option that a template can have, in an order in which it may stand alone.
     const ALL: &[&str] = &[

@@ -20,6 +20,7 @@ use crate::error::{Error, Result, exit};
 use crate::job::limits::ADD_BATCH_MAX;
 use crate::job::{JobId, Need, NewJob};
 use crate::queue::Queue;
+use crate::store::job::control::QueueSettings;
 use crate::store::job::enqueue::{self, Added};
 use crate::store::job::{control, read};
 use crate::units::count;
@@ -111,7 +112,8 @@ fn add(face: &Face, rows: &[Row], queues: &[QueueToSet]) -> Result<BTreeMap<u64,
     let queues = queues.to_vec();
     let (_, ids) = Queue::of(&store).adding().commit(move |conn, now_ms| {
         for queue in &queues {
-            control::queue_set(conn, &queue.name, Some(queue.slots), None)?;
+            let to = QueueSettings { slots: Some(queue.slots), ..QueueSettings::default() };
+            control::queue_set(conn, &queue.name, to)?;
             if queue.paused {
                 control::queue_pause(conn, &queue.name, true)?;
             }

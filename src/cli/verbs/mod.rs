@@ -17,6 +17,7 @@ pub(in crate::cli) mod lease;
 pub(in crate::cli) mod logs;
 pub(in crate::cli) mod ls;
 pub(in crate::cli) mod man;
+pub(in crate::cli) mod pause;
 pub(in crate::cli) mod pipeline;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod prune;

@@ -1,16 +1,18 @@
 //! `tenure queue`: named queues, each with its own slots.
 
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 
 use crate::cli::face;
 use crate::cli::face::Face;
-use crate::cli::parse::values;
+use crate::cli::parse::{time, values};
 use crate::cli::view::{json, table};
 use crate::error::{Error, Result, exit};
 use crate::host::waker;
 use crate::job::nearest;
+use crate::store::job::control::QueueSettings;
 use crate::store::job::rows::QueueRow;
-use crate::store::{job::control, job::read};
+use crate::store::{job::control, job::pending, job::read};
 use crate::units;
 
 /// What `set` and `pause` do with a queue that does not exist.
@@ -38,6 +40,11 @@ pub enum Verb {
         /// none: no limit.
         #[arg(long, value_name = "DURATION|none", value_parser = parse_runtime)]
         max_runtime: Option<Limit<u64>>,
+        /// Pause it when a job of it fails
+        ///
+        /// WHAT is pause or none (default). A job that is tried again has not failed yet.
+        #[arg(long, value_name = "WHAT", hide_possible_values = true, value_parser = PossibleValuesParser::new(["none", "pause"]))]
+        on_failure: Option<String>,
     },
     /// Keep the jobs of a queue from starting; it is created if it does not exist
     Pause {
@@ -83,13 +90,17 @@ fn parse_runtime(text: &str) -> Result<Limit<u64>, String> {
 pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Ls => return ls(face),
-        Verb::Set { slots: None, max_runtime: None, .. } => {
-            return Err(Error::Invalid("say what to set: --slots N or --max-runtime DURATION".into()));
+        Verb::Set { slots: None, max_runtime: None, on_failure: None, .. } => {
+            return Err(Error::Invalid("say what to set: --slots N, --max-runtime DURATION or --on-failure pause".into()));
         }
-        Verb::Set { queue, slots, max_runtime } => {
-            let (slots, runtime) = (slots.map(|l| l.0), max_runtime.map(|l| l.0));
+        Verb::Set { queue, slots, max_runtime, on_failure } => {
+            let to = QueueSettings {
+                slots: slots.map(|l| l.0),
+                max_runtime_ms: max_runtime.map(|l| l.0),
+                pauses_on_failure: on_failure.map(|word| word == "pause"),
+            };
             say_if_new(face, &queue, CREATED)?;
-            change(face, move |conn| control::queue_set(conn, &queue, slots, runtime))?;
+            change(face, move |conn| control::queue_set(conn, &queue, to))?;
         }
         Verb::Pause { queue } => {
             say_if_new(face, &queue, CREATED)?;
@@ -125,10 +136,15 @@ fn say_if_new(face: &Face, queue: &str, what: &str) -> Result<()> {
 }
 
 fn ls(face: &Face) -> Result<u8> {
-    let queues = face.reader()?.read(read::queues)?;
+    let (queues, all_paused) = face.reader()?.read(|conn| Ok((read::queues(conn)?, pending::all_paused_at(conn)?)))?;
     if face.json {
-        face.document(json::list("queues", queues.iter().map(json::queue)))?;
+        let mut document = json::list("queues", queues.iter().map(json::queue));
+        document["all_paused_at"] = all_paused.map(time::utc).into();
+        face.document(document)?;
     } else {
+        if let Some(at) = all_paused {
+            face::say(&format!("all queues are paused since {}; tenure resume ends that", time::local(at, &face.now())));
+        }
         face::print(&for_people(&queues, face.columns))?;
     }
     Ok(exit::OK)
@@ -144,11 +160,20 @@ pub fn for_people(queues: &[QueueRow], columns: Option<usize>) -> String {
             queue.ready.to_string(),
             queue.waiting.to_string(),
             queue.max_runtime_ms.map_or_else(|| "-".into(), units::duration_text),
-            if queue.paused { "paused".into() } else { String::new() },
+            condition(queue),
         ]
     };
     let rows: Vec<_> = queues.iter().map(row).collect();
     table::table(&["queue", "slots", "running", "ready", "held", "max runtime", ""], &[1, 2, 3, 4, 5], &rows, columns)
+}
+
+fn condition(queue: &QueueRow) -> String {
+    match (queue.paused, queue.paused_by, queue.pauses_on_failure) {
+        (true, Some(job), _) => format!("paused: job {job} failed"),
+        (true, None, _) => "paused".into(),
+        (false, _, true) => "pauses on failure".into(),
+        (false, _, false) => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("slots", (job.slots != 1).then(|| job.slots.to_string())),
         ("unique", job.unique_key.clone()),
         ("array index", job.array_index.map(|index| index.to_string())),
+        ("array", job.stops_array.then(|| "the queued rest is cancelled when one fails (--stop-on-failure)".into())),
         ("attempts", Some(format!("{} of {}", job.attempts, job.max_attempts))),
         ("deferrals", (job.deferrals > 0).then(|| job.deferrals.to_string())),
         ("added", at(Some(job.created_at))),

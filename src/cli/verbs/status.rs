@@ -74,6 +74,7 @@ fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
                    "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
+        "all_paused_at": picture.all_paused_at.map(time::utc),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
         "schedules": schedules(&picture.schedules),
         "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),

@@ -9,6 +9,7 @@ use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::engine::locks::Holder;
 use crate::store::job::failures::COUNTED_MAX;
 use crate::store::job::read::Counts;
+use crate::store::job::rows::QueueRow;
 use crate::units::size_text;
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.
@@ -37,15 +38,11 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     all.extend(picture.stuck.iter().map(|(run, job, why)| stuck(*run, *job, why)));
     all.extend(too_large(&picture.workspaces));
     all.extend(too_wide(&picture.counts));
-    for queue in picture.queues.iter().filter(|queue| queue.paused && queue.ready + queue.waiting > 0) {
-        let waiting = queue.ready + queue.waiting;
-        let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
-        all.push(Advice::with_remedy(
-            "queue_paused",
-            format!("queue {:?} is paused, and {} in it", queue.name, count(waiting, "job", "waits", "wait")),
-            &remedy,
-        ));
+    if let Some(at) = picture.all_paused_at {
+        let text = format!("all queues are paused for {}: no job starts", time::between(at, picture.now_ms));
+        all.push(Advice::with_remedy("all_paused", text, "tenure resume"));
     }
+    all.extend(picture.queues.iter().filter_map(paused));
     for (name, error) in &picture.schedules.errors {
         let remedy = format!(
             "tenure schedule history {0}; tenure schedule rm {0}, and add it again",
@@ -54,6 +51,19 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
         all.push(Advice::with_remedy("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
     }
     all
+}
+
+/// A queue that a person paused is a problem if jobs wait in it; one that a failure has paused, in
+/// any case.
+fn paused(queue: &QueueRow) -> Option<Advice> {
+    let waiting = queue.ready + queue.waiting;
+    if !queue.paused || (waiting == 0 && queue.paused_by.is_none()) {
+        return None;
+    }
+    let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
+    let because = queue.paused_by.map(|job| format!(" because job {job} failed")).unwrap_or_default();
+    let text = format!("queue {:?} is paused{because}, and {} in it", queue.name, count(waiting, "job", "waits", "wait"));
+    Some(Advice::with_remedy("queue_paused", text, &remedy))
 }
 
 /// Describes a run that cannot end.
@@ -213,7 +223,6 @@ fn of_the_disk(picture: &Picture) -> Option<Advice> {
 mod tests {
     use super::*;
     use crate::cli::fixture;
-    use crate::store::job::rows::QueueRow;
 
     #[test]
     fn a_healthy_picture_has_no_problems() {
@@ -231,9 +240,20 @@ mod tests {
         picture.health.fatal = Some("failed".into());
         picture.blocked = Some(crate::store::Blocked { since_ms: 1_000, by: None });
         picture.writer = Some(Holder { pid: 4_711, program: Some("python3".into()) });
-        let queue =
-            QueueRow { name: "q".into(), slots: None, paused: true, max_runtime_ms: None, running: 0, ready: 1, waiting: 1 };
+        let queue = QueueRow {
+            name: "q".into(),
+            slots: None,
+            paused: true,
+            pauses_on_failure: true,
+            paused_by: Some(crate::job::JobId(3)),
+            paused_at: Some(0),
+            max_runtime_ms: None,
+            running: 0,
+            ready: 1,
+            waiting: 1,
+        };
         picture.queues = vec![queue];
+        picture.all_paused_at = Some(0);
         picture.workspaces = Workspaces { count: 2, in_use: 1, bytes: 5, max_bytes: Some(4) };
         picture.schedules.errors = vec![("nightly".into(), "no such zone".into())];
         let all = of(&picture, Some(Advice::new("load_floor", "9", "wait".to_owned())));
@@ -248,6 +268,7 @@ mod tests {
             "disk_low",
             "load_floor",
             "workspaces_large",
+            "all_paused",
             "queue_paused",
             "schedule_failed",
         ];

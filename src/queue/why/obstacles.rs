@@ -92,9 +92,17 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             Advice::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
         }
         Fact::Lane { key, max_running, running, members } => lane(key, *max_running, *running, members),
-        Fact::QueuePaused { queue } => {
+        Fact::AllPaused { at } => {
+            let since = time::local(*at, &around.now);
+            Advice::new("all_paused", format!("all queues are paused since {since}"), "tenure resume".to_owned())
+        }
+        Fact::QueuePaused { queue, by } => {
             let remedy = format!("tenure queue resume {}", quote_text(queue));
-            Advice::new("queue_paused", format!("its queue {queue:?} is paused"), remedy)
+            let because = by.map(|(job, at)| {
+                let at = at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
+                format!(", because job {job} failed{at}")
+            });
+            Advice::new("queue_paused", format!("its queue {queue:?} is paused{}", because.unwrap_or_default()), remedy)
         }
         Fact::QueueFull { queue, slots, running, wants } => {
             let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), (*running).max(slots - wants + 1) + wants);

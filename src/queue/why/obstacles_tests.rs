@@ -40,7 +40,14 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             "1 of 1 places are taken, by job 5",
             "tenure wait 5",
         ),
-        (Fact::QueuePaused { queue: "q".into() }, "queue_paused", "paused", "tenure queue resume q"),
+        (Fact::AllPaused { at: 0 }, "all_paused", "all queues are paused since 00:00:00", "tenure resume"),
+        (Fact::QueuePaused { queue: "q".into(), by: None }, "queue_paused", "paused", "tenure queue resume q"),
+        (
+            Fact::QueuePaused { queue: "q".into(), by: Some((JobId(3), Some(0))) },
+            "queue_paused",
+            "because job 3 failed at 00:00:00",
+            "tenure queue resume q",
+        ),
         (
             Fact::QueueFull { queue: "q".into(), slots: 2, running: 2, wants: 1 },
             "queue_full",
@@ -114,7 +121,7 @@ fn a_lane_with_room_blocks_only_jobs_without_other_obstacles() {
 
 #[test]
 fn all_facts_are_told_not_only_the_first() {
-    let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into() }]);
+    let facts = queued(vec![Fact::UserHold, Fact::QueuePaused { queue: "q".into(), by: None }]);
     let around = Around { worker: None, gate: Some(Advice::new("memory_floor", "1 of 2", None)), ..around() };
     let codes: Vec<_> = of(&facts, &around).iter().map(|o| o.code.clone()).collect();
     assert_eq!(codes, ["user", "queue_paused", "no_worker", "memory"]);

@@ -1,11 +1,11 @@
 //! queued -> running.
 //!
 //! A claim takes the first row of one index: of the open queues with a ready job, the one whose
-//! head comes first, by priority and then by id. A queue is open when it is not paused and has a
-//! free slot of its own. Triggers store in the row of each queue which job is its head and whether
-//! it is full. So the cost depends neither on the number of queues, ready, paused or full, nor on
-//! the number of jobs that are ready, delayed, blocked or in a full lane, nor on the size of the
-//! history.
+//! head comes first, by priority and then by id. A queue is open when neither it nor all queues are
+//! paused, and it has a free slot of its own. Triggers store in the row of each queue which job is
+//! its head and whether it is full. So the cost depends neither on the number of queues, ready,
+//! paused or full, nor on the number of jobs that are ready, delayed, blocked or in a full lane,
+//! nor on the size of the history.
 //!
 //! Those rows are used to find a job; the statement that claims it checks again whether it may
 //! start.
@@ -245,9 +245,9 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
-/// Removes a head that may not start: ends it if it or its task is cancelled or it has expired,
-/// holds it if one of its runs is open, takes its pass if its lane is full. (Its files in
-/// `secrets/` are found by the sweep: see [`read::live_secrets`].)
+/// Removes a head that may not start: ends it if it or its task is cancelled, it has expired or its
+/// array is being stopped, holds it if one of its runs is open, takes its pass if its lane is full.
+/// (Its files in `secrets/` are found by the sweep: see [`read::live_secrets`].)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
     let mut out = advance::aftermath();
@@ -257,6 +257,8 @@ fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
         ended::end_queued(conn, job, Reason::Cancelled, "its task was stopped", now_ms, &mut out)?;
     } else if crate::store::upkeep::due::is_expired(conn, job, now_ms)? {
         ended::end_queued(conn, job, Reason::Expired, crate::store::upkeep::due::EXPIRED, now_ms, &mut out)?;
+    } else if let Some(failed) = ended::stopped_by(conn, job)? {
+        ended::end_queued(conn, job, Reason::Cancelled, &ended::stopped_text(conn, failed)?, now_ms, &mut out)?;
     } else if hold_if_a_run_is_open(conn, job)? {
         // The reaper closes that run and empties its tree.
     } else {

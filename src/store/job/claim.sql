@@ -1,18 +1,18 @@
 -- name: head
 SELECT name, head_id, head_priority, max_runtime_ms FROM queue
- WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0;
+ WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause);
 
 -- name: heads
 -- The open queues with a ready job, in the order of their heads. The caller takes the first.
 SELECT name, head_id, head_priority, max_runtime_ms FROM queue
- WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
+ WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause)
  ORDER BY head_priority DESC, head_id;
 
 -- name: only
 -- (Whether a queue is full depends on its head, which this job need not be.)
 SELECT q.name, j.id, j.priority, q.max_runtime_ms
   FROM job j CROSS JOIN queue q ON q.name = j.queue
- WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0
+ WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0 AND NOT EXISTS (SELECT 1 FROM pause)
    AND (q.slots IS NULL OR q.slots >= j.slots + (SELECT taken FROM queue_load WHERE queue = q.name));
 
 -- name: run
@@ -21,11 +21,11 @@ SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FRO
 
 -- name: take
 -- The gate of the claim: the job is queued, ready, not cancelled and not expired, it takes at most
--- ?4 slots, its queue is open and has as many, its lane has room, none of its runs is open (a
--- client may have set a running row to queued by hand while its process lives), and the new run has
--- a higher id than every earlier one, as a fencing token must. What the last run left in the row is
--- cleared; it is in the history. (It left no `result`: only an end writes one, and a retry clears
--- it.)
+-- ?4 slots, its queue is open and has as many, not all queues are paused, its lane has room, its
+-- array is not being stopped, none of its runs is open (a client may have set a running row to
+-- queued by hand while its process lives), and the new run has a higher id than every earlier one,
+-- as a fencing token must. What the last run left in the row is cleared; it is in the history. (It
+-- left no `result`: only an end writes one, and a retry clears it.)
 UPDATE job
    SET state = 'running', run_id = ?2, started_at = ?3, attempts = attempts + 1, lane_pass = 0,
        exit_code = NULL, signal = NULL, error = NULL, progress = NULL
@@ -37,6 +37,11 @@ UPDATE job
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND slots <= ?4
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))
+   AND (stop_group IS NULL
+        OR NOT EXISTS (SELECT 1 FROM job f
+                        WHERE f.stop_group = job.stop_group AND f.stop_group IS NOT NULL AND f.state = 'failed'
+                          AND f.reason <> 'dependency' AND EXISTS (SELECT 1 FROM unresolved WHERE job_id = f.id)))
+   AND NOT EXISTS (SELECT 1 FROM pause)
    AND EXISTS (SELECT 1 FROM queue q WHERE q.name = job.queue AND q.paused = 0
                   AND (q.slots IS NULL OR q.slots >= job.slots + (SELECT taken FROM queue_load WHERE queue = job.queue)));
 

@@ -117,9 +117,17 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
     Ok(Policy::to_json(&policy))
 }
 
-/// Sets the limits of a queue, which is created if needed. The outer `None` leaves a setting as it
-/// is, the inner one removes it.
-pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_runtime_ms: Option<Option<u64>>) -> Result<()> {
+/// Settings of a queue. `None` leaves one as it is, an inner `None` removes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    pub slots: Option<Option<i64>>,
+    pub max_runtime_ms: Option<Option<u64>>,
+    pub pauses_on_failure: Option<bool>,
+}
+
+/// Changes the settings of a queue, which is created if needed.
+pub fn queue_set(conn: &Connection, name: &str, to: QueueSettings) -> Result<()> {
+    let QueueSettings { slots, max_runtime_ms, pauses_on_failure } = to;
     let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
         return Err(Error::Invalid("slots are not negative; to stop a queue, pause it".into()));
@@ -133,6 +141,10 @@ pub fn queue_set(conn: &Connection, name: &str, slots: Option<Option<i64>>, max_
     if let Some(max_runtime_ms) = max_runtime_ms {
         let ms = max_runtime_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
         conn.execute("UPDATE queue SET max_runtime_ms = ?2 WHERE name = ?1", (name, ms))?;
+    }
+    if let Some(pauses) = pauses_on_failure {
+        let word = if pauses { "pause" } else { "none" };
+        conn.execute("UPDATE queue SET on_failure = ?2 WHERE name = ?1", (name, word))?;
     }
     Ok(())
 }
@@ -149,6 +161,16 @@ pub fn queue_pause(conn: &Connection, name: &str, paused: bool) -> Result<()> {
     };
     conn.execute("UPDATE queue SET paused = ?2 WHERE name = ?1", (name, paused))?;
     Ok(())
+}
+
+/// Pauses the claims of all queues, also of those that are made later, or ends that pause: each
+/// queue is as it was then. False: it was so already.
+pub fn pause_all(conn: &Connection, paused: bool, now_ms: i64) -> Result<bool> {
+    let changed = match paused {
+        true => conn.execute("INSERT INTO pause (at) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM pause)", [now_ms.max(0)])?,
+        false => conn.execute("DELETE FROM pause", [])?,
+    };
+    Ok(changed > 0)
 }
 
 /// Sets how many jobs of a lane may run at once; the lane is created if needed. Running jobs

@@ -1,5 +1,5 @@
 //! Consequences of the end of a job: its cancel is closed, each dependant is released or ends as
-//! well, and its task advances.
+//! well, the rest of an array is cancelled if it failed, and its task advances.
 //!
 //! Called only by the winner of the statement that ended the job, in the same transaction. An index
 //! frees its key, and triggers of the schema serve its lane. Ends pass down to dependants by a
@@ -158,10 +158,64 @@ pub(in crate::store) fn resolve_remaining(conn: &Connection, now_ms: i64, out: &
             conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state IN ('done', 'failed', 'cancelled'))")?;
         if ended.query_row([parent.0], |row| row.get(0))? {
             let _the_worker_tries_again = resolve_dependants(conn, parent, now_ms, out)?;
+            continue_array(conn, parent, now_ms, out)?;
         }
         any = true;
     }
     Ok(any)
+}
+
+/// Cancels the queued rest of the array of a job that has failed. A trigger has recorded the job in
+/// `unresolved`, and none of them starts while it is there. If there are more than this transaction
+/// may end, the next rounds continue. Running ones continue.
+pub(in crate::store) fn stop_array(conn: &Connection, failed: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
+    if cancel_rest(conn, failed, now_ms, out)? {
+        conn.prepare_cached(sql!("ended.sql", "is_resolved"))?.execute([failed.0])?;
+    }
+    Ok(())
+}
+
+/// The same, for a job that an earlier transaction has recorded, and that is recorded no longer.
+fn continue_array(conn: &Connection, ended: JobId, now_ms: i64, out: &mut Aftermath) -> Result<()> {
+    let mut stops = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND stop_group IS NOT NULL AND state = 'failed' AND reason <> 'dependency')",
+    )?;
+    if stops.query_row([ended.0], |row| row.get(0))? && !cancel_rest(conn, ended, now_ms, out)? {
+        let sql = "INSERT INTO unresolved (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = ?1)";
+        conn.prepare_cached(sql)?.execute([ended.0])?;
+    }
+    Ok(())
+}
+
+/// Cancels the rest of the array, as far as this transaction may. False: there may be more.
+fn cancel_rest(conn: &Connection, failed: JobId, now_ms: i64, out: &mut Aftermath) -> Result<bool> {
+    let most = out.left;
+    let mut rest = conn.prepare_cached(sql!("ended.sql", "rest_of_array"))?;
+    let rest = rest.query_map((failed.0, i64::try_from(most).unwrap_or(i64::MAX)), |row| rows::id(row, 0))?;
+    let rest: Vec<JobId> = rest.collect::<rusqlite::Result<_>>()?;
+    let text = stopped_text(conn, failed)?;
+    for job in &rest {
+        let mut after = out.part();
+        match apart(conn, || end_queued(conn, *job, Reason::Cancelled, &text, now_ms, &mut after))? {
+            Ok(_) => out.add(after),
+            Err(why) => log::error!("job {job} is of an array that job {failed} stops, and cannot end: {why}"),
+        }
+    }
+    Ok(rest.len() < most)
+}
+
+/// Returns the failed job of the array of `job`, if the rest of it is being cancelled.
+pub(in crate::store) fn stopped_by(conn: &Connection, job: JobId) -> Result<Option<JobId>> {
+    let mut by = conn.prepare_cached(sql!("ended.sql", "stopped_by"))?;
+    Ok(by.query_row([job.0], |row| rows::id(row, 0)).optional()?)
+}
+
+/// Returns the error text of a job whose array was stopped.
+pub(in crate::store) fn stopped_text(conn: &Connection, failed: JobId) -> Result<String> {
+    let mut index = conn.prepare_cached("SELECT array_index FROM job WHERE id = ?1")?;
+    let index: Option<i64> = index.query_row([failed.0], |row| row.get(0)).optional()?.flatten();
+    let index = index.map(|index| format!(" (index {index})")).unwrap_or_default();
+    Ok(format!("job {failed}{index} of the same array failed (--stop-on-failure)"))
 }
 
 /// Resolves at most `most` dependencies on an ended job. `None`: one of the dependants refuses it,
@@ -286,8 +340,10 @@ fn end_one(
         None => (state, reason, error.to_owned()),
     };
     let mut end = conn.prepare_cached(sql!("ended.sql", "queued"))?;
-    let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| Ok((text(row, 0)?, row.get(1)?)));
-    let Some((policy, task)): Option<(String, Option<i64>)> = won.optional()? else { return Ok(false) };
+    let won = end.query_row((job.0, state.as_str(), reason.as_str(), error, now_ms), |row| {
+        Ok((text(row, 0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, bool>(2)?))
+    });
+    let Some((policy, task, is_of_an_array)) = won.optional()? else { return Ok(false) };
     if cancel.is_some() {
         close_cancel(conn, job, now_ms)?;
     }
@@ -296,6 +352,9 @@ fn end_one(
     out.took(1);
     if let Some(task) = task {
         (out.task_step)(conn, task, job, now_ms)?;
+    }
+    if is_of_an_array && state == State::Failed && reason != Reason::Dependency {
+        stop_array(conn, job, now_ms, out)?;
     }
     Ok(true)
 }

@@ -16,7 +16,7 @@ SELECT d.on_job, d.need, p.state, p.reason
 UPDATE job
    SET state = ?2, reason = ?3, error = ?4, finished_at = ?5, lane_pass = 0
  WHERE id = ?1 AND state = 'queued'
-RETURNING policy, task_id;
+RETURNING policy, task_id, stop_group IS NOT NULL;
 
 -- name: resolve
 -- Sets dependencies on an ended job to their true state: that of the job ?2 alone, if it is given;
@@ -29,6 +29,22 @@ UPDATE dependency
 -- name: note_unresolved
 INSERT INTO unresolved (job_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = ?1)
  AND EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet');
+
+-- name: rest_of_array
+-- Queued jobs of the array of a failed job, at most ?2.
+SELECT id FROM job
+ WHERE stop_group = (SELECT stop_group FROM job WHERE id = ?1) AND state = 'queued' AND stop_group IS NOT NULL
+ ORDER BY id LIMIT ?2;
+
+-- name: stopped_by
+-- The failed job of whose array this one is, if the rest of it is being cancelled.
+SELECT f.id FROM job j CROSS JOIN job f ON f.stop_group = j.stop_group
+ WHERE j.id = ?1 AND j.stop_group IS NOT NULL AND f.stop_group IS NOT NULL AND f.state = 'failed' AND f.reason <> 'dependency'
+   AND EXISTS (SELECT 1 FROM unresolved WHERE job_id = f.id)
+ LIMIT 1;
+
+-- name: is_resolved
+DELETE FROM unresolved WHERE job_id = ?1 AND NOT EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet');
 
 -- name: with_secrets
 -- Policies of live jobs other than ?1 that own files in `secrets/`, at most ?2.

@@ -248,6 +248,7 @@ fn no_statement_of_the_worker_scans_a_table() {
                 "SCAN parent",
                 "SCAN ready",
                 "SCAN counted",
+                "SCAN pause",
                 "SCAN running",
                 "SCAN (subquery",
                 "CONSTANT ROW",

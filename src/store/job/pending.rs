@@ -19,6 +19,11 @@ pub fn could_start(conn: &Connection, scope: &Scope, plans: bool, now_ms: i64) -
     Ok(claim::has_ready(conn, scope)? || has_due(conn, now_ms)? || plans && plan::is_due(conn, now_ms)?)
 }
 
+/// Returns since when all queues are paused, in milliseconds UTC; `None`: they are not.
+pub fn all_paused_at(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached("SELECT min(at) FROM pause")?.query_row([], |row| row.get(0))?)
+}
+
 /// Whether an end that affects many jobs is not resolved completely.
 pub fn has_unresolved(conn: &Connection) -> Result<bool> {
     let mut needed = conn.prepare_cached(sql!("pending.sql", "has_unresolved"))?;

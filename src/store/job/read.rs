@@ -295,17 +295,7 @@ pub fn similar_queue(conn: &Connection, name: &str) -> Result<Option<String>> {
 /// Every queue, by name, with its counts.
 pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
     let mut queues = conn.prepare_cached(sql!("read.sql", "queues"))?;
-    let rows = queues.query_map([], |row| {
-        Ok(QueueRow {
-            name: text(row, 0)?,
-            slots: row.get(1)?,
-            paused: row.get(2)?,
-            max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
-            running: row.get(4)?,
-            ready: row.get(5)?,
-            waiting: row.get(6)?,
-        })
-    })?;
+    let rows = queues.query_map([], QueueRow::from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -33,7 +33,8 @@ SELECT created_at FROM job WHERE id = (
     FROM level l WHERE l.priority IS NOT NULL);
 
 -- name: queues
-SELECT q.name, q.slots, q.paused, q.max_runtime_ms,
+SELECT q.name, q.slots, q.paused, q.max_runtime_ms, q.on_failure = 'pause',
+       CASE WHEN q.paused THEN q.paused_by END, CASE WHEN q.paused THEN q.paused_at END,
        coalesce((SELECT n FROM tally WHERE state = 'running' AND hold = '' AND queue = q.name), 0),
        coalesce((SELECT n FROM tally WHERE state = 'queued' AND hold = '' AND queue = q.name), 0),
        coalesce((SELECT sum(n) FROM tally WHERE state = 'queued' AND hold > '' AND queue = q.name), 0)

@@ -215,7 +215,7 @@ fn refusal(conn: &Connection, job: &Job) -> Result<Option<Refusal>> {
 
 /// Explains why it is not requeued, regardless of the jobs that it waits for.
 fn own_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
-    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?) {
+    if let Some(why) = task_refusal(conn, job)?.or(key_refusal(conn, job)?).or(array_refusal(conn, job)?) {
         return Ok(Some(why));
     }
     let id = job.id;
@@ -251,6 +251,17 @@ fn check_state(job: &Job) -> Result<()> {
         State::Done => format!("job {id} is done; to run it once more, add it again with tenure add"),
     };
     Err(Error::Refused(wrong))
+}
+
+/// A job that returned to its array now would be cancelled with the rest of it.
+fn array_refusal(conn: &Connection, job: &Job) -> Result<Option<String>> {
+    let by = ended::stopped_by(conn, job.id)?;
+    Ok(by.map(|failed| {
+        let id = job.id;
+        format!(
+            "the array of job {id} is being stopped, because job {failed} failed; try again when that is done: tenure retry {id}"
+        )
+    }))
 }
 
 /// A task advances from the end of its job, so that job is never requeued.

@@ -22,7 +22,7 @@ macro_rules! job_columns {
          job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.failed_starts, \
          job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
          job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, job.slots, \
-         EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL)"
+         EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL), job.stop_group IS NOT NULL"
     };
 }
 /// The columns that [`Run::from_row`] reads, in its order.
@@ -86,6 +86,8 @@ pub struct Job {
     pub slots: u32,
     /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
+    /// The queued rest of its array is cancelled if it fails.
+    pub stops_array: bool,
     /// Why the job cannot be run: a client wrote bytes that are not UTF-8. The displayed text
     /// differs from what was written.
     pub unreadable: Option<String>,
@@ -139,6 +141,7 @@ impl Job {
             lane_pass: row.get::<_, i64>(37)? != 0,
             slots: count(row, 38)?.max(1),
             cancel_open: row.get(39)?,
+            stops_array: row.get(40)?,
             unreadable: text::first_fault(row, &JOB_TEXTS)?,
         })
     }
@@ -272,11 +275,35 @@ pub struct QueueRow {
     /// `None`: no limit of its own.
     pub slots: Option<i64>,
     pub paused: bool,
+    /// A job that fails pauses it.
+    pub pauses_on_failure: bool,
+    /// The job that has paused it by failing.
+    pub paused_by: Option<JobId>,
+    /// When it did, in milliseconds UTC.
+    pub paused_at: Option<i64>,
     pub max_runtime_ms: Option<u64>,
     pub running: i64,
     pub ready: i64,
     /// Queued and held by something.
     pub waiting: i64,
+}
+
+impl QueueRow {
+    /// Reads the columns of `queues` in read.sql.
+    pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            name: text(row, 0)?,
+            slots: row.get(1)?,
+            paused: row.get(2)?,
+            max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
+            pauses_on_failure: row.get(4)?,
+            paused_by: row.get::<_, Option<i64>>(5)?.map(JobId),
+            paused_at: row.get(6)?,
+            running: row.get(7)?,
+            ready: row.get(8)?,
+            waiting: row.get(9)?,
+        })
+    }
 }
 
 /// A lane and its counts.

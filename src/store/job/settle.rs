@@ -91,6 +91,9 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         if known.has_dependants {
             ended::resolve_dependants(conn, s.job, now_ms, &mut out)?;
         }
+        if known.is_of_an_array && matches!(decision.next, Next::Failed(_)) {
+            ended::stop_array(conn, s.job, now_ms, &mut out)?;
+        }
         if let Some(task) = known.task {
             advance::job_ended(conn, task, s.job, now_ms)?;
         }
@@ -124,6 +127,8 @@ struct Known {
     task: Option<i64>,
     /// A dependency on the job is unmet.
     has_dependants: bool,
+    /// The rest of its array is cancelled if it fails.
+    is_of_an_array: bool,
 }
 
 /// Reads a job that this run owns.
@@ -139,6 +144,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             cancel_open: row.get(5)?,
             task: row.get(6)?,
             has_dependants: row.get(7)?,
+            is_of_an_array: row.get(8)?,
         })
     });
     Ok(known.optional()?)

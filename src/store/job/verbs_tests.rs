@@ -286,8 +286,10 @@ fn history_that_is_needed_stays() {
 #[test]
 fn settings_of_queues_and_lanes_are_kept_and_checked() {
     let conn = fixture::fresh();
-    control::queue_set(&conn, "q", Some(Some(3)), Some(Some(500))).unwrap();
-    control::queue_set(&conn, "q", None, Some(None)).unwrap();
+    let none = control::QueueSettings::default();
+    control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(3)), max_runtime_ms: Some(Some(500)), ..none })
+        .unwrap();
+    control::queue_set(&conn, "q", control::QueueSettings { max_runtime_ms: Some(None), ..none }).unwrap();
     let queue = read::queues(&conn).unwrap().remove(0);
     assert_eq!((queue.slots, queue.max_runtime_ms, queue.paused), (Some(3), None, false));
     control::lane_set(&conn, "l", 4).unwrap();
@@ -295,8 +297,8 @@ fn settings_of_queues_and_lanes_are_kept_and_checked() {
     for wrong in [
         control::lane_set(&conn, "l", 0),
         control::lane_set(&conn, "", 1),
-        control::queue_set(&conn, "q", Some(Some(-1)), None),
-        control::queue_set(&conn, "q", None, Some(Some(0))),
+        control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(-1)), ..none }),
+        control::queue_set(&conn, "q", control::QueueSettings { max_runtime_ms: Some(Some(0)), ..none }),
         control::queue_pause(&conn, "", true),
     ] {
         assert!(matches!(wrong, Err(Error::Invalid(_))));

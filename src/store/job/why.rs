@@ -17,7 +17,7 @@ use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows;
 use crate::store::job::rows::{Dependency, Job, Run};
-use crate::store::job::{ended, read};
+use crate::store::job::{ended, pending, read};
 use crate::store::resource;
 use crate::store::resource::Resource;
 use crate::store::workspace;
@@ -33,50 +33,29 @@ pub const AHEAD_COUNTED_MAX: i64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// A cancel is open; the worker ends it.
-    Cancelled {
-        why: Option<String>,
-    },
+    Cancelled { why: Option<String> },
     /// Held by a person.
     UserHold,
     /// Held by its task.
-    TaskHold {
-        task: Option<i64>,
-    },
+    TaskHold { task: Option<i64> },
     /// A dependency that is unmet or broken. `back`: how the parent can be retried, if another end
     /// would help.
-    Dependency {
-        on: Dependency,
-        back: Option<WayBack>,
-    },
+    Dependency { on: Dependency, back: Option<WayBack> },
     /// A resource of an earlier run is not released yet.
     Resource(Box<Resource>),
     /// Does not start before this instant, in milliseconds UTC. `due`: it has passed, and the
     /// worker has not seen it yet.
-    Time {
-        available_at: i64,
-        due: bool,
-    },
+    Time { available_at: i64, due: bool },
     /// It takes more slots than its queue has (if that is why), or than the worker has or had.
-    TooWide {
-        slots: i64,
-        queue: Option<(String, i64)>,
-        worker: Option<i64>,
-    },
+    TooWide { slots: i64, queue: Option<(String, i64)>, worker: Option<i64> },
     /// A job that takes several slots comes first in all queues, and the others wait behind it.
-    BehindWide {
-        job: JobId,
-        slots: i64,
-    },
+    BehindWide { job: JobId, slots: i64 },
     /// Its lane is full, or another member of its queue is first.
-    Lane {
-        key: String,
-        max_running: i64,
-        running: i64,
-        members: Vec<JobId>,
-    },
-    QueuePaused {
-        queue: String,
-    },
+    Lane { key: String, max_running: i64, running: i64, members: Vec<JobId> },
+    /// All queues are paused, since this instant in milliseconds UTC.
+    AllPaused { at: i64 },
+    /// `by`: the job that has paused it by failing, and when, in milliseconds UTC.
+    QueuePaused { queue: String, by: Option<(JobId, Option<i64>)> },
     /// Its queue has fewer free slots than it takes.
     QueueFull {
         queue: String,
@@ -94,15 +73,10 @@ pub enum Obstacle {
         highest: i64,
     },
     /// It expires at this instant, in milliseconds UTC.
-    Expires {
-        at: i64,
-    },
+    Expires { at: i64 },
     /// Of a running job that has not started: its workspace is not ready. `by`: what prepares it,
     /// as text.
-    Workspace {
-        key: String,
-        by: Option<String>,
-    },
+    Workspace { key: String, by: Option<String> },
 }
 
 /// How the latest run ended, and whether the rules allow another attempt.
@@ -200,6 +174,7 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
     if let Some(key) = lane_key.filter(|_| !job.lane_pass) {
         found.extend(lane(conn, &key)?);
     }
+    found.extend(pending::all_paused_at(conn)?.map(|at| Obstacle::AllPaused { at }));
     found.extend(queue(conn, job, &queue_key)?);
     found.extend(behind(conn, job, &queue_key)?);
     if let Some(at) = job.expires_at.filter(|_| job.attempts == 0 && job.deferrals == 0) {
@@ -252,12 +227,16 @@ fn behind_wide(conn: &Connection, job: &Job) -> Result<Option<Obstacle>> {
 
 fn queue(conn: &Connection, job: &Job, key: &Key) -> Result<Vec<Obstacle>> {
     let mut settings = conn.prepare_cached(sql!("why.sql", "queue"))?;
-    let settings = settings.query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let (paused, slots, running): (bool, Option<i64>, i64) = settings.unwrap_or_default();
+    let settings = settings.query_row([key], |row| {
+        let by = row.get::<_, Option<i64>>(2)?.map(JobId);
+        Ok((row.get(0)?, row.get(1)?, by.zip(Some(row.get(3)?)), row.get(4)?))
+    });
+    type Settings = (bool, Option<i64>, Option<(JobId, Option<i64>)>, i64);
+    let (paused, slots, by, running): Settings = settings.optional()?.unwrap_or_default();
     let queue = || job.queue.clone();
     let full = slots.filter(|slots| running + i64::from(job.slots) > *slots);
     let full = full.map(|slots| Obstacle::QueueFull { queue: queue(), slots, running, wants: i64::from(job.slots) });
-    Ok(paused.then(|| Obstacle::QueuePaused { queue: queue() }).into_iter().chain(full).collect())
+    Ok(paused.then(|| Obstacle::QueuePaused { queue: queue(), by }).into_iter().chain(full).collect())
 }
 
 fn behind(conn: &Connection, job: &Job, key: &Key) -> Result<Option<Obstacle>> {

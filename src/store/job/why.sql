@@ -10,7 +10,7 @@ SELECT count(*) FROM (
 SELECT id FROM job WHERE state = 'running' AND state <> 'done' AND lane = ?1 ORDER BY id LIMIT ?2;
 
 -- name: queue
-SELECT paused, slots, (SELECT taken FROM queue_load WHERE queue = ?1) FROM queue WHERE name = ?1;
+SELECT paused, slots, paused_by, paused_at, (SELECT taken FROM queue_load WHERE queue = ?1) FROM queue WHERE name = ?1;
 
 -- name: first
 -- The job that is claimed next, and the slots that it takes.

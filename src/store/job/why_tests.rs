@@ -18,7 +18,7 @@ fn why_says_everything_that_stands_in_the_way() {
         (j.available_at, j.expires_at, j.after) = (5_000, Some(9_000), vec![(parent, Need::Done)]);
     });
     control::queue_pause(&conn, "q", true).unwrap();
-    control::queue_set(&conn, "q", Some(Some(0)), None).unwrap();
+    control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(0)), ..control::QueueSettings::default() }).unwrap();
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'w')", [id.0]).unwrap();
     let facts = why::why(&conn, id, 4_000).unwrap();
     let dependency = read::dependencies(&conn, id).unwrap().remove(0);
@@ -32,7 +32,7 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Dependency { on: dependency, back: None },
             Obstacle::Time { available_at: 5_000, due: false },
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
-            Obstacle::QueuePaused { queue: queue() },
+            Obstacle::QueuePaused { queue: queue(), by: None },
             Obstacle::QueueFull { queue: queue(), slots: 0, running: 0, wants: 1 },
             Obstacle::Behind { queue: queue(), ahead: 1, more: false, highest: 0 },
             Obstacle::Expires { at: 9_000 },

@@ -26,6 +26,7 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
     (6, &["receipt"]),
     (7, &["hook", "hook_rule"]),
     (9, &["queue_load", "wide_truth"]),
+    (10, &["pause"]),
 ];
 
 /// Views of earlier versions that this one does not have.

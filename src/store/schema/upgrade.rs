@@ -31,6 +31,7 @@ const STEPS: &[(i32, Step)] = &[
     (7, rebuild_tables),
     (8, rebuild_tables),
     (9, rebuild_tables),
+    (10, rebuild_tables),
 ];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
@@ -213,6 +214,7 @@ mod tests {
             include_str!("../../../tests/store/version-6.sql"),
             include_str!("../../../tests/store/version-7.sql"),
             include_str!("../../../tests/store/version-8.sql"),
+            include_str!("../../../tests/store/version-9.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

@@ -33,7 +33,7 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
         " WHERE job.state = 'running' AND job.state <> 'done' ORDER BY job.id"
     ))?;
-    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 40)?)))?;
+    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 41)?)))?;
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
         .map(|(job, run)| {

@@ -48,6 +48,7 @@ INSERT INTO task (pipeline_id, pipeline, key, stage, created_at) VALUES (1, 'p',
 INSERT INTO run (id, kind, attempt, nonce, instance, boot_id, claimed_at) VALUES (30, 'probe', 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
 INSERT INTO counter (name, n) VALUES ('lost_total', 1);
 INSERT INTO unresolved VALUES (3), (9);
+INSERT INTO pause DEFAULT VALUES;
 INSERT INTO receipt VALUES (1, zeroblob(16), '{}');
 INSERT INTO hook_rule (name, event, command) VALUES ('r', 'on_failure', '["true"]');
 INSERT INTO hook (job_id, event, command, state, ended_at) VALUES (3, 'on_end', '["true"]', 'done', 7), (3, 'on_success', '["true"]', 'done', 7);
@@ -178,7 +179,12 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("lane_insert_guard", "IGNORE", &["REPLACE INTO lane (key, max_running) VALUES ('l', 9)"]),
     ("queue_insert_guard", "the name of a queue", &["INSERT INTO queue (name) VALUES ('')", "INSERT INTO queue (name) VALUES (W)"]),
     ("queue_insert_guard", "slots of a queue", &["INSERT INTO queue (name, slots) VALUES ('m', -1)", "INSERT INTO queue (name, paused) VALUES ('m', 2)", "INSERT INTO queue (name, max_runtime_ms) VALUES ('m', 0)"]),
-    ("queue_insert_guard", "head_id, head_priority and is_full are", &["INSERT INTO queue (name, head_id) VALUES ('m', 1)", "INSERT INTO queue (name, head_priority) VALUES ('m', 1)", "INSERT INTO queue (name, is_full) VALUES ('m', 1)"]),
+    ("queue_insert_guard", "on_failure of a queue is none or pause", &["INSERT INTO queue (name, on_failure) VALUES ('m', 'x')"]),
+    ("queue_update_guard", "on_failure of a queue is none or pause", &["UPDATE queue SET on_failure = 'x'"]),
+    ("pause_insert_guard", "IGNORE", &["INSERT INTO pause DEFAULT VALUES", "REPLACE INTO pause VALUES (2)"]),
+    ("pause_insert_guard", "at is in milliseconds", &["INSERT INTO pause VALUES (-1)"]),
+    ("pause_update_guard", "a pause does not change", &["UPDATE pause SET at = 2"]),
+    ("queue_insert_guard", "head_id, head_priority, is_full, paused_by", &["INSERT INTO queue (name, paused_by) VALUES ('m', 1)", "INSERT INTO queue (name, paused_at) VALUES ('m', 1)", "INSERT INTO queue (name, head_id) VALUES ('m', 1)", "INSERT INTO queue (name, head_priority) VALUES ('m', 1)", "INSERT INTO queue (name, is_full) VALUES ('m', 1)"]),
     ("queue_changes", "head_id, head_priority", &["UPDATE queue SET head_id = 4", "UPDATE queue SET head_priority = 9", "UPDATE queue SET is_full = 1", "UPDATE queue SET head_id = NULL, head_priority = NULL"]),
     ("queue_insert_guard", "IGNORE", &["REPLACE INTO queue (name, slots) VALUES ('default', 9)"]),
     ("queue_update_guard", "slots of a queue", &["UPDATE queue SET slots = -1", "UPDATE queue SET paused = 2", "UPDATE queue SET max_runtime_ms = 0"]),
