@@ -72,8 +72,6 @@
 --                        flushed write, so that no id is repeated after a power cut
 --   generation           how many workers have started on this file; a higher number in the
 --                        directory beside the file means that an older copy was restored
---   moves                how often any job has changed its state, by which a worker detects that
---                        the content of the open file was replaced
 --   slots                how many jobs the worker runs at once, if a person has set that (tenure
 --                        slots)
 --   worker_slots         how many slots the worker has, or had when it ended
@@ -83,7 +81,6 @@ CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO meta (key, value) VALUES ('moves', '0');
 
 -- Counters over the life of the file, with the instant and the object of the last change. Triggers
 -- write `tasks_STATE`, the number of tasks in a state; tenure writes the others:
@@ -839,11 +836,7 @@ WHEN NEW.stop_group IS NOT NULL AND NEW.state = 'failed' AND OLD.state IN ('queu
   INSERT INTO unresolved (job_id) SELECT NEW.id WHERE NOT EXISTS (SELECT 1 FROM unresolved WHERE job_id = NEW.id);
 END;
 
--- Each move is an event with the name in `legal_move`, except for `claimed` and `done`, which are
--- read from the row of the run.
-CREATE TRIGGER job_makes_a_move AFTER UPDATE OF state ON job WHEN OLD.state IS NOT NEW.state BEGIN
-  UPDATE meta SET value = value + 1 WHERE key = 'moves';
-END;
+-- Each move is an event with the name in `legal_move`; `claimed` and `done` are events of the run.
 CREATE TRIGGER job_is_an_event AFTER UPDATE OF state ON job
 WHEN OLD.state IS NOT NEW.state AND NEW.state NOT IN ('running', 'done') BEGIN
   INSERT INTO event (job_id, run_id, kind, reason, detail)
@@ -1015,6 +1008,17 @@ WHEN OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
    WHERE id = NEW.job_id AND state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM resource WHERE run_id = NEW.id);
 END;
 
+-- A claim and the end of a done job are events of the fewest columns, not in the index
+-- `event_of_job`: what they say is in the row of the run. So each change of a job's state has a
+-- number.
+CREATE TRIGGER run_is_claimed AFTER INSERT ON run WHEN NEW.kind = 'job' BEGIN
+  INSERT INTO event (at, run_id, kind) VALUES (NEW.claimed_at, NEW.id, 'claimed');
+END;
+CREATE TRIGGER run_is_done AFTER UPDATE OF outcome ON run
+WHEN NEW.outcome = 'done' AND OLD.outcome IS NULL AND NEW.kind = 'job' BEGIN
+  INSERT INTO event (at, run_id, kind) VALUES (NEW.finished_at, NEW.id, 'done');
+END;
+
 CREATE VIEW runs AS
   SELECT id, job_id, kind, attempt, pid, started_at, exited_at, finished_at, outcome, reason, exit_code, signal, error,
          max_rss_bytes, user_ms, system_ms FROM run;
@@ -1134,8 +1138,11 @@ END;
 ----------------------------------------------------------------------------------------------------
 -- History
 
--- Events of a job that no other row records. Written by triggers and by the worker; never changed,
--- and removed only with the job.
+-- Events of a job that no other row records; and, with `job_id` NULL, that a run was claimed or is
+-- done, whose row says the rest. Each change of a job's state is one of them, or the insertion of
+-- the job, and ids only grow in the order of the commits: a program that remembers the highest
+-- `event.id` and `job.id` that it has seen misses no change. Written by triggers and by the worker;
+-- never changed, and removed only with the job.
 CREATE TABLE event (
   id     INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
@@ -1147,22 +1154,24 @@ CREATE TABLE event (
   CONSTRAINT event_texts_are_small CHECK (length(CAST(kind AS BLOB)) <= 100 AND (reason IS NULL OR length(CAST(reason AS BLOB)) <= 100)
                                           AND (detail IS NULL OR length(CAST(detail AS BLOB)) <= 1000000))
 ) STRICT;
-CREATE INDEX event_of_job   ON event (job_id, id);
+CREATE INDEX event_of_job   ON event (job_id, id) WHERE job_id IS NOT NULL;
 -- What a person is to look at.
 CREATE INDEX event_failed   ON event (id) WHERE kind = 'failed';
 CREATE INDEX event_given_up ON event (id) WHERE kind = 'hook_given_up';
 
 -- History is append-only. The events of a job are pruned with it, so there are no events of a job
--- that does not exist.
+-- that does not exist. (Those of a run have no job; only its triggers write them. If a client has
+-- exhausted the ids there are none until the worker has repaired that; the jobs run nonetheless.)
 CREATE TRIGGER event_insert_guard BEFORE INSERT ON event BEGIN
   SELECT RAISE(ABORT, 'tenure: the file assigns the id of an event; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
   SELECT RAISE(ABORT, 'tenure: kind and reason of an event have at most 100 bytes, detail 1000000')
    WHERE length(CAST(NEW.kind AS BLOB)) > 100 OR length(CAST(NEW.reason AS BLOB)) > 100 OR length(CAST(NEW.detail AS BLOB)) > 1000000;
-  SELECT RAISE(IGNORE) WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
-END;
-CREATE TRIGGER event_id_guard AFTER INSERT ON event WHEN NEW.id > 4503599627370496 BEGIN
-  SELECT RAISE(ABORT,
-    'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix');
+  SELECT RAISE(IGNORE)
+   WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id)
+     AND (NEW.job_id IS NOT NULL OR NEW.run_id IS NULL OR NOT sqlite_compileoption_used('TENURE'));
+  SELECT CASE WHEN NEW.job_id IS NULL THEN RAISE(IGNORE) ELSE RAISE(ABORT,
+      'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix') END
+   WHERE (SELECT seq FROM sqlite_sequence WHERE name = 'event') >= 4503599627370496;
 END;
 
 -- Everything that happened to a job. `added`, `claimed` and `done` are read from the rows of the
@@ -1175,7 +1184,7 @@ CREATE VIEW history AS
   SELECT 4 * coalesce(ended_after, claimed_after) + 2, finished_at, job_id, id, 'done', reason, error FROM run
    WHERE kind = 'job' AND outcome = 'done'
   UNION ALL
-  SELECT 4 * id, at, job_id, run_id, kind, reason, detail FROM event;
+  SELECT 4 * id, at, job_id, run_id, kind, reason, detail FROM event WHERE job_id IS NOT NULL;
 
 ----------------------------------------------------------------------------------------------------
 -- Counts

@@ -47,7 +47,7 @@ impl Context {
         move |conn| {
             let before = belief::check(conn, &believed)?;
             let value = f(conn)?;
-            Ok((value, before.with_moves_now(conn)?))
+            Ok((value, before.with_events_now(conn)?))
         }
     }
 

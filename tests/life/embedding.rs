@@ -96,8 +96,8 @@ fn write_meta(nest: &Nest, (key, value): (&str, i64)) {
 
 #[test]
 fn a_worker_that_distrusts_its_file_ends_its_jobs_if_asked() {
-    // Its count of changes went back, or another worker has started, which has its runs now.
-    let (replaced, superseded) = (("moves", 0), ("generation", 99));
+    // Its reserved run ids went back, or another worker has started, which has its runs now.
+    let (replaced, superseded) = (("run_id_limit", 0), ("generation", 99));
     for (ends, change, is_alive) in [(true, replaced, false), (false, replaced, true), (true, superseded, true)] {
         let nest = Nest::new();
         let queue = queue(&nest);

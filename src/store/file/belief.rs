@@ -3,7 +3,7 @@
 //!
 //! The content of an open file can be replaced (`.restore`, `cp`) without a change of its name or
 //! inode. Then its rows are from another time: ended jobs are queued again. Each number here only
-//! grows in one life of a file, and each change of a job's state is counted, so a file in which one
+//! grows in one life of a file, and each change of a job's state is an event, so a file in which one
 //! of them is lower than this worker has seen is another one. A higher generation means that
 //! another worker has started.
 
@@ -23,9 +23,8 @@ pub struct Belief {
     pub generation: i64,
     run_id_limit: i64,
     jobs: i64,
+    /// Each change of the state of a job is one.
     events: i64,
-    /// Changes of the state of a job.
-    moves: i64,
 }
 
 /// Why the file differs from what the worker knows.
@@ -47,7 +46,6 @@ pub fn read(conn: &Connection) -> Result<Belief> {
             run_id_limit: row.get(2)?,
             jobs: row.get(3)?,
             events: row.get(4)?,
-            moves: row.get(5)?,
         })
     })?)
 }
@@ -74,7 +72,6 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
         ("reserved run id", believed.run_id_limit, is.run_id_limit),
         ("last job", believed.jobs, is.jobs),
         ("last event", believed.events, is.events),
-        ("count of moves", believed.moves, is.moves),
     ];
     if let Some((what, was, is)) = numbers.into_iter().find(|(_, was, is)| is < was) {
         return Some(Doubt::Replaced(format!("its {what} was {was}, and is {is}")));
@@ -88,14 +85,14 @@ fn doubt(is: &Belief, believed: &Belief) -> Option<Doubt> {
 }
 
 impl Belief {
-    /// Reads the count of moves again, after a change in the same transaction: a change of the
-    /// state of a job is counted there. The other values stay those before it.
+    /// Reads the last event again, after a change in the same transaction. The other values stay
+    /// those before it.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn with_moves_now(self, conn: &Connection) -> Result<Self> {
-        let moves = conn.prepare_cached(sql!("belief.sql", "moves"))?.query_row([], |row| row.get(0))?;
-        Ok(Self { moves, ..self })
+    pub fn with_events_now(self, conn: &Connection) -> Result<Self> {
+        let events = conn.prepare_cached(sql!("belief.sql", "events"))?.query_row([], |row| row.get(0))?;
+        Ok(Self { events, ..self })
     }
 
     /// Adopts the values of a later check; the generation stays that of this worker.
@@ -104,7 +101,6 @@ impl Belief {
         self.run_id_limit = honest(self.run_id_limit, later.run_id_limit);
         self.jobs = honest(self.jobs, later.jobs);
         self.events = honest(self.events, later.events);
-        self.moves = honest(self.moves, later.moves);
     }
 }
 
@@ -114,28 +110,22 @@ mod tests {
     use crate::store::fixture;
 
     fn believed() -> Belief {
-        Belief { file_id: "f".into(), generation: 3, run_id_limit: 100, jobs: 7, events: 20, moves: 12 }
+        Belief { file_id: "f".into(), generation: 3, run_id_limit: 100, jobs: 7, events: 20 }
     }
 
     #[test]
     fn each_number_that_goes_back_is_noticed_and_none_that_grows() {
         assert_eq!(doubt(&believed(), &believed()), None);
-        let grown = Belief { run_id_limit: 200, jobs: 8, events: 30, moves: 13, ..believed() };
+        let grown = Belief { run_id_limit: 200, jobs: 8, events: 30, ..believed() };
         assert_eq!(doubt(&grown, &believed()), None);
-        let back: [fn(&mut Belief); 6] = [
-            |b| b.file_id = "g".into(),
-            |b| b.generation = 2,
-            |b| b.run_id_limit = 99,
-            |b| b.jobs = 6,
-            |b| b.events = 19,
-            |b| b.moves = 11,
-        ];
+        let back: [fn(&mut Belief); 5] =
+            [|b| b.file_id = "g".into(), |b| b.generation = 2, |b| b.run_id_limit = 99, |b| b.jobs = 6, |b| b.events = 19];
         for change in back {
             let mut is = grown.clone();
             change(&mut is);
             assert!(matches!(doubt(&is, &believed()), Some(Doubt::Replaced(_))), "{is:?}");
         }
-        let poisoned = Belief { jobs: i64::MAX, events: i64::MAX, moves: i64::MAX, ..grown.clone() };
+        let poisoned = Belief { jobs: i64::MAX, events: i64::MAX, ..grown.clone() };
         assert_eq!(doubt(&poisoned, &grown), None, "a client has poisoned a sequence");
         let mut learned = grown.clone();
         learned.learn(&poisoned);
@@ -152,20 +142,27 @@ mod tests {
         let mut seen = before.clone();
         seen.learn(&read(&conn).unwrap());
         assert!(seen.jobs > before.jobs);
+        let run = |id: i64| {
+            format!(
+                "UPDATE job SET state = 'running', run_id = {id}, started_at = 1;
+                 INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES ({id}, 1, 1, printf('%032d', {id}), '', '', 1)"
+            )
+        };
         let moves = [
-            "UPDATE job SET state = 'running', run_id = 1, started_at = 1",
-            "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1",
-            "UPDATE job SET state = 'queued', reason = NULL, run_id = NULL, started_at = NULL, finished_at = NULL",
-            "UPDATE job SET state = 'running', run_id = 2, started_at = 1",
-            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 1",
+            run(1),
+            "UPDATE job SET state = 'failed', reason = 'exit', finished_at = 1".into(),
+            "UPDATE job SET state = 'queued', reason = NULL, run_id = NULL, started_at = NULL, finished_at = NULL".into(),
+            run(2),
+            "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 1;
+             UPDATE run SET outcome = 'done', finished_at = 1 WHERE id = 2"
+                .into(),
         ];
         for sql in moves {
             let before = seen.clone();
-            conn.execute(sql, []).unwrap();
+            conn.execute_batch(&sql).unwrap();
             seen.learn(&read(&conn).unwrap());
-            assert!(seen.moves > before.moves, "{sql}");
+            assert!(seen.events > before.events, "{sql}");
         }
-        assert!(seen.events > before.events);
         check(&conn, &seen).unwrap();
         let older = fixture::fresh();
         assert!(matches!(

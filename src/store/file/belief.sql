@@ -5,8 +5,7 @@ SELECT (SELECT value FROM meta WHERE key = 'file_id'),
        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'), 0),
        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'run_id_limit'), 0),
        max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'job'), 0), coalesce((SELECT max(id) FROM job), 0)),
-       max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0), coalesce((SELECT max(id) FROM event), 0)),
-       coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'moves'), 0);
+       max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0), coalesce((SELECT max(id) FROM event), 0));
 
--- name: moves
-SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'moves'), 0);
+-- name: events
+SELECT max(coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0), coalesce((SELECT max(id) FROM event), 0));

@@ -178,7 +178,7 @@ pub fn seen(conn: &Connection) -> Result<Seen> {
 /// the worker, is not included.
 pub fn told_of(conn: &Connection, since: Seen, limit: usize) -> Result<(Vec<JobId>, Seen)> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut told = conn.prepare_cached("SELECT id, job_id FROM event WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut told = conn.prepare_cached(sql!("read.sql", "told"))?;
     let mut rows = told.query((since.event, limit))?;
     let (mut jobs, mut last) = (Vec::new(), since);
     while let Some(row) = rows.next()? {

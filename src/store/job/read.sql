@@ -63,3 +63,7 @@ SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NUL
 -- name: wide
 -- Slots that running jobs take, besides one each.
 SELECT coalesce(sum(slots - 1), 0) FROM job WHERE state = 'running' AND slots > 1;
+
+-- name: told
+-- (The claims and the ends of runs have no job here; `ended_since` has the ends.)
+SELECT id, job_id FROM event WHERE id > ?1 AND job_id IS NOT NULL ORDER BY id LIMIT ?2;

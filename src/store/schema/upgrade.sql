@@ -11,7 +11,6 @@ DELETE FROM event WHERE kind = 'added';
 DELETE FROM event WHERE kind = 'claimed' AND EXISTS (SELECT 1 FROM run WHERE id = event.run_id AND job_id = event.job_id AND kind = 'job');
 DELETE FROM event
  WHERE kind = 'done' AND EXISTS (SELECT 1 FROM run WHERE id = event.run_id AND job_id = event.job_id AND kind = 'job' AND outcome = 'done');
-INSERT INTO meta (key, value) SELECT 'moves', '0' WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'moves');
 INSERT INTO counter (name, n) SELECT 'tasks_' || state, n FROM task_tally;
 DROP TABLE workspace_use;
 DROP TABLE task_tally;

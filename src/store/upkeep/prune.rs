@@ -301,6 +301,7 @@ pub(super) fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>, empti
     let mut resources = conn.prepare_cached(sql!("prune.sql", "resources"))?;
     let resources: Vec<i64> = resources.query_map([job.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     resources.iter().try_for_each(|resource| remove_resource(conn, *resource, runs))?;
+    conn.prepare_cached(sql!("prune.sql", "run_events"))?.execute([job.0])?;
     remove_runs(conn, "DELETE FROM run WHERE job_id = ?1 RETURNING id", job.0, runs)?;
     remove_runs(conn, sql!("prune.sql", "hook_runs"), job.0, runs)?;
     for sql in [

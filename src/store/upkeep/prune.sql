@@ -51,6 +51,15 @@ SELECT id FROM pipeline
    AND revision < (SELECT max(revision) FROM pipeline newer WHERE newer.name = pipeline.name)
    AND NOT EXISTS (SELECT 1 FROM task WHERE pipeline_id = pipeline.id);
 
+-- name: run_events
+-- The claims and ends of the runs of a job. Each is the first event after the one that its run
+-- names: all ids in between were never given out, or are gone.
+DELETE FROM event
+ WHERE job_id IS NULL AND run_id IN (SELECT id FROM run WHERE job_id = ?1)
+   AND id IN (SELECT (SELECT min(id) FROM event WHERE id > claimed_after) FROM run WHERE job_id = ?1
+              UNION ALL
+              SELECT (SELECT min(id) FROM event WHERE id > ended_after) FROM run WHERE job_id = ?1);
+
 -- name: runs_pruned_below
 INSERT INTO meta (key, value) VALUES ('runs_pruned_below', ?1)
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), ?1);

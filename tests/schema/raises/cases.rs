@@ -146,7 +146,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("job_enters", "the file assigns the id;", &["INSERT INTO job (id, command) VALUES (-1, A)"]),
     ("job_enters", "no ids are left", &["UPDATE sqlite_sequence SET seq = 4503599627370496 WHERE name = 'job'; INSERT INTO job (command) VALUES (A)"]),
     ("cancel_is_an_event", "no ids are left", &["UPDATE sqlite_sequence SET seq = 9223372036854775806 WHERE name = 'cancel'; INSERT INTO cancel (job_id) VALUES (1)"]),
-    ("event_id_guard", "no ids are left", &["UPDATE sqlite_sequence SET seq = 9223372036854775806 WHERE name = 'event'; INSERT INTO event (job_id, kind) VALUES (1, 'x')"]),
+    ("event_insert_guard", "no ids are left", &["UPDATE sqlite_sequence SET seq = 9223372036854775806 WHERE name = 'event'; INSERT INTO event (job_id, kind) VALUES (1, 'x')"]),
     ("resource_enters", "no ids are left", &["UPDATE sqlite_sequence SET seq = 4503599627370496 WHERE name = 'resource'; INSERT INTO resource (name, job_id, teardown) VALUES ('a', 1, A)"]),
     ("run_insert_guard", "a run id is used once only", &["REPLACE INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES (12, 1, 1, lower(hex(zeroblob(16))), '', '', 1)"]),
     ("run_update_guard", "an ended run does not", &["UPDATE run SET exit_code = 1 WHERE id = 13"]),
