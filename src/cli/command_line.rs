@@ -14,7 +14,7 @@ use crate::cli::verbs::{
     pipeline, progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots,
     status, task, wait, why, work, workspace,
 };
-use crate::cli::{doctor, face, logging};
+use crate::cli::{doctor, face, logging, verbs};
 use crate::config::{Colour, Flags};
 use crate::error::{Error, Result, exit};
 use crate::run::limits;
@@ -62,6 +62,8 @@ pub enum Verb {
     Why(Named),
     /// Print the history of a job
     History(Named),
+    /// Print every change of every job as JSON Lines
+    Events(verbs::events::Args),
     /// Cancel jobs, running ones with their whole process tree
     Cancel(cancel::Args),
     /// Put failed and cancelled jobs back into the queue
@@ -279,6 +281,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Wait(args) => wait::run(&face, &args),
         Verb::Why(which) => why::run(&face, &which),
         Verb::History(which) => history::run(&face, &which),
+        Verb::Events(args) => verbs::events::run(&face, &args),
         Verb::Cancel(args) => cancel::run(&face, &args),
         Verb::Retry(args) => retry::run(&face, &args),
         Verb::Rerun(args) => rerun::run(&face, &args),

@@ -18,6 +18,7 @@
 //! * [`cron_line`]: what a cron line says; [`calendar`]: when it is due, also across clock changes;
 //!   [`schedule`]: what becomes of those occurrences,
 //! * [`pipeline`]: stages, and what follows the end of each,
+//! * [`position`]: how far a reader has read the changes of all jobs,
 //! * [`retry`]: which ends are retried, and after how long,
 //! * [`shell_line`]: whether a command was meant for a shell,
 //! * [`workspace`]: the names of a workspace and its directories,
@@ -45,6 +46,7 @@ pub mod pipeline;
 pub mod placement;
 pub mod policy;
 pub mod policy_rules;
+pub mod position;
 pub mod reason;
 pub mod resource;
 pub mod retry;
@@ -66,6 +68,7 @@ pub use id::{HookId, JobId, Nonce, ResourceId, RunId, RunKey};
 pub use pipeline::{Pipeline, TaskState};
 pub use placement::Placement;
 pub use policy::Policy;
+pub use position::Position;
 pub use reason::{Cause, Exit, Outcome, Reason, RunKind};
 pub use resource::{ReleasedBy, ResourceState};
 pub use schedule::{CatchUp, Overlap};

@@ -6,6 +6,7 @@
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
 //!   ├─ TaskInfo       what is known of a task of a pipeline (`task`)
 //!   ├─ Status         what is known of the file (`status`), and how many jobs its worker runs at once (`slots`)
+//!   ├─ ChangeStream   what happens to all jobs (`stream`)
 //!   └─ WorkerBuilder ─▶ Worker     the worker as threads of this process (`worker`), or as all of it (`process`)
 //! init ── the first statement of `main` (`start`): becomes the spawner, or runs a handler (`handler`)
 //! ```
@@ -41,6 +42,7 @@ mod secrets;
 mod slots;
 mod start;
 mod status;
+mod stream;
 pub(crate) mod submit;
 mod task;
 pub(crate) mod wait;
@@ -66,6 +68,7 @@ pub use runs::RunInfo;
 pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
 pub use status::Status;
+pub use stream::{Change, ChangeStream};
 pub use task::{TaskInfo, TaskStep};
 pub use wait::Watch;
 pub use worker::{Ended, Summary, Worker, WorkerBuilder};

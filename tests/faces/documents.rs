@@ -202,6 +202,15 @@ fn status_says_how_things_stand() {
 fn every_other_document_has_its_shape() {
     let nest = Nest::new();
     let id = document(&nest, &["add", "--", "true"])["id"].as_i64().expect("an id");
+    for line in nest.ok(&["events"]).lines() {
+        let change = serde_json::from_str(line).unwrap();
+        let keys = [("schema", Number), ("id", Text), ("at", Time), ("job", Number), ("run", MaybeNumber), ("event", Text)];
+        check(&change, &keys);
+        check(
+            &change,
+            &[("state", MaybeText), ("reason", MaybeText), ("detail", MaybeText), ("queue", Text), ("label", MaybeText)],
+        );
+    }
     let history = document(&nest, &["history", &id.to_string()]);
     check(
         &history["events"][0],

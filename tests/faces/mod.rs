@@ -11,6 +11,7 @@ mod completion;
 mod crontabs;
 mod documents;
 mod endings;
+mod events;
 mod exit_codes;
 mod found;
 mod help;

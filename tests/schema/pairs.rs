@@ -63,7 +63,7 @@ fn a_guard_refuses_every_value_that_a_check_refuses() {
 const OF_GUARDS_ALONE: &[(&str, &str)] = &[
     ("cancel_insert_guard", "a new cancel is open"), ("cancel_insert_guard", "the file assigns the id of a cancel;"), ("cancel_is_an_event", "no ids are left"),
     ("dependency_insert_guard", "a job waits only for jobs added before it"), ("dependency_insert_guard", "a new dependency is unmet"),
-    ("event_id_guard", "no ids are left"), ("event_insert_guard", "the file assigns the id of an event;"), ("event_update_guard", "events do not change"),
+    ("event_insert_guard", "the file assigns the id of an event;"), ("event_update_guard", "events do not change"),
     ("job_enters", "no ids are left"), ("job_insert_guard", "a new job is queued"), ("job_insert_guard", "the file assigns the id;"),
     ("lane_insert_guard", "a new lane is empty"), ("lease_update_guard", "a lease cannot be updated; release"), ("pipeline_update_guard", "a revision of a pipeline does not"),
     ("queue_insert_guard", "head_id, head_priority, is_full, paused_by"), ("resource_enters", "no ids are left"), ("resource_enters", "the file assigns the id of a resource;"),

@@ -36,7 +36,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["restart", "redo", "requeue"], &[RETRY]),
     (&["top", "watch", "monitor", "stats", "summary", "sinfo", "dashboard"], &[STATUS]),
     (&["info", "describe", "inspect", "get", "detail", "details", "result"], &[SHOW]),
-    (&["events", "audit", "journal"], &[("to see what happened to a job", "tenure history ID")]),
+    (&["audit", "journal"], &[("to see what happened to a job", "tenure history ID"), ("to all jobs", "tenure events")]),
     (&["submit", "enqueue", "push", "new", "create", "sbatch", "put", "queue-add"], &[ADD]),
     (&["at", "batch", "later"], &[ADD, LATER]),
     (&["exec", "execute", "do", "srun"], &[("to run a job and see its output", "tenure run -- COMMAND")]),

@@ -7,6 +7,7 @@ pub(in crate::cli) mod complete;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod edit;
 pub(in crate::cli) mod ensure;
+pub(in crate::cli) mod events;
 pub(in crate::cli) mod fence;
 pub(in crate::cli) mod help;
 pub(in crate::cli) mod history;

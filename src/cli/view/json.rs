@@ -12,7 +12,7 @@ use crate::cli::parse::time::{ms_of, utc};
 pub use crate::job::document::parsed;
 use crate::job::document::{JobDocument, SCHEMA};
 use crate::place::Place;
-use crate::queue::{Advice, Event, HookInfo, JobInfo, RunInfo};
+use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo};
 use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
 use crate::units::duration_ms;
@@ -121,6 +121,22 @@ pub fn event(event: &Event) -> Value {
         "kind": event.kind,
         "reason": event.reason,
         "detail": event.detail,
+    })
+}
+
+/// A line of `events`.
+pub fn change(change: &Change) -> Value {
+    json!({
+        "id": change.position.to_string(),
+        "at": at(change.at),
+        "job": change.job,
+        "run": change.run,
+        "event": change.kind,
+        "state": change.state,
+        "reason": change.reason,
+        "detail": change.detail,
+        "queue": change.queue,
+        "label": change.label,
     })
 }
 

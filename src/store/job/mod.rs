@@ -2,7 +2,7 @@
 //! and run.
 //!
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
-//! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
+//! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`, `stream`,
 //! `newest`, `why` and `pending` answer questions. `auxiliary` records the commands around a job,
 //! `ids` assigns run ids, `rows` reads rows as values.
 
@@ -32,6 +32,7 @@ pub mod retry;
 pub mod rows;
 pub mod settle;
 pub mod slots;
+pub mod stream;
 #[cfg(test)]
 pub(in crate::store) mod verbs_tests;
 pub mod why;
