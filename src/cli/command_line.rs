@@ -50,6 +50,8 @@ pub enum Verb {
     Status(status::Args),
     /// Stop showing the failures so far in `status`
     Seen,
+    /// Watch jobs, queues and output live on a terminal
+    Top,
     /// List jobs, running ones first and the newest last
     Ls(ls::Args),
     /// Show a job with all its runs
@@ -274,6 +276,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Run(args) => run::run(&face, *args),
         Verb::Work(args) => work::run(&face, args),
         Verb::Status(args) => status::run(&face, &args),
+        Verb::Top => verbs::top::run(&face),
         Verb::Ls(args) => ls::run(&face, &args),
         Verb::Seen => seen::run(&face),
         Verb::Show(which) => show::run(&face, &which),

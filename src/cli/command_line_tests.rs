@@ -17,7 +17,7 @@ fn every_example_of_the_manual_parses() {
     let lines = [
         "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x",
         "work|work --slots 4 --queue a --queue b|work --until-idle|work --until-empty --drain",
-        "status|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|logs -f -l x --grep y",
+        "status|top|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|logs -f -l x --grep y",
         "wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|events|events -f --after 12-7 -q q -l l --state failed --state done|events --after 0",
         "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
         "set 7 priority=5 delay=10m|hold 7|release 7",
@@ -55,7 +55,7 @@ fn contradicting_arguments_are_a_mistake_of_usage() {
         "task advance 1 --expect a|task show|task retry|task retry x|task wait|task wait 1 --timeout x|task logs|task logs 1 2",
         "queue set q --on-failure stop|add --stop-on-failure -- x|pause q|lease|lease run|lease run workspace/x -- x|lease run n --wait 5 -- x|lease release|lease run n make",
         "resource|resource add vm|resource add --teardown x|resource add vm --teardown x --job 1 --task 1",
-        "events 7|events --after 7|events --after x|events --state x",
+        "top 7|events 7|events --after 7|events --after x|events --state x",
         "resource add vm --teardown x --job 0|resource release|resource show",
     ]
     .join("|");

@@ -3,8 +3,8 @@
 //! `command_line` defines the verbs and sends each to its file in `verbs`, which gets a
 //! `face::Face`: the settings, the file, and a way to print. `parse` turns text into values, `view`
 //! turns values into text and JSON, `watch` waits at a terminal, `warn` checks a job before it is
-//! added, `doctor` finds problems, `help` makes help and manual pages from the definition of the
-//! verbs, and `complete` finds the candidates for a shell's completion.
+//! added, `top` draws on a terminal, `doctor` finds problems, `help` makes help and manual pages
+//! from the definition of the verbs, and `complete` finds the candidates for a shell's completion.
 //!
 //! ```text
 //! main -> cli: parse -> Face (settings, store, output) -> one file per verb -> exit code
@@ -39,6 +39,7 @@ mod pueue;
 mod refs;
 mod report;
 mod stop;
+mod top;
 mod verbs;
 mod view;
 mod warn;

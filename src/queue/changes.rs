@@ -29,7 +29,7 @@ pub(crate) struct Changes {
 pub(crate) enum Heard {
     /// The file may have changed, or the time is over.
     Poll,
-    /// The other descriptor is ready.
+    /// Another descriptor is ready.
     Other,
 }
 
@@ -64,8 +64,8 @@ impl Changes {
     }
 
     /// Waits for the next poll like [`Changes::rest`], at rest until the log is written. Ends
-    /// earlier when another descriptor is ready for `flags`.
-    pub fn wait(&mut self, store: &Store, other: Option<(BorrowedFd<'_>, PollFlags)>, at_most: Duration) -> Heard {
+    /// earlier when one of the others is ready for its flags.
+    pub fn wait(&mut self, store: &Store, others: &[(BorrowedFd<'_>, PollFlags)], at_most: Duration) -> Heard {
         self.watch = self.watch.take().or_else(new_watch);
         // The log appears with the first write after a clean close, so this is repeated.
         let add = |watch| inotify::add_watch(watch, store.place().wal(), inotify::WatchFlags::MODIFY);
@@ -73,12 +73,13 @@ impl Changes {
         let at_rest = self.rung + 1 == LADDER_MS.len();
         let wait = Duration::from_millis(if is_watched && at_rest { RESTING_MS } else { LADDER_MS[self.rung] });
         let mut fds: Vec<PollFd<'_>> = self.watch.iter().map(|watch| PollFd::new(watch, PollFlags::IN)).collect();
-        fds.extend(other.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+        let watches = fds.len();
+        fds.extend(others.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
         let timeout = Timespec::try_from(wait.min(at_most)).ok();
         // An interrupted wait ends like one whose time is over.
         let _count = poll(&mut fds, timeout.as_ref());
-        let is_other = other.is_some() && fds.last().is_some_and(|fd| !fd.revents().is_empty());
-        let is_written = self.watch.is_some() && fds.first().is_some_and(|fd| !fd.revents().is_empty());
+        let is_written = fds[..watches].iter().any(|fd| !fd.revents().is_empty());
+        let is_other = fds[watches..].iter().any(|fd| !fd.revents().is_empty());
         drop(fds);
         match is_written {
             true => {

@@ -92,6 +92,15 @@ impl Queue {
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
     }
 
+    /// Returns the jobs that have ended last, the latest first, at most so many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn latest_ends(&self, most: usize) -> Result<Vec<JobInfo>> {
+        let jobs = self.store.read(|conn| newest::latest_ends(conn, most))?;
+        Ok(jobs.into_iter().map(JobInfo::of).collect())
+    }
+
     /// Returns a job, if there is one with this number.
     ///
     /// # Errors

@@ -109,8 +109,8 @@ impl ChangeStream {
     /// Waits until there may be more. Returns false if the reader of a descriptor has gone.
     pub(crate) fn wait(&mut self, reader: Option<BorrowedFd<'_>>) -> bool {
         // Only errors are reported.
-        let reader = reader.map(|fd| (fd, PollFlags::empty()));
-        self.changes.wait(&self.queue.store, reader, Duration::MAX) != Heard::Other
+        let reader: Vec<_> = reader.map(|fd| (fd, PollFlags::empty())).into_iter().collect();
+        self.changes.wait(&self.queue.store, &reader, Duration::MAX) != Heard::Other
     }
 }
 

@@ -48,6 +48,25 @@ pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'
     read_range(&file, start, end, sink)
 }
 
+/// Reads the end of a log, at most so many bytes, and whether that is not all of it. A log that
+/// does not exist is empty.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn end(path: &Path, bytes_max: u64) -> io::Result<(Vec<u8>, bool)> {
+    let Some(file) = open_log(path)? else { return Ok((Vec::new(), false)) };
+    let end = file.metadata()?.len();
+    let start = end.saturating_sub(bytes_max);
+    let mut bytes = Vec::new();
+    read_range(&file, start, end, &mut |piece| {
+        if let Piece::Bytes(piece) = piece {
+            bytes.extend_from_slice(piece);
+        }
+        Ok(())
+    })?;
+    Ok((bytes, start > 0))
+}
+
 /// A position in a log from which to continue.
 #[derive(Debug)]
 pub struct Follow {

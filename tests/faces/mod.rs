@@ -51,6 +51,7 @@ mod terminal;
 mod times;
 mod told;
 mod tools;
+mod top;
 mod trees;
 mod unexecutable;
 mod unprivileged;

@@ -5,7 +5,7 @@ use clap::Command;
 /// A heading, and the verbs below it. Each verb is in one group.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "rm"]),
-    ("State and output", &["status", "seen", "ls", "show", "logs", "wait", "why", "history", "events"]),
+    ("State and output", &["status", "top", "seen", "ls", "show", "logs", "wait", "why", "history", "events"]),
     ("Queues and lanes", &["queue", "pause", "resume", "slots", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),

@@ -35,7 +35,7 @@ fn verbs_of_other_queues_name_the_verb_that_does_it_here() {
         walked += 1;
     }
     assert!(walked > 100, "{walked}");
-    for name in "kill list log stash unpause start remove delete stop restart follow tail ps top info del clean".split(' ') {
+    for name in "kill list log stash unpause start remove delete stop restart follow tail ps watch info del clean".split(' ') {
         assert!(foreign::verb(name).is_some(), "{name}");
     }
     // None of them hides an existing verb.

@@ -40,6 +40,7 @@ pub(in crate::cli) mod slots;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod task;
 mod task_follow;
+pub(in crate::cli) mod top;
 pub(in crate::cli) mod wait;
 pub(in crate::cli) mod why;
 pub(in crate::cli) mod work;

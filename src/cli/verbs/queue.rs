@@ -115,7 +115,11 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + Send + 'static) -> Result<()> {
+/// Changes queues, and tells the worker.
+///
+/// # Errors
+/// The file cannot be written, or refuses.
+pub fn change(face: &Face, verb: impl FnMut(&rusqlite::Connection) -> Result<()> + Send + 'static) -> Result<()> {
     let store = face.client()?;
     store.write(verb)?;
     waker::send(store.place());

@@ -3,8 +3,8 @@
 //!
 //! The content of an open file can be replaced (`.restore`, `cp`) without a change of its name or
 //! inode. Then its rows are from another time: ended jobs are queued again. Each number here only
-//! grows in one life of a file, and each change of a job's state is an event, so a file in which one
-//! of them is lower than this worker has seen is another one. A higher generation means that
+//! grows in one life of a file, and each change of a job's state is an event, so a file in which
+//! one of them is lower than this worker has seen is another one. A higher generation means that
 //! another worker has started.
 
 use rusqlite::Connection;

@@ -2,9 +2,9 @@
 //! and run.
 //!
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
-//! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`, `stream`,
-//! `newest`, `why` and `pending` answer questions. `auxiliary` records the commands around a job,
-//! `ids` assigns run ids, `rows` reads rows as values.
+//! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
+//! `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the commands
+//! around a job, `ids` assigns run ids, `rows` reads rows as values.
 
 pub mod auxiliary;
 pub(in crate::store) mod cancel;
