@@ -32,6 +32,8 @@ mod help;
 mod importing;
 mod leases;
 mod logging;
+#[cfg(test)]
+mod other_queues_tests;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
 mod picture;
