@@ -94,6 +94,7 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("resource show", "ids", Source::Stored(Subject::Resources { live: false })),
     ("resource release", "ids", Source::Stored(Subject::Resources { live: true })),
     ("*", "ids", Source::Stored(ANY)),
+    ("events", "after", Source::Free),
     ("*", "after", Source::Stored(ANY)),
     ("*", "after_any", Source::Stored(ANY)),
     ("*", "after_failed", Source::Stored(ANY)),

@@ -22,7 +22,7 @@ pub struct Args {
     ///
     /// A program that starts again with the id of the last line that it has handled sees each
     /// change exactly once. 0: from the first one on.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "POSITION")]
     pub after: Option<Position>,
     /// Print changes of jobs in this queue
     #[arg(short = 'q', long, value_name = "QUEUE", value_parser = values::parse_name)]
