@@ -142,6 +142,7 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ("*", "from", Source::Files),
     ("pipeline apply", "file", Source::Files),
     ("schedule import", "file", Source::Files),
+    ("import pueue", "file", Source::Files),
 ];
 
 fn reasons() -> Vec<&'static str> {
