@@ -42,8 +42,8 @@ pub enum Verb {
         max_runtime: Option<Limit<u64>>,
         /// Pause it when a job of it fails
         ///
-        /// WHAT is pause or none (default). A job that is tried again has not failed yet.
-        #[arg(long, value_name = "WHAT", hide_possible_values = true, value_parser = PossibleValuesParser::new(["none", "pause"]))]
+        /// The default is none. A job that is tried again has not failed yet.
+        #[arg(long, value_name = "pause|none", hide_possible_values = true, value_parser = PossibleValuesParser::new(["none", "pause"]))]
         on_failure: Option<String>,
     },
     /// Keep the jobs of a queue from starting; it is created if it does not exist

@@ -19,7 +19,7 @@ use crate::worker::can_run;
 
 /// It follows one job: `--array` is refused with a reason, and not shown.
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("array", |arg| arg.hide(true)))]
+#[command(mut_arg("array", |arg| arg.hide(true)), mut_arg("stop_on_failure", |arg| arg.hide(true)))]
 pub struct Args {
     #[command(flatten)]
     pub options: JobOptions,

@@ -118,6 +118,7 @@ pub struct Add {
     mut_arg("after_any", hidden),
     mut_arg("after_failed", hidden),
     mut_arg("array", hidden),
+    mut_arg("stop_on_failure", hidden),
     mut_arg("secret", hidden),
     mut_arg("expires", |arg| arg.value_name("DURATION")),
     mut_arg("stdin", |arg| arg.value_name("FILE").long_help("Read standard input from FILE\n\nFILE is opened when the job starts."))
