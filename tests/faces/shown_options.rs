@@ -36,6 +36,7 @@ const BASES: &[(&str, &str)] = &[
     ("task ls", ""),
     ("task stop", "1"),
     ("task advance", "1 --expect a --to b"),
+    ("task retry", "1"),
     ("task logs", "1"),
     ("task wait", "1 --timeout 1ms"),
     ("events", ""),
