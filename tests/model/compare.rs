@@ -86,10 +86,22 @@ impl Play {
             }
         }
         let events = truths::table(&self.conn, "event", "1");
+        let runs = truths::table(&self.conn, "run", "1");
+        // The claim and the end of a run name no job, and are removed with the run.
+        let run_of = |event: &str| {
+            let fields: Vec<&str> = event.split('|').collect();
+            let of_kind = |kind: &str| fields.get(4) == Some(&format!("Text({:?})", kind.as_bytes()).as_str());
+            let is_of_run = fields.get(2) == Some(&"Null") && (of_kind("claimed") || of_kind("done"));
+            is_of_run.then(|| fields[3].to_owned())
+        };
+        for event in events.values() {
+            assert!(run_of(event).is_none_or(|run| runs.contains_key(&run)), "of a run that is gone: {event}");
+        }
         for (id, event) in &self.events {
+            let with_its_run = run_of(event).is_some_and(|run| !runs.contains_key(&run));
             let gone =
                 self.moved.iter().any(|job| event.contains(&format!("|Integer({job})|")) && !self.world.jobs.contains_key(job));
-            assert!(gone || events.get(id) == Some(event), "history changed: {event} {:?}", events.get(id));
+            assert!(gone || with_its_run || events.get(id) == Some(event), "history changed: {event} {:?}", events.get(id));
         }
         (self.ended, self.events) = (ended, events);
     }
