@@ -46,7 +46,8 @@ pub(super) fn places(conn: &Connection) -> Vec<Place> {
             if !is_the_owners(&table, &column, "INSERT") && conn.prepare(&insert).is_ok() {
                 let name = format!("{table}.{column}");
                 let is_listed = places.iter().any(|(column, sql)| *column == name && sql.contains("INSERT"));
-                let is_left_out = ["cancel.closed_at", "cancel.id", "dependency.state", "event.id", "lane.running"]
+                // Who pauses all queues (`pause`) means those of others too.
+                let is_left_out = ["cancel.closed_at", "cancel.id", "dependency.state", "event.id", "lane.running", "pause.at"]
                     .contains(&name.as_str())
                     || [
                         "id",
