@@ -32,8 +32,9 @@ while [ ! -e stop ]; do
   for ask in *.ask; do
     [ -e "$ask" ] || continue
     name=${ask%.ask}
-    sh "$ask" & pid=$!
-    rm "$ask"; echo $pid > "$name.pid.new"; mv "$name.pid.new" "$name.pid"
+    mv "$ask" "$name.run"
+    sh "$name.run" & pid=$!
+    echo $pid > "$name.pid.new"; mv "$name.pid.new" "$name.pid"
     { while kill -0 $pid 2>/dev/null; do sleep 0.02; done; rm -f "$name.pid"; } &
   done
   sleep 0.02
