@@ -86,8 +86,11 @@ pub(in crate::store) fn prepare(conn: &Connection, access: Access, durability: D
     }
 }
 
-/// Runs `f` in a read transaction, which ends even if `f` panics.
+/// Runs `f` in a read transaction, which ends even if `f` panics; within a transaction, in that.
 pub(in crate::store) fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    if !conn.is_autocommit() {
+        return f(conn);
+    }
     let open = Snapshot::begin(conn)?;
     let value = f(conn)?;
     open.end()?;

@@ -165,10 +165,8 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
     if options.role == Role::Reader {
         return match identify(conn)? {
             Identity::Ours => Ok(opened),
-            Identity::New => {
-                standing::assess_empty(place)?.check(place)?;
-                Err(Error::File("the file is empty; `tenure add` fills it".into()))
-            }
+            Identity::New if placed(conn, place)? == Identity::Ours => Ok(opened),
+            Identity::New => Err(Error::File("the file is empty; `tenure add` fills it".into())),
             Identity::Older { version } => Err(upgrade::needed(version)),
         };
     }
@@ -176,9 +174,7 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         let closed = || format!("the file {CANNOT_BE_WRITTEN}; check the permissions of the file and of its directory");
         return Err(Error::File(permission::read_only(place).unwrap_or_else(closed)));
     }
-    let identity = identify(conn)?;
-    let found = if identity == Identity::New { standing::assess_empty(place)? } else { standing::assess(place, conn)? };
-    found.check(place)?;
+    let identity = placed(conn, place)?;
     path::make_beside(place)?;
     set_wal_mode(conn)?;
     match identity {
@@ -201,6 +197,19 @@ fn make_ready(conn: &Connection, place: &Place, options: &Options) -> Result<Ope
         check_content(conn, place, &mut opened.problems)?;
     }
     Ok(opened)
+}
+
+/// Returns what the file is, if it may be used where it is. While its directory is looked at,
+/// another process may fill an empty file, and a worker may begin there.
+fn placed(conn: &Connection, place: &Place) -> Result<Identity> {
+    if identify(conn)? == Identity::New {
+        let found = standing::assess_empty(place)?;
+        if identify(conn)? == Identity::New {
+            return found.check(place).map(|()| Identity::New);
+        }
+    }
+    standing::assess(place, conn)?.check(place)?;
+    identify(conn)
 }
 
 /// Another process may fill the file at the same time; the first to get the write lock does. False

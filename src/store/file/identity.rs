@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
+use crate::store::engine::connection::snapshot;
 
 /// `TENU`, in the header of the file.
 pub const APPLICATION_ID: i32 = 0x5445_4e55;
@@ -19,13 +20,22 @@ pub(in crate::store) enum Identity {
     Older { version: i32 },
 }
 
-/// Reads the header through SQLite; the file is never opened directly.
+/// Reads the header through SQLite; the file is never opened directly. All of it is of one instant:
+/// between two statements another process may fill the file.
 ///
 /// # Errors
 /// [`Error::File`] if the file belongs to another program, or is newer than this one.
 pub(in crate::store) fn identify(conn: &Connection) -> Result<Identity> {
-    let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let (id, version, objects): (i32, i32, i64) = snapshot(conn, |conn| {
+        let id = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        // The names of a file of tenure need not be counted.
+        let objects = match id {
+            APPLICATION_ID => 0,
+            _ => conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        };
+        Ok((id, version, objects))
+    })?;
     if id == APPLICATION_ID {
         return match version {
             USER_VERSION => Ok(Identity::Ours),
@@ -35,7 +45,6 @@ pub(in crate::store) fn identify(conn: &Connection) -> Result<Identity> {
             ))),
         };
     }
-    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (id, version, objects) {
         (0, 0, 0) => Ok(Identity::New),
         _ => Err(Error::File("this is an SQLite file of another program; name another with --db".into())),
@@ -47,4 +56,43 @@ pub fn random_name() -> Result<String> {
     let mut bytes = [0_u8; 16];
     crate::random::fill(&mut bytes).map_err(|error| Error::io("drawing a random name", error))?;
     Ok(crate::job::Nonce(bytes).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rusqlite::hooks::Authorization;
+
+    use super::*;
+    use crate::place::Place;
+    use crate::store::engine::connection::{Access, connect};
+    use crate::store::engine::structure::set_wal_mode;
+    use crate::store::{Durability, create_schema};
+
+    /// Another process fills the file at each moment at which this one could have read a part.
+    #[test]
+    fn a_file_that_is_filled_meanwhile_is_of_no_other_program() {
+        for moment in 0..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let place = Place::new(dir.path().join("q.db"));
+            std::fs::write(place.db(), "").unwrap();
+            let other = connect(&place, Access::Write, Durability::Full).unwrap();
+            set_wal_mode(&other).unwrap();
+            let conn = connect(&place, Access::Write, Durability::Full).unwrap();
+            let (seen, other) = (AtomicUsize::new(0), std::sync::Mutex::new(other));
+            conn.authorizer(Some(move |_: rusqlite::hooks::AuthContext<'_>| {
+                if seen.fetch_add(1, Ordering::SeqCst) == moment {
+                    let mut other = other.lock().unwrap();
+                    let filled = other.transaction().unwrap();
+                    create_schema(&filled, 1, "f").unwrap();
+                    filled.commit().unwrap();
+                }
+                Authorization::Allow
+            }))
+            .unwrap();
+            let first = identify(&conn);
+            assert!(matches!(first, Ok(Identity::New | Identity::Ours)), "moment {moment}: {first:?}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::job::Advice;
 use crate::place::{Place, typed};
 use crate::store::Store;
+use crate::store::engine::connection::snapshot;
 use crate::store::engine::locks;
 use crate::store::engine::watch::FileId;
 use crate::store::file::home::{Home, Noted, load, lossy};
@@ -139,11 +140,16 @@ impl Standing {
     }
 }
 
-/// Assesses the file, its place and its directory. Changes nothing.
+/// Assesses the file, its place and its directory. Changes nothing. What the file says is of one
+/// instant: another process may upgrade it meanwhile.
 ///
 /// # Errors
 /// The file or the directory cannot be read.
 pub fn assess(place: &Place, conn: &Connection) -> Result<Standing> {
+    snapshot(conn, |conn| assess_now(place, conn))
+}
+
+fn assess_now(place: &Place, conn: &Connection) -> Result<Standing> {
     let Some(file_id) = read::meta(conn, "file_id")? else { return Ok(Standing::Home) };
     let inode = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.ino());
     let generation = read::meta(conn, "generation")?;
