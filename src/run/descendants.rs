@@ -109,7 +109,7 @@ pub fn kill_tracer(me: i32) -> Option<i32> {
 
 /// Signals a descendant; `false` if it is dead already or not a descendant any more. Its state does
 /// not matter: a signal does no harm to a dead process, and a zombie may have other live threads.
-fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
+pub(super) fn signal(me: i32, found: Descendant, signal: i32) -> io::Result<bool> {
     if found.parent == me {
         let alive = Stat::of(found.pid).is_some_and(|stat| !stat.is_dead());
         return send_child(found.pid, signal).map(|()| alive);

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 
-use super::record::Record;
+use super::record::{Record, Suspension};
 use super::spawner::status::{GO, NOT};
 
 /// How often a record that cannot be written is retried.
@@ -28,6 +28,8 @@ pub struct Journal {
     /// Where the next record is written. Not append mode: a line that was torn by a full disk is
     /// overwritten.
     end: u64,
+    /// Where the two places for suspensions begin, once there was one.
+    suspensions: Option<u64>,
     /// Lines that are in the file and were not sent.
     unsent: Vec<u8>,
 }
@@ -39,7 +41,7 @@ impl Journal {
     /// The length of the run file cannot be read.
     pub fn new(file: OwnedFd, status: OwnedFd) -> io::Result<Self> {
         let end = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
-        Ok(Self { file, status, end, unsent: Vec::new() })
+        Ok(Self { file, status, end, suspensions: None, unsent: Vec::new() })
     }
 
     /// Writes a record into the file; [`Journal::tell`] sends it, even if it could not be written.
@@ -57,6 +59,25 @@ impl Journal {
     pub fn write_all(&mut self, records: &[Record]) -> io::Result<()> {
         let line = records.iter().flat_map(Record::to_line).collect::<Vec<_>>();
         let written = self.store(&line);
+        self.unsent.extend(line);
+        written
+    }
+
+    /// Writes the state of a suspension into the place that the previous one is not in. The first
+    /// one makes both places.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn write_suspension(&mut self, suspension: &Suspension) -> io::Result<()> {
+        let line = Record::Suspension(suspension.clone()).to_line();
+        let written = match self.suspensions {
+            Some(first) => self.store_at(&line, first + suspension.seq % 2 * line.len() as u64),
+            None => {
+                let first = self.end;
+                let both = [line.as_slice(), &line].concat();
+                self.store(&both).inspect(|()| self.suspensions = Some(first))
+            }
+        };
         self.unsent.extend(line);
         written
     }
@@ -118,16 +139,21 @@ impl Journal {
     }
 
     fn store(&mut self, line: &[u8]) -> io::Result<()> {
+        self.store_at(line, self.end)?;
+        self.end += line.len() as u64;
+        Ok(())
+    }
+
+    fn store_at(&self, line: &[u8], at: u64) -> io::Result<()> {
         let mut done = 0;
         while done < line.len() {
-            match rustix::io::pwrite(&self.file, &line[done..], self.end + done as u64) {
+            match rustix::io::pwrite(&self.file, &line[done..], at + done as u64) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => done += n,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.end += line.len() as u64;
         Ok(())
     }
 

@@ -41,6 +41,18 @@ impl Writer {
         self.with(key, escape(text))
     }
 
+    /// As [`Writer::with_text`], cut to so many bytes.
+    pub fn with_short_text(self, key: &str, text: &str, bytes_max: usize) -> Self {
+        self.with(key, escape_within(text, bytes_max))
+    }
+
+    /// As [`Writer::seal`], with blanks up to a length, so that the line can be written over.
+    pub fn seal_at(mut self, bytes: usize) -> Vec<u8> {
+        let missing = bytes.saturating_sub(self.0.len());
+        self.0.extend(std::iter::repeat_n(' ', missing));
+        self.seal()
+    }
+
     /// The line with its checksum and its newline.
     pub fn seal(self) -> Vec<u8> {
         let sum = crc32fast::hash(self.0.as_bytes());
@@ -95,10 +107,14 @@ impl<'a> Line<'a> {
 }
 
 fn escape(text: &str) -> String {
+    escape_within(text, TEXT_BYTES_MAX)
+}
+
+fn escape_within(text: &str, bytes_max: usize) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         let plain = byte.is_ascii_graphic() && byte != b'%';
-        if escaped.len() + if plain { 1 } else { 3 } > TEXT_BYTES_MAX {
+        if escaped.len() + if plain { 1 } else { 3 } > bytes_max {
             break;
         }
         if plain {

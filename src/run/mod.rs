@@ -12,7 +12,9 @@
 //! * [`spawner`]: the small process that forks shims, and the worker's end of it.
 //! * `shim`: the process that owns one run's tree: starts the job, enforces its deadlines, records
 //!   its end, empties the tree.
-//! * [`stop`]: asks a shim to stop. [`shutdown`]: ends every run of a place cleanly.
+//! * [`stop`]: asks a shim to stop, to suspend its run or to continue it. [`shutdown`]: ends every
+//!   run of a place cleanly.
+//! * `standstill`: stops every process below a shim, and continues them.
 //! * [`tree`]: finds and ends what has escaped from a shim that was killed; `marks`: how it is
 //!   recognized; `chase`: processes that fork faster than they are found.
 //! * [`orphans`]: the worker as the last reaper of its tree.
@@ -83,9 +85,11 @@ mod process;
 mod protocol;
 mod shim;
 pub mod signal;
+mod standstill;
+mod suspension;
 mod wait;
 
 pub use launch::Launch;
-pub use record::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Records, Started, Usage};
+pub use record::{Drained, Exited, Header, Kept, MemoryBy, NotExecuted, Record, Records, Stand, Started, Suspension, Usage};
 pub use runfile::{Inspection, RunFile};
 pub use spawner::{Go, Spawner, Status, StatusPipe};

@@ -76,6 +76,12 @@ pub fn threads(pid: i32) -> Vec<i32> {
     tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// Returns the state of each thread of a process.
+pub fn thread_states(pid: i32) -> Vec<char> {
+    let stat = |thread: i32| Stat::read(&format!("/proc/{pid}/task/{thread}/stat")).map(|stat| stat.state);
+    threads(pid).into_iter().filter_map(stat).collect()
+}
+
 fn thread_lives(pid: i32, thread: i32) -> bool {
     Stat::read(&format!("/proc/{pid}/task/{thread}/stat")).is_some_and(|stat| !stat.main_thread_has_ended())
 }

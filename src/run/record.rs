@@ -9,6 +9,8 @@ use crate::job::{Cause, Exit};
 
 pub use super::header::Header;
 use super::line::{Line, Writer};
+use super::suspension;
+pub use super::suspension::{Stand, Suspension};
 
 /// Largest run file that is read, in bytes; ours are below 4,096.
 pub const RUN_FILE_BYTES_MAX: usize = 64 << 10;
@@ -23,6 +25,8 @@ pub enum Record {
     Started(Started),
     /// The job's process has the limit that marks its processes (`run::marks`).
     Marked,
+    /// The run is suspended, or continues.
+    Suspension(Suspension),
     /// A person has declared that nothing of the run is left, where that cannot be known.
     Over {
         at_ms: i64,
@@ -121,12 +125,13 @@ pub struct Drained {
     pub at_ms: i64,
 }
 
-/// All records of one run; the first of each kind counts.
+/// All records of one run; the first of each kind counts, and of a suspension the latest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
     pub prepared: bool,
     pub started: Option<Started>,
     pub marked: bool,
+    pub suspension: Option<Suspension>,
     /// A person has declared that nothing of it is left.
     pub over: bool,
     pub failed: Option<NotExecuted>,
@@ -153,6 +158,10 @@ impl Records {
             Record::Prepare { .. } => self.prepared = true,
             Record::Started(started) => self.started = self.started.or(Some(started)),
             Record::Marked => self.marked = true,
+            Record::Suspension(new) if self.suspension.as_ref().is_none_or(|old| old.seq < new.seq) => {
+                self.suspension = Some(new);
+            }
+            Record::Suspension(_) => {}
             Record::Over { .. } => self.over = true,
             Record::Failed(failed) => self.failed = self.failed.take().or(Some(failed)),
             Record::Exited(exited) => self.exited = self.exited.or(Some(exited)),
@@ -183,6 +192,8 @@ pub fn parse(bytes: &[u8]) -> Result<(Header, Records), String> {
         match parse_line(line) {
             Parsed::Record(record) => records.add(record),
             Parsed::Unknown => {}
+            // It is being written over, and the other one counts.
+            Parsed::Damaged if line.starts_with(suspension::KIND.as_bytes()) => {}
             Parsed::Damaged => break,
         }
     }
@@ -198,6 +209,7 @@ pub fn parse_line(bytes: &[u8]) -> Parsed {
         "PREPARE" => line.number("at").map(|at_ms| Record::Prepare { at_ms }),
         "STARTED" => Started::of(&line).map(Record::Started),
         "MARKED" => Some(Record::Marked),
+        suspension::KIND => Suspension::of(&line).map(Record::Suspension),
         "OVER" => line.number("at").map(|at_ms| Record::Over { at_ms }),
         "FAILED" => NotExecuted::of(&line).map(Record::Failed),
         "EXITED" => Exited::of(&line).map(Record::Exited),
@@ -214,6 +226,7 @@ impl Record {
             Self::Prepare { at_ms } => Writer::new("PREPARE").with("at", at_ms).seal(),
             Self::Started(started) => started.to_line(),
             Self::Marked => Writer::new("MARKED").with("by", "rttime").seal(),
+            Self::Suspension(suspension) => suspension.to_line(),
             Self::Over { at_ms } => Writer::new("OVER").with("at", at_ms).seal(),
             Self::Failed(failed) => failed.to_line(),
             Self::Exited(exited) => exited.to_line(),

@@ -26,6 +26,9 @@ use super::signal;
 
 /// Instead of a cause: the grace of a run that was asked to stop ends now.
 pub(super) const KILL_NOW: u8 = 255;
+/// Instead of a cause: suspend the run, and continue it.
+pub(super) const SUSPEND: u8 = 254;
+pub(super) const RESUME: u8 = 253;
 
 /// Result of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +80,29 @@ impl fmt::Display for OutOfReach {
 /// # Errors
 /// The run file cannot be read, or the system refuses the signal.
 pub fn ask(place: &Place, key: RunKey, cause: Cause) -> Result<Asked> {
-    let value = key.nonce.signal_bits() << 8 | u64::from(cause.code());
+    request(place, key, cause.code())
+}
+
+/// Asks the shim of a run to stop all its processes and its limits, until [`resume`]. The answer
+/// comes as a record. A shim of an earlier version does not answer.
+///
+/// # Errors
+/// As [`ask`].
+pub fn suspend(place: &Place, key: RunKey) -> Result<Asked> {
+    request(place, key, SUSPEND)
+}
+
+/// Asks the shim of a run to continue its processes. The answer comes as a record.
+///
+/// # Errors
+/// As [`ask`].
+pub fn resume(place: &Place, key: RunKey) -> Result<Asked> {
+    request(place, key, RESUME)
+}
+
+/// Sends a request, and continues a stopped shim.
+fn request(place: &Place, key: RunKey, code: u8) -> Result<Asked> {
+    let value = key.nonce.signal_bits() << 8 | u64::from(code);
     match find(place, key)? {
         Found::Shim(pidfd) => {
             let asked = sent(key.run, signal::queue_pidfd(pidfd.as_fd(), signal::stop_signal(), value))?;

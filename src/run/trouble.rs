@@ -51,6 +51,11 @@ pub fn is_stopped(pid: i32) -> bool {
     Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
 }
 
+/// Whether a process is stopped by a signal, not by a debugger.
+pub fn is_stopped_by_signal(pid: i32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.state == 'T')
+}
+
 /// Returns the process that traces a process, with its name: a debugger.
 pub fn tracer(pid: i32) -> Option<(i32, String)> {
     let tracer = tracer_of(pid)?;

@@ -16,4 +16,5 @@ mod meddling;
 mod output;
 mod shutdown;
 mod starting;
+mod suspend;
 mod trees;

@@ -1,5 +1,5 @@
-//! From STARTED to DRAINED: waits for the job, enforces deadlines, stops the run, records its end,
-//! and ends leftover processes.
+//! From STARTED to DRAINED: waits for the job, enforces deadlines, suspends and stops the run,
+//! records its end, and ends leftover processes.
 
 use std::collections::HashSet;
 
@@ -18,6 +18,7 @@ use crate::run::wait::{self, Children, Used};
 use super::logfile::LogFile;
 use super::memory::Memory;
 use super::stop_signal::{Request, ends_like_a_shutdown, request_of};
+use super::suspend::Suspensions;
 use super::watch::{Due, Limits};
 
 /// Longest wait between two readings of the clock, in milliseconds: a wait does not count while the
@@ -59,6 +60,7 @@ pub fn see_to_the_end(journal: Journal, job: i32, limits: &Limits, nonce_bits: u
         nonce_bits,
         log,
         memory,
+        suspensions: Suspensions::of(me, job),
         started_ms: now,
         warned: false,
         stop: None,
@@ -77,6 +79,8 @@ struct Watched<'a> {
     nonce_bits: u64,
     log: LogFile,
     memory: Memory,
+    suspensions: Suspensions,
+    /// The start, later by the time for which the run was suspended.
     started_ms: u64,
     warned: bool,
     stop: Option<Stop>,
@@ -105,6 +109,7 @@ impl Watched<'_> {
             let until_ms = self.act();
             self.hear(until_ms);
         };
+        self.suspensions.job_has_ended(&mut self.journal);
         let cause = self.stop.map(|stop| stop.cause);
         // If the file cannot be written in all that time, the run is lost: only the worker has seen
         // its end, through the pipe.
@@ -125,11 +130,8 @@ impl Watched<'_> {
         self.memory.remove();
         let is_recorded = self.journal.insist(&Record::Drained(drained)).is_ok();
         self.journal.tell();
-        if was_alone && is_recorded && self.stop.is_none() && !self.asked_too_late && self.memory.kept_by().is_none() {
-            Left::Nothing
-        } else {
-            Left::Doubt
-        }
+        let was_asked = self.stop.is_some() || self.asked_too_late || self.suspensions.were();
+        if was_alone && is_recorded && !was_asked && self.memory.kept_by().is_none() { Left::Nothing } else { Left::Doubt }
     }
 
     /// Reaps what the tree has left to the shim. The job's own process is peeked at but not reaped:
@@ -158,10 +160,13 @@ impl Watched<'_> {
     /// Does what is due; returns when to check again.
     fn act(&mut self) -> Option<u64> {
         let now = boottime_ms();
+        let tell_at = self.tell_start(now);
+        if self.suspensions.is_suspended() {
+            return earliest(tell_at, self.suspensions.look(&mut self.journal));
+        }
         if self.wants_a_look(now) {
             self.log.check();
         }
-        let tell_at = self.tell_start(now);
         earliest(tell_at, self.due(now))
     }
 
@@ -202,16 +207,34 @@ impl Watched<'_> {
     fn hear(&mut self, until_ms: Option<u64>) {
         let wait_ms = until_ms.map_or(WAIT_MS_MAX, |at| at.saturating_sub(boottime_ms()).min(WAIT_MS_MAX));
         match signal::wait(Some(wait_ms)) {
-            Heard::Nothing | Heard::Child => {}
+            Heard::Nothing => {}
+            Heard::Child => self.suspensions.heard_of_a_child(),
             // Also when the job has ended meanwhile, see `heed_shutdown`.
             Heard::Bare => self.stop(Cause::Shutdown, self.limits.grace_ms),
             Heard::Stop(value) => match request_of(value, self.nonce_bits) {
                 Some(Request::Stop(cause)) if self.reap_all_but_the_job().is_none() => self.stop(cause, self.limits.grace_ms),
+                Some(Request::Suspend) if self.reap_all_but_the_job().is_none() => self.suspend(),
                 Some(Request::KillNow) => self.hasten(),
-                Some(Request::Stop(_)) => self.asked_too_late = true,
+                Some(Request::Resume) => self.resume(),
+                Some(Request::Stop(_) | Request::Suspend) => self.asked_too_late = true,
                 // Meant for another run or another version of tenure.
                 None => {}
             },
+        }
+    }
+
+    /// A run that is to end is not suspended any more.
+    fn suspend(&mut self) {
+        if self.stop.is_none() {
+            self.log.check();
+            self.suspensions.begin(&mut self.journal, self.memory.freezer());
+        }
+    }
+
+    fn resume(&mut self) {
+        if let Some(lasted_ms) = self.suspensions.end(&mut self.journal) {
+            self.started_ms += lasted_ms;
+            self.log.was_suspended(lasted_ms);
         }
     }
 
@@ -223,7 +246,7 @@ impl Watched<'_> {
         }
     }
 
-    /// The first cause counts.
+    /// The first cause counts. A stopped process handles TERM once it is continued.
     fn stop(&mut self, cause: Cause, grace_ms: u64) {
         if self.stop.is_some() {
             return;
@@ -231,6 +254,7 @@ impl Watched<'_> {
         let kill_at_ms = boottime_ms().saturating_add(grace_ms);
         self.stop = Some(Stop { cause, kill_at_ms, kill_every_ms: KILL_MS_MIN });
         self.signal_group(libc::SIGTERM);
+        self.resume();
         self.signal_group(libc::SIGCONT);
     }
 

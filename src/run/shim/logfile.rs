@@ -48,6 +48,13 @@ impl LogFile {
         self.last_output_ms
     }
 
+    /// The run was suspended for so long since the last check, in milliseconds: that is not
+    /// silence, also if it has written something after that check and before it stood still.
+    pub fn was_suspended(&mut self, ms: u64) {
+        self.last_output_ms += ms;
+        self.looked_ms += ms;
+    }
+
     /// When the size must be checked next.
     pub fn next_look_ms(&self) -> Option<u64> {
         (self.limit_bytes > 0 && !self.gave_up).then(|| self.looked_ms + self.look_every_ms)
@@ -133,6 +140,21 @@ mod tests {
             }
         }
         assert_eq!(hole(1 << 40, 0), None);
+    }
+
+    #[test]
+    fn output_just_before_a_suspension_is_not_dated_before_it() {
+        const SUSPENDED_MS: u64 = 5_000;
+        let file = tempfile::tempfile().unwrap();
+        let mut log = LogFile::new(file.try_clone().unwrap().into(), 0);
+        std::io::Write::write_all(&mut &file, b"begin").unwrap();
+        file.set_modified(crate::clock::time_of(now_ms() - SUSPENDED_MS.cast_signed())).unwrap();
+        // The last check was just before, and the suspension is over now.
+        (log.looked_ms, log.last_output_ms) = (log.looked_ms - SUSPENDED_MS, log.last_output_ms - SUSPENDED_MS);
+        let begun = log.looked_ms;
+        log.was_suspended(SUSPENDED_MS);
+        log.check();
+        assert!(log.last_output_ms() >= begun + SUSPENDED_MS, "{} ms of silence", begun + SUSPENDED_MS - log.last_output_ms());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::job::Exit;
 use crate::run::groups::kills_in;
 use crate::run::launch::Launch;
 use crate::run::record::MemoryBy;
+use crate::run::standstill::Freezer;
 
 /// How the memory of a run is limited.
 #[derive(Debug)]
@@ -61,6 +62,14 @@ impl Memory {
     pub fn join_fd(&self) -> Option<i32> {
         match &self.limit {
             Limit::Cgroup(cgroup) => Some(cgroup.procs.as_raw_fd()),
+            Limit::None | Limit::Rlimit { .. } => None,
+        }
+    }
+
+    /// Returns the freezer of the run's cgroup, if it has one.
+    pub fn freezer(&self) -> Option<Freezer> {
+        match &self.limit {
+            Limit::Cgroup(cgroup) => Freezer::of(&cgroup.dir),
             Limit::None | Limit::Rlimit { .. } => None,
         }
     }

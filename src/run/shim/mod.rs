@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! be_shim ─▶ prepare ─▶ (go) ─▶ PREPARE ─▶ execute ─▶ STARTED ─▶ watch ─▶ EXITED ─▶ empty the tree ─▶ DRAINED
-//!               │  └───────── FAILED ─────────┘                     deadlines, stop requests, log limit   │
+//!               │  └───────── FAILED ─────────┘         deadlines, stop requests, suspensions, log limit  │
 //!               └────────────────────────────── the next run ◀───────────────────────────────────────────┘
 //! ```
 //!
@@ -28,6 +28,7 @@ mod next;
 mod prepare;
 pub(super) mod refusal;
 mod stop_signal;
+mod suspend;
 mod watch;
 
 use std::io;

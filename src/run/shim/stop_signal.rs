@@ -1,13 +1,15 @@
 //! What a signal to the shim means, and whether a job's end looks like that of a shutdown. Pure.
 
 use crate::job::{Cause, Exit};
-use crate::run::stop::KILL_NOW;
+use crate::run::stop::{KILL_NOW, RESUME, SUSPEND};
 
 /// What a stop signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     Stop(Cause),
     KillNow,
+    Suspend,
+    Resume,
 }
 
 /// Decodes a stop signal, if it is meant for this run.
@@ -16,7 +18,12 @@ pub fn request_of(value: u64, nonce_bits: u64) -> Option<Request> {
     if value >> 8 != nonce_bits {
         return None;
     }
-    if code == KILL_NOW { Some(Request::KillNow) } else { Cause::from_code(code).map(Request::Stop) }
+    match code {
+        KILL_NOW => Some(Request::KillNow),
+        SUSPEND => Some(Request::Suspend),
+        RESUME => Some(Request::Resume),
+        code => Cause::from_code(code).map(Request::Stop),
+    }
 }
 
 /// Whether the job was ended by a signal that a shutdown sends, or by the exit status with which
@@ -42,7 +49,10 @@ mod tests {
             assert_eq!(request_of(value, bits), Some(Request::Stop(*cause)));
             assert_eq!(request_of(value, bits ^ 1), None);
         }
-        assert_eq!(request_of(bits << 8 | u64::from(KILL_NOW), bits), Some(Request::KillNow));
+        for (code, request) in [(KILL_NOW, Request::KillNow), (SUSPEND, Request::Suspend), (RESUME, Request::Resume)] {
+            assert_eq!(request_of(bits << 8 | u64::from(code), bits), Some(request));
+            assert_eq!(Cause::from_code(code), None, "no cause has its code");
+        }
         assert_eq!(request_of(bits << 8, bits), None);
     }
 
