@@ -13,6 +13,7 @@
 --   says what to do instead. Examples of what they may do:
 --       INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
 --       INSERT INTO cancel(job_id) VALUES (7);
+--       INSERT INTO suspend(job_id) VALUES (7);
 --       UPDATE job SET priority = 5 WHERE id = 7;  -- or label, user_hold, ...
 --       UPDATE queue SET paused = 1 WHERE name = 'slow';
 --       INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('rm', '7'));
@@ -46,8 +47,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 22 tables, 61 indexes, 14 views and 112
--- triggers, together 100 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 24 tables, 64 indexes, 14 views and 122
+-- triggers, together 105 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -909,7 +910,9 @@ CREATE VIEW jobs AS
          CASE WHEN j.state = 'queued' AND c.id IS NOT NULL THEN 'cancelled' ELSE j.reason END AS reason,
          j.queue, j.lane, j.priority, j.slots, j.label, j.cwd, j.available_at, j.run_id, j.pid, j.started_at, j.finished_at,
          j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
-         c.id IS NOT NULL AS cancelling
+         c.id IS NOT NULL AS cancelling,
+         CASE WHEN j.state = 'running'
+              THEN (SELECT suspended_at FROM suspend WHERE run_id = j.run_id AND closed_at IS NULL) END AS suspended_at
     FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
 
 ----------------------------------------------------------------------------------------------------
@@ -1133,6 +1136,71 @@ CREATE TRIGGER cancel_is_an_event AFTER INSERT ON cancel BEGIN
     'tenure: no ids are left, because sqlite_sequence was changed; a worker repairs that, and so does tenure doctor --fix')
    WHERE NEW.id > 4503599627370496;
   INSERT INTO event (job_id, run_id, kind, detail) SELECT NEW.job_id, run_id, 'cancel_asked', NEW.why FROM job WHERE id = NEW.job_id;
+END;
+
+----------------------------------------------------------------------------------------------------
+-- Suspensions
+
+-- A request to suspend the run of a job, and what became of it: a running job has at most one that
+-- is open. Any client may insert one and set `resume_at`; the worker does it. Its row has no effect
+-- once its run has ended (`run_id` is not that of the job any more), and the worker closes it.
+--   suspended_at  when the processes had been stopped; NULL: they are not, or not yet again
+--   resume_at     when a client asked that it continues; NULL: it is to stay suspended
+--   closed_at     when it continued, or ended
+--   suspended_ms  how long its limits stood still, by the clock of the boot
+CREATE TABLE suspend (
+  id           INTEGER PRIMARY KEY NOT NULL,
+  job_id       INTEGER NOT NULL,
+  run_id       INTEGER,
+  at           INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+  why          TEXT,
+  suspended_at INTEGER,
+  resume_at    INTEGER,
+  closed_at    INTEGER,
+  suspended_ms INTEGER,
+  CONSTRAINT suspend_why_is_short      CHECK (why IS NULL OR length(CAST(why AS BLOB)) <= 4000),
+  CONSTRAINT suspend_time_not_negative CHECK (suspended_ms IS NULL OR suspended_ms >= 0)
+) STRICT;
+CREATE UNIQUE INDEX suspend_open ON suspend (run_id) WHERE closed_at IS NULL;
+CREATE INDEX suspend_of_job      ON suspend (job_id);
+
+-- A second request for the same run withdraws a request to resume it, and otherwise does nothing.
+CREATE TRIGGER suspend_insert_guard BEFORE INSERT ON suspend BEGIN
+  SELECT RAISE(ABORT, 'tenure: the file assigns the id of a suspension; omit it') WHERE NEW.id IS NOT NULL AND NEW.id <> -1;
+  SELECT RAISE(ABORT, 'tenure: a new suspension is a request; omit run_id, suspended_at, resume_at, closed_at and suspended_ms')
+   WHERE coalesce(NEW.run_id, NEW.suspended_at, NEW.resume_at, NEW.closed_at, NEW.suspended_ms) IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: why has at most 4000 bytes') WHERE length(CAST(NEW.why AS BLOB)) > 4000;
+  SELECT RAISE(ABORT, 'tenure: the job does not exist') WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id);
+  SELECT RAISE(ABORT, 'tenure: the job is being cancelled')
+   WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: the job has not started; to keep it from starting UPDATE job SET user_hold = 1')
+   WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
+  SELECT RAISE(ABORT, 'tenure: the job has already ended')
+   WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
+  UPDATE suspend SET resume_at = NULL
+   WHERE run_id = (SELECT run_id FROM job WHERE id = NEW.job_id) AND closed_at IS NULL AND resume_at IS NOT NULL;
+  SELECT RAISE(IGNORE)
+   WHERE EXISTS (SELECT 1 FROM suspend WHERE run_id = (SELECT run_id FROM job WHERE id = NEW.job_id) AND closed_at IS NULL);
+END;
+-- What the worker writes, and what no client changes.
+CREATE TRIGGER suspend_update_guard BEFORE UPDATE ON suspend BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of suspend; to continue a job UPDATE suspend SET resume_at')
+   WHERE NOT sqlite_compileoption_used('TENURE')
+     AND ((NEW.at, NEW.why, NEW.suspended_at, NEW.closed_at, NEW.suspended_ms)
+          IS NOT (OLD.at, OLD.why, OLD.suspended_at, OLD.closed_at, OLD.suspended_ms)
+          OR NEW.run_id IS NOT (SELECT run_id FROM job WHERE id = NEW.job_id));
+  SELECT RAISE(ABORT, 'tenure: a suspension that is over does not change; INSERT INTO suspend (job_id) for another one')
+   WHERE OLD.closed_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'tenure: a suspension keeps its id and its job') WHERE (NEW.id, NEW.job_id) IS NOT (OLD.id, OLD.job_id);
+END;
+
+CREATE TRIGGER suspend_is_asked AFTER INSERT ON suspend BEGIN
+  UPDATE suspend SET run_id = (SELECT run_id FROM job WHERE id = NEW.job_id) WHERE id = NEW.id;
+  INSERT INTO event (job_id, run_id, kind, detail) SELECT NEW.job_id, run_id, 'suspend_asked', NEW.why FROM job WHERE id = NEW.job_id;
+END;
+CREATE TRIGGER suspend_is_to_end AFTER UPDATE OF resume_at ON suspend WHEN (NEW.resume_at IS NULL) <> (OLD.resume_at IS NULL) BEGIN
+  INSERT INTO event (job_id, run_id, kind)
+    VALUES (NEW.job_id, NEW.run_id, CASE WHEN NEW.resume_at IS NULL THEN 'suspend_asked' ELSE 'resume_asked' END);
 END;
 
 ----------------------------------------------------------------------------------------------------
@@ -2000,6 +2068,9 @@ CREATE TRIGGER cancel_update_guard BEFORE UPDATE ON cancel WHEN NOT sqlite_compi
 END;
 CREATE TRIGGER cancel_delete_guard BEFORE DELETE ON cancel WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: a stop request cannot be withdrawn; use tenure retry once the job has ended');
+END;
+CREATE TRIGGER suspend_delete_guard BEFORE DELETE ON suspend WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a suspension is removed with its job; use tenure prune to remove ended jobs');
 END;
 CREATE TRIGGER event_delete_guard BEFORE DELETE ON event WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: history is removed with its job; use tenure prune to remove ended jobs');

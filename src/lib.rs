@@ -21,8 +21,9 @@
 //!
 //! * [`Queue`] is a file: [`add`](Queue::add), [`wait`](Queue::wait), [`watch`](Queue::watch),
 //!   [`list`](Queue::list), [`changes`](Queue::changes), [`cancel`](Queue::cancel),
-//!   [`retry`](Queue::retry), [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any
-//!   worker: in this program, in another one, or `tenure work`.
+//!   [`retry`](Queue::retry), [`suspend`](Queue::suspend), [`resume`](Queue::resume),
+//!   [`why`](Queue::why), [`logs`](Queue::logs), ... It works beside any worker: in this program,
+//!   in another one, or `tenure work`.
 //! * [`Job`] is a command, a shell line, or with [`Job::call`] a function of this program, in its
 //!   own process.
 //! * [`Queue::worker`] makes this program the worker of the file. If it is killed, its running jobs
@@ -197,7 +198,7 @@ pub use job::hook::{HookEvent, HookOutcome};
 pub use job::{Hold, JobId, Outcome, Reason, RunId, RunKind, State, TaskState};
 pub use queue::{
     Advice, Call, Cancelled, Ended, Event, Failure, Filter, Handler, HookInfo, Job, JobInfo, Logs, Progress, Queue, RunInfo,
-    Status, Summary, TaskInfo, TaskStep, Watch, Worker, WorkerBuilder, init, init_with, minutes,
+    Status, Summary, Suspension, TaskInfo, TaskStep, Watch, Worker, WorkerBuilder, init, init_with, minutes,
 };
 pub use queue::{Change, ChangeStream};
 

@@ -12,7 +12,7 @@ use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pause,
     pipeline, progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots,
-    status, task, wait, why, work, workspace,
+    status, suspend, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging, verbs};
 use crate::config::{Colour, Flags};
@@ -80,6 +80,10 @@ pub enum Verb {
     Hold(hold::Args),
     /// Let held jobs start
     Release(hold::Args),
+    /// Stop the whole process tree of running jobs, until `resume`
+    Suspend(suspend::SuspendArgs),
+    /// Continue suspended jobs, or end the pause of all queues
+    Resume(suspend::ResumeArgs),
     /// List, limit, pause and remove queues
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -87,8 +91,6 @@ pub enum Verb {
     Slots(slots::Args),
     /// Keep all jobs from starting, in every queue
     Pause,
-    /// End the pause of all queues
-    Resume(pause::Resume),
     /// List, limit and remove lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
@@ -293,10 +295,12 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Hold(args) => hold::hold(&face, &args),
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Slots(args) => slots::run(&face, &args),
+        Verb::Suspend(args) => suspend::suspend(&face, &args),
+        Verb::Resume(args) if args.which.is_empty() => pause::resume(&face),
+        Verb::Resume(args) => suspend::resume(&face, &args),
         Verb::Queue(verb) => queue::run(&face, verb),
         Verb::Import(verb) => import::run(&face, verb),
         Verb::Pause => pause::pause(&face),
-        Verb::Resume(args) => pause::resume(&face, &args),
         Verb::Lane(verb) => lane::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),

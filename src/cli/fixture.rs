@@ -39,6 +39,7 @@ pub fn picture() -> Picture {
     };
     Picture {
         counts: Counts { queued: 5, running: 1, slots_taken: 1, held: vec![(Hold::Lane, 2)], ..Counts::default() },
+        suspended: 0,
         queues: vec![],
         all_paused_at: None,
         lanes: vec![],

@@ -20,6 +20,7 @@ use crate::store::job::failures::{self, Failures};
 use crate::store::job::pending;
 use crate::store::job::read::{self, Counts};
 use crate::store::job::rows::{Counter, LaneRow, QueueRow};
+use crate::store::job::suspend;
 use crate::store::resource::{self, Resource};
 use crate::store::schedule::{self, Summary};
 use crate::store::workspace::{self, WorkspaceRow};
@@ -29,6 +30,8 @@ use crate::units::size_text;
 /// Everything that `status` shows.
 pub struct Picture {
     pub counts: Counts,
+    /// Running jobs that are suspended.
+    pub suspended: i64,
     pub queues: Vec<QueueRow>,
     /// Since when all queues are paused, in milliseconds UTC.
     pub all_paused_at: Option<i64>,
@@ -76,8 +79,9 @@ impl Picture {
             let resources = (resource::counts(conn)?, resource::live(conn, RESOURCES_MAX)?);
             Ok((read::counts(conn)?, queues, lanes, counters, oldest_ready_ms, resources))
         })?;
-        let (stuck, workspaces, schedules) = store.read(|conn| {
-            Ok((read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
+        let (suspended, stuck, workspaces, schedules) = store.read(|conn| {
+            let suspended = suspend::count(conn)?;
+            Ok((suspended, read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
         })?;
         // Where another program has altered their tables, that is shown as a problem of its own.
         let untold = store.read(|conn| Ok((failures::unseen(conn, FAILURES_NAMED_MAX)?, hook::counts(conn)?)));
@@ -87,6 +91,7 @@ impl Picture {
         let pid = worker.as_ref().map(|worker| worker.holder.pid);
         Ok(Self {
             counts,
+            suspended,
             queues,
             all_paused_at: store.read(pending::all_paused_at)?,
             lanes,

@@ -45,6 +45,19 @@ pub struct JobDocument {
     pub result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<i64>,
+    /// Of a running job that is suspended, or is to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<SuspensionDocument>,
+}
+
+/// A suspension of a running job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SuspensionDocument {
+    /// `suspending`, `suspended` or `resuming`.
+    pub state: &'static str,
+    pub asked_at: String,
+    /// Since when its processes are stopped.
+    pub since: Option<String>,
 }
 
 impl JobDocument {

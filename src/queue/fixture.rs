@@ -51,6 +51,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         lane_pass: false,
         slots: 1,
         cancel_open: false,
+        suspension: None,
         unreadable: None,
     }
 }

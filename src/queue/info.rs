@@ -13,6 +13,7 @@ use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Reason, RunId, State};
 use crate::store::job::read;
 use crate::store::job::rows;
+use crate::store::job::suspend;
 
 /// A job as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,11 @@ pub struct JobInfo {
     pub task: Option<i64>,
     /// Whether a cancel is requested and not complete.
     pub is_cancelling: bool,
+    /// Of a running job: it is suspended, or is to be.
+    pub suspension: Option<Suspension>,
+    /// Each of its processes was stopped by a signal from outside, as far as the kernel was asked.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) is_stopped: bool,
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) stored: Stored,
 }
@@ -88,6 +94,35 @@ pub(crate) struct Stored {
     pub policy: String,
     /// JSON.
     pub progress: Option<String>,
+}
+
+/// A running job that is suspended, or is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Suspension {
+    /// When a client asked for it.
+    pub asked_at: SystemTime,
+    /// Since when its processes are stopped; `None`: they are about to be.
+    pub since: Option<SystemTime>,
+    /// A client has asked that it continues.
+    pub is_resuming: bool,
+}
+
+impl Suspension {
+    fn of(row: suspend::Suspension) -> Self {
+        let (asked_at, since) = (time_of(row.asked_at), row.suspended_at.map(time_of));
+        Self { asked_at, since, is_resuming: row.is_resuming }
+    }
+
+    /// `suspending`, `suspended` or `resuming`.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn word(self) -> &'static str {
+        match (self.is_resuming, self.since) {
+            (true, _) => "resuming",
+            (false, Some(_)) => "suspended",
+            (false, None) => "suspending",
+        }
+    }
 }
 
 /// The progress that a job reports.
@@ -163,6 +198,8 @@ impl JobInfo {
             expires_at: job.expires_at.map(time_of),
             task: job.task_id,
             is_cancelling: job.cancel_open,
+            suspension: job.suspension.map(Suspension::of),
+            is_stopped: false,
             stored: Stored {
                 state: job.state,
                 reason: job.reason,

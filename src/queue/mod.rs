@@ -1,7 +1,7 @@
 //! THE FACADE. What a program that embeds tenure uses, and what the command line is built from.
 //!
 //! ```text
-//! Queue ── open · add · wait · watch · list · cancel · retry · logs · ...      one file for each group of verbs
+//! Queue ── open · add · wait · watch · list · cancel · retry · suspend · ...   one file for each group of verbs
 //!   ├─ Job            what is to be done (`job`), and how it enters (`submit`, `once`, `secrets`)
 //!   ├─ JobInfo        what is known of a job (`info`), and of its runs: RunInfo (`runs`)
 //!   ├─ TaskInfo       what is known of a task of a pipeline (`task`)
@@ -44,6 +44,7 @@ mod start;
 mod status;
 mod stream;
 pub(crate) mod submit;
+mod suspend;
 mod task;
 pub(crate) mod wait;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // lists and overviews say more of it
@@ -60,7 +61,7 @@ pub use control::Cancelled;
 pub use filter::Filter;
 pub use handler::{Call, Failure, Handler};
 pub use hooks::HookInfo;
-pub use info::{Event, JobInfo, Progress};
+pub use info::{Event, JobInfo, Progress, Suspension};
 pub use job::{Job, minutes};
 pub use logs::Logs;
 pub use runs::RunInfo;

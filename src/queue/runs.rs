@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::job::TaskState;
 use crate::job::{JobId, Outcome, Reason, RunId, RunKind};
 use crate::place::Place;
-#[cfg(feature = "cli")]
-use crate::store::pipeline::task_rows;
 use crate::store::{job::read, job::rows};
+#[cfg(feature = "cli")]
+use crate::store::{job::suspend, pipeline::task_rows};
 
 /// A run of a job, or an auxiliary run around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub(crate) struct Record {
     pub events: Vec<Event>,
     pub hooks: Vec<HookInfo>,
     pub step: Option<Step>,
+    /// How long its suspensions that are over have lasted together.
+    pub suspended_ms: u64,
 }
 
 impl Queue {
@@ -116,12 +118,14 @@ impl Queue {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn record(&self, id: JobId) -> Result<Record> {
-        let (runs, events) = self.store.read(|conn| Ok((read::runs(conn, id)?, read::events(conn, id)?)))?;
+        let (runs, events, suspended_ms) =
+            self.store.read(|conn| Ok((read::runs(conn, id)?, read::events(conn, id)?, suspend::lasted_ms(conn, id)?)))?;
         Ok(Record {
             runs: runs.iter().map(|run| RunInfo::of(run, self.store.place())).collect(),
             events: events.into_iter().map(Event::of).collect(),
             hooks: self.hooks(id)?,
             step: self.step(id)?,
+            suspended_ms,
         })
     }
 

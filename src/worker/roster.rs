@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use super::run_waker::RunWaker;
 use crate::job::{Cause, RunId};
+use crate::store::job::suspend::Wanted;
 use crate::sync::lock;
 
 /// The runs of this worker.
@@ -56,8 +57,15 @@ impl Roster {
         waker.inspect(|waker| waker.request_stop(cause)).is_some()
     }
 
-    /// Returns since when the run of a monitor counts as running, in milliseconds since the boot.
-    pub fn began_ms(&self, run: RunId) -> Option<u64> {
+    /// Asks the monitor of a run to suspend or to continue it; false if it has none.
+    pub fn want(&self, run: RunId, wanted: Wanted) -> bool {
+        let waker = lock(&self.owned).get(&run).cloned().flatten();
+        waker.inspect(|waker| waker.want(wanted)).is_some()
+    }
+
+    /// Returns since when the run of a monitor counts as running, in milliseconds since the boot;
+    /// the outer `None`: it has no monitor, the inner: it is suspended.
+    pub fn began_ms(&self, run: RunId) -> Option<Option<u64>> {
         lock(&self.owned).get(&run)?.as_ref().map(|waker| waker.began_ms())
     }
 

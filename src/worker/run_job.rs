@@ -27,6 +27,7 @@ use crate::store::Ticket;
 use crate::store::job::auxiliary::{self, Closed};
 use crate::store::job::rows::Run;
 use crate::store::job::settle::RunRecord;
+use crate::store::job::suspend::{Suspension, Wanted};
 use crate::store::upkeep::open_runs::{self, OpenRun};
 
 /// Hands a claimed job to a thread.
@@ -132,6 +133,9 @@ fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<En
     if open.open_cancel {
         attempt.waker.request_stop(Cause::Cancel);
     }
+    // Also without a row: a run that stands still for no reason that the file knows continues.
+    let wanted = open.job.suspension.map_or(Wanted { id: 0, is_suspended: false }, Suspension::wanted);
+    attempt.waker.want(wanted);
     let same_boot = open.run.boot_id == ctx.boot_id;
     let unstarted = steps::workspace::is_known_unstarted(&attempt, job, same_boot);
     let over = attempt::resume(&attempt, job, Known { same_boot, unstarted })?;

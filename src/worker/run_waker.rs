@@ -1,13 +1,17 @@
-//! Wakes the thread that watches a run, and tells it why the run is to be stopped.
+//! Wakes the thread that watches a run, and tells it why the run is to be stopped, and whether it
+//! is to be suspended.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::error::{Error, Result};
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
+use crate::store::job::suspend::Wanted;
+use crate::sync::lock;
 
 /// Wakes the thread that watches a run, and carries the stop request for that run, if there is one.
 #[derive(Debug)]
@@ -17,6 +21,10 @@ pub(super) struct RunWaker {
     /// Since when the run counts as running, in milliseconds since the boot: the start of its
     /// process, or, before that, of its monitor.
     began_ms: AtomicU64,
+    /// The run is suspended, and its limits stand still.
+    stands_still: AtomicBool,
+    /// Whether it is to be suspended; `None`: no client has asked for anything.
+    wanted: Mutex<Option<Wanted>>,
     /// It carries no stop request.
     only_wakes: bool,
 }
@@ -24,7 +32,14 @@ pub(super) struct RunWaker {
 impl RunWaker {
     pub fn new() -> Result<Self> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))?;
-        Ok(Self { fd, cause: AtomicU8::new(0), began_ms: AtomicU64::new(boottime_ms()), only_wakes: false })
+        Ok(Self {
+            fd,
+            cause: AtomicU8::new(0),
+            began_ms: AtomicU64::new(boottime_ms()),
+            stands_still: AtomicBool::new(false),
+            wanted: Mutex::new(None),
+            only_wakes: false,
+        })
     }
 
     /// For work that no stop request ends: it wakes, and never has a cause.
@@ -40,14 +55,34 @@ impl RunWaker {
         self.wake();
     }
 
-    /// Sets the start of the run's process, in milliseconds since the boot.
+    /// Asks the monitor to suspend or to continue its run.
+    pub fn want(&self, wanted: Wanted) {
+        let before = lock(&self.wanted).replace(wanted);
+        if before != Some(wanted) {
+            self.wake();
+        }
+    }
+
+    /// Returns whether the run is to be suspended.
+    pub fn wanted(&self) -> Option<Wanted> {
+        *lock(&self.wanted)
+    }
+
+    /// Sets since when the run counts as running, in milliseconds since the boot: the start of its
+    /// process, and later by the time for which it was suspended.
     pub fn began(&self, at_ms: u64) {
         self.began_ms.store(at_ms, Ordering::SeqCst);
     }
 
-    /// Since when the run counts as running, in milliseconds since the boot.
-    pub fn began_ms(&self) -> u64 {
-        self.began_ms.load(Ordering::SeqCst)
+    pub fn limits_stand_still(&self, still: bool) {
+        self.stands_still.store(still, Ordering::SeqCst);
+    }
+
+    /// Since when the run counts as running, in milliseconds since the boot; `None` while it is
+    /// suspended.
+    pub fn began_ms(&self) -> Option<u64> {
+        let began_ms = self.began_ms.load(Ordering::SeqCst);
+        (!self.stands_still.load(Ordering::SeqCst)).then_some(began_ms)
     }
 
     /// Wakes the monitor without a cause, so that it checks its run.

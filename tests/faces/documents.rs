@@ -93,6 +93,25 @@ fn document(nest: &Nest, args: &[&str]) -> Value {
 }
 
 #[test]
+fn a_suspended_job_has_its_suspension_in_its_document() {
+    let nest = Nest::new();
+    let _worker = nest.work(&[]);
+    let id = nest.sh(&[], "exec sleep 600");
+    nest.until_pid(id);
+    let id = id.to_string();
+    assert_eq!(nest.json(&["suspend", &id, "--json"]), json!({"schema": 1, "id": 1, "changed": "suspending"}));
+    until("it to be suspended", || (nest.show(1)["suspension"]["state"] == "suspended").then_some(()));
+    assert_eq!(nest.json(&["suspend", &id, "--json"])["changed"], "unchanged");
+    let job = document(&nest, &["show", &id]);
+    check(&job, JOB);
+    check(&job, &[("suspended_ms", Number)]);
+    check(&job["suspension"], &[("state", Text), ("asked_at", Time), ("since", Time)]);
+    assert_eq!(document(&nest, &["ls"])["jobs"][0]["suspension"], job["suspension"]);
+    assert_eq!(nest.json(&["resume", &id, "--json"]), json!({"schema": 1, "id": 1, "changed": "resuming"}));
+    until("it to continue", || nest.show(1)["suspension"].is_null().then_some(()));
+}
+
+#[test]
 fn a_job_in_each_state_has_the_fields_of_the_contract() {
     let nest = Nest::new();
     let failed = nest.sh(&["--retries", "1", "--backoff", "0s..0s", "-l", "nightly"], "exit 3");

@@ -23,6 +23,8 @@ const BASES: &[(&str, &str)] = &[
     ("set", "2 priority=1"),
     ("hold", "1"),
     ("release", "1"),
+    ("suspend", "1"),
+    ("resume", "1"),
     ("queue set", "q"),
     ("lane set", "k --limit 1"),
     ("lease run", "n -- true"),

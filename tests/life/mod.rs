@@ -41,6 +41,7 @@ mod slots;
 mod stops;
 mod storm;
 mod supervision;
+mod suspend;
 mod tasks;
 mod upgrade;
 mod wakes;

@@ -61,6 +61,7 @@ fn a_guard_refuses_every_value_that_a_check_refuses() {
 /// may be in a later row; and a table that does not change at all has no rule for values.
 #[rustfmt::skip]
 const OF_GUARDS_ALONE: &[(&str, &str)] = &[
+    ("suspend_insert_guard", "a new suspension is a request;"), ("suspend_insert_guard", "the file assigns the id of a suspension;"),
     ("cancel_insert_guard", "a new cancel is open"), ("cancel_insert_guard", "the file assigns the id of a cancel;"), ("cancel_is_an_event", "no ids are left"),
     ("dependency_insert_guard", "a job waits only for jobs added before it"), ("dependency_insert_guard", "a new dependency is unmet"),
     ("event_insert_guard", "the file assigns the id of an event;"), ("event_update_guard", "events do not change"),

@@ -14,6 +14,7 @@ const HEAD: &str = "| table | a client may insert | update | delete |\n| --- | -
 const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("job", &[("command", "'[\"x\"]'")]),
     ("cancel", &[("job_id", "1")]),
+    ("suspend", &[("job_id", "2")]),
     ("dependency", &[("job_id, on_job", "4, 1")]),
     ("resource", &[("name, job_id, teardown", "'n', 1, '[\"x\"]'"), ("name, run_id, teardown", "'n', 12, '[\"x\"]'"), ("name, task_id, teardown", "'n', 1, '[\"x\"]'")]),
     ("queue", &[("name", "'n'")]),

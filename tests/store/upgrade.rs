@@ -31,7 +31,10 @@ const VERSION_8: &str = include_str!("version-8.sql");
 /// The same rows in a file of schema 9.
 const VERSION_9: &str = include_str!("version-9.sql");
 
-const OLDER: [(i32, &str, &str); 9] = [
+/// The same rows in a file of schema 10.
+const VERSION_10: &str = include_str!("version-10.sql");
+
+const OLDER: [(i32, &str, &str); 10] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -41,6 +44,7 @@ const OLDER: [(i32, &str, &str); 9] = [
     (7, VERSION_7, "26"),
     (8, VERSION_8, "26"),
     (9, VERSION_9, "26"),
+    (10, VERSION_10, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -31,6 +31,7 @@ pub enum Source {
 }
 
 const LIVE: Subject = Subject::Jobs(&["running", "queued"]);
+const RUNNING: Subject = Subject::Jobs(&["running"]);
 const QUEUED: Subject = Subject::Jobs(&["queued"]);
 const ENDED: Subject = Subject::Jobs(&["failed", "cancelled"]);
 const ANY: Subject = Subject::Jobs(&[]);
@@ -78,6 +79,8 @@ const CHANGES: &[&str] = &[
 const SOURCES: &[(&str, &str, Source)] = &[
     ("cancel", "ids", Source::Stored(LIVE)),
     ("wait", "ids", Source::Stored(LIVE)),
+    ("suspend", "ids", Source::Stored(RUNNING)),
+    ("resume", "ids", Source::Stored(RUNNING)),
     ("hold", "ids", Source::Stored(QUEUED)),
     ("set", "ids", Source::Stored(QUEUED)),
     ("edit", "ids", Source::Stored(QUEUED)),

@@ -4,9 +4,9 @@ use clap::Command;
 
 /// A heading, and the verbs below it. Each verb is in one group.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "rm"]),
+    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "suspend", "resume", "rm"]),
     ("State and output", &["status", "top", "seen", "ls", "show", "logs", "wait", "why", "history", "events"]),
-    ("Queues and lanes", &["queue", "pause", "resume", "slots", "lane"]),
+    ("Queues and lanes", &["queue", "pause", "slots", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
     ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "import", "config"]),

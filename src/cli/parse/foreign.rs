@@ -9,6 +9,8 @@ const RM: Does = ("to remove ended jobs with their logs", "tenure rm ID");
 const PRUNE: Does = ("to remove ended jobs with their logs", "tenure prune --older-than DURATION");
 const PAUSE: Does = ("to let no job of a queue start", "tenure queue pause QUEUE");
 const RESUME: Does = ("to resume a paused queue", "tenure queue resume QUEUE");
+const SUSPEND: Does = ("to stop a running job for now", "tenure suspend ID");
+const CONTINUE: Does = ("to continue a suspended job", "tenure resume ID");
 const HOLD: Does = ("to keep one job from starting", "tenure hold ID");
 const RELEASE: Does = ("to let a held job start", "tenure release ID");
 const WORK: Does = ("to start the worker", "tenure work");
@@ -27,8 +29,10 @@ const VERBS: &[(&[&str], &[Does])] = &[
     (&["failed", "failures", "errors"], &[("to list what failed", "tenure ls --state failed")]),
     (&["log", "output", "cat", "stdout", "stderr"], &[("to read the output of a job", "tenure logs ID")]),
     (&["follow", "tail", "attach"], &[("to follow the output of a job", "tenure logs -f ID")]),
-    (&["suspend", "stash"], &[PAUSE, HOLD]),
-    (&["continue", "unpause", "unhold", "unstash"], &[RESUME, RELEASE]),
+    (&["stash"], &[PAUSE, HOLD, SUSPEND]),
+    (&["continue", "unpause", "unhold", "unstash"], &[RESUME, RELEASE, CONTINUE]),
+    (&["freeze", "sigstop"], &[SUSPEND]),
+    (&["thaw", "unfreeze", "sigcont"], &[CONTINUE]),
     (&["start", "daemon", "worker", "serve", "server"], &[WORK, RELEASE]),
     (&["remove", "delete", "del"], &[("to take jobs out of the queue", "tenure cancel ID"), RM]),
     (&["clean", "clear", "purge", "gc", "cleanup"], &[PRUNE]),

@@ -12,7 +12,7 @@ use crate::cli::view::{columns, json, table};
 use crate::clock::time_of;
 use crate::error::{Error, Result, exit};
 use crate::job::State;
-use crate::queue::why::over as run_over;
+use crate::queue::why::{over as run_over, stopped};
 use crate::queue::{JobInfo, Queue};
 
 /// Most jobs that are listed unless `-n` says otherwise.
@@ -81,6 +81,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if let Some(column) = args.sort {
         jobs.sort_by(|a, b| column.compare(a, b, face.now_ms()));
     }
+    stopped::mark(&queue, &mut jobs)?;
     print(face, args, format, &queue, &jobs)?;
     if more && args.limit.is_none() {
         face::say(&format!("these are the running jobs and the newest others, {limit} in all; -n lists more"));

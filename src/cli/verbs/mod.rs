@@ -38,6 +38,7 @@ pub(in crate::cli) mod settings;
 pub(in crate::cli) mod show;
 pub(in crate::cli) mod slots;
 pub(in crate::cli) mod status;
+pub(in crate::cli) mod suspend;
 pub(in crate::cli) mod task;
 mod task_follow;
 pub(in crate::cli) mod top;

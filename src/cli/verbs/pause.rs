@@ -15,9 +15,6 @@ use crate::store::job::read;
 /// Most queues that are named.
 const NAMED_MAX: usize = 10;
 
-#[derive(Debug, clap::Args)]
-pub struct Resume {}
-
 pub fn pause(face: &Face) -> Result<u8> {
     let queue = Queue::of(&face.client()?);
     let changed = queue.pause_all()?;
@@ -33,7 +30,7 @@ pub fn pause(face: &Face) -> Result<u8> {
     Ok(exit::OK)
 }
 
-pub fn resume(face: &Face, _args: &Resume) -> Result<u8> {
+pub fn resume(face: &Face) -> Result<u8> {
     let queue = Queue::of(&face.client()?);
     let changed = queue.resume_all()?;
     if face.json {

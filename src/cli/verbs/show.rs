@@ -12,8 +12,9 @@ use crate::cli::view::escape::line;
 use crate::cli::view::{json, policy_shown, table, task_shown};
 use crate::error::{Result, exit};
 use crate::job::RunKind;
+use crate::queue::why::stopped;
 use crate::queue::{Event, HookInfo, JobInfo, Record, RunInfo};
-use crate::units::size_text;
+use crate::units::{duration_text, size_text};
 
 /// An end that was recorded this long after it is shown with both times.
 const RECORDED_LATE: Duration = Duration::from_secs(10);
@@ -21,13 +22,16 @@ const RECORDED_LATE: Duration = Duration::from_secs(10);
 pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let now = face.now();
-    for (at, job) in pick::jobs(&queue, &which.ids)?.iter().enumerate() {
-        let Record { runs, events, hooks, step } = queue.record(job.id)?;
+    let mut jobs = pick::jobs(&queue, &which.ids)?;
+    stopped::mark(&queue, &mut jobs)?;
+    for (at, job) in jobs.iter().enumerate() {
+        let Record { runs, events, hooks, step, suspended_ms } = queue.record(job.id)?;
         if face.json {
             let mut document = json::job_with_runs(job, &runs);
             document["env"] = json::parsed(&job.stored.env);
             document["policy"] = json::parsed(&job.stored.policy);
             document["hooks"] = hooks.iter().map(json::hook).collect();
+            document["suspended_ms"] = suspended_ms.into();
             if let Some(step) = &step {
                 document["stage"] = step.stage.as_str().into();
             }
@@ -36,7 +40,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
             let gap = if at > 0 { "\n" } else { "" };
             let step = step.as_ref().map(task_shown::step_of);
             let over = queue.over(job.id)?;
-            let around = Around { step, over, hooks: &hooks, events: &events, now: &now, columns: face.columns };
+            let around = Around { step, over, suspended_ms, hooks: &hooks, events: &events, now: &now, columns: face.columns };
             face::print(&format!("{gap}{}", for_people(job, &runs, &around)))?;
         }
     }
@@ -49,6 +53,7 @@ struct Around<'a> {
     step: Option<String>,
     /// The text about its run, if it is over and no worker records it.
     over: Option<String>,
+    suspended_ms: u64,
     hooks: &'a [HookInfo],
     events: &'a [Event],
     now: &'a jiff::Zoned,
@@ -84,6 +89,7 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("ended", at(job.finished_at)),
         ("recorded", at(recorded_late(job, runs))),
         ("took", job.started_at.map(|_| table::took(job, now.timestamp().as_millisecond()))),
+        ("suspended", suspended(job, around)),
         ("pid", job.pid.map(|pid| pid.to_string())),
         ("progress", job.stored.progress.as_deref().map(table::progress)),
         ("result", job.result.clone()),
@@ -104,6 +110,14 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         text += &format!("\nlog of run {}: {}\n", last.id, line(&last.log.to_string_lossy()));
     }
     text
+}
+
+/// Returns since when it is suspended, and how long it was before.
+fn suspended(job: &JobInfo, around: &Around<'_>) -> Option<String> {
+    let since = job.suspension.and_then(|one| one.since).map(|at| format!("since {}", time::local(time::ms_of(at), around.now)));
+    let before = (around.suspended_ms > 0).then(|| format!("for {} in all", duration_text(around.suspended_ms)));
+    let parts: Vec<String> = since.into_iter().chain(before).collect();
+    (!parts.is_empty()).then(|| parts.join(", before "))
 }
 
 /// Returns when the end of a job was recorded, if that was long after it: there was no worker.
@@ -185,8 +199,15 @@ mod tests {
         let mut run = fixture::run(11, 7);
         run.leftovers = Some("12 \x1b[2J".into());
         let run = RunInfo::of(&run, &Place::new("/q\x1b.db".into()));
-        let around =
-            Around { step: Some("\x1b".into()), over: None, hooks: &[], events: &[], now: &time::here(5_000), columns: None };
+        let around = Around {
+            step: Some("\x1b".into()),
+            over: None,
+            suspended_ms: 0,
+            hooks: &[],
+            events: &[],
+            now: &time::here(5_000),
+            columns: None,
+        };
         let text = for_people(&JobInfo::of(job), &[run], &around);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
         assert!(text.contains("40% a"));

@@ -69,7 +69,7 @@ fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
     let held: serde_json::Map<String, Value> =
         crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
     json!({
-        "counts": {"queued": counts.queued, "running": counts.running, "done": counts.done, "failed": counts.failed,
+        "counts": {"queued": counts.queued, "running": counts.running, "suspended": picture.suspended, "done": counts.done, "failed": counts.failed,
                    "cancelled": counts.cancelled, "ready": picture.ready(), "held": held,
                    "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
         "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
@@ -153,7 +153,8 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
             worker_words::state(worker)
         ),
     };
-    text += &format!("jobs    {} running, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
+    let suspended = if picture.suspended > 0 { format!(" ({} suspended)", picture.suspended) } else { String::new() };
+    text += &format!("jobs    {} running{suspended}, {} ready{}\n", counts.running, picture.ready(), held_text(counts));
     text += &format!("        {} done, {} failed, {} cancelled\n", counts.done, counts.failed, counts.cancelled);
     if picture.tasks.iter().any(|(_, n)| *n > 0) {
         let counts: Vec<String> = picture.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::parse::time::{ms_of, utc};
 pub use crate::job::document::parsed;
-use crate::job::document::{JobDocument, SCHEMA};
+use crate::job::document::{JobDocument, SCHEMA, SuspensionDocument};
 use crate::place::Place;
-use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo};
+use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo, Suspension};
 use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
 use crate::units::duration_ms;
@@ -49,8 +49,17 @@ pub fn job(job: &JobInfo) -> Value {
         progress: job.stored.progress.as_deref().map(progress),
         result: job.result.clone(),
         task: job.task,
+        suspension: job.suspension.map(suspension),
     };
-    document.to_value()
+    let mut value = document.to_value();
+    if job.is_stopped {
+        value["stopped"] = true.into();
+    }
+    value
+}
+
+fn suspension(one: Suspension) -> SuspensionDocument {
+    SuspensionDocument { state: one.word(), asked_at: at(one.asked_at), since: one.since.map(at) }
 }
 
 /// A job with its runs.

@@ -11,7 +11,7 @@ use crate::cli::parse::time;
 use crate::cli::parse::time::ms_of;
 use crate::cli::view::escape::{line, quote_arguments, whole};
 use crate::job::{Hold, State};
-use crate::queue::JobInfo;
+use crate::queue::{JobInfo, Suspension};
 use crate::store::job::read::Counts;
 
 pub use crate::units::count;
@@ -113,6 +113,8 @@ pub fn state(job: &JobInfo) -> String {
     let because = match state {
         State::Queued => job.hold.map(held),
         State::Running if job.is_cancelling => Some("cancelling"),
+        State::Running if job.suspension.is_some() => job.suspension.map(Suspension::word),
+        State::Running if job.is_stopped => Some("stopped"),
         State::Failed => job.stored.reason.map(|reason| reason.as_str()),
         _ => None,
     };

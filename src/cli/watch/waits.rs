@@ -13,6 +13,7 @@ use crate::queue::Advice;
 use crate::queue::why::around::{self, Around};
 use crate::queue::why::obstacles;
 use crate::queue::why::over as run_over;
+use crate::queue::why::stopped;
 use crate::store::{Store, job::why};
 
 /// How long it may wait silently, and the interval between two checks, in milliseconds.
@@ -125,6 +126,7 @@ impl Waits {
         }
         let around = Around {
             over: run_over::of(store, id)?,
+            stopped: stopped::at_a_glance(store, &facts.job)?,
             ..around::read(store, face.now(), &worker_options::floors(&face.settings))?
         };
         let mut all = obstacles::of(&facts, &around);

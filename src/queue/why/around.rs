@@ -16,6 +16,8 @@ pub(crate) struct Around {
     pub worker: Option<Sight>,
     /// The text about the job's run, if it is over and no worker records that ([`super::over`]).
     pub over: Option<String>,
+    /// Processes of the job that are stopped from outside ([`super::stopped`]).
+    pub stopped: Option<Advice>,
     /// What is wrong with the job's script, although the kernel executes it.
     pub script: Option<String>,
     /// Running jobs in all queues, and the slots that they take.
@@ -33,7 +35,16 @@ pub(crate) struct Around {
 pub(crate) fn read(store: &Store, now: jiff::Zoned, floors: &Floors) -> Result<Around> {
     let read::Counts { running, slots_taken: taken, .. } = store.read(read::counts)?;
     let worker = Sight::read(store.place())?;
-    Ok(Around { now, gate: gate(floors, store.place(), worker.as_ref()), worker, over: None, script: None, running, taken })
+    Ok(Around {
+        now,
+        gate: gate(floors, store.place(), worker.as_ref()),
+        worker,
+        over: None,
+        stopped: None,
+        script: None,
+        running,
+        taken,
+    })
 }
 
 /// Returns the floor of the configuration that is not met, if no worker reports its own.

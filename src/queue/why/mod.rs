@@ -2,7 +2,7 @@
 //! each.
 //!
 //! The file contributes what it knows (`store::job::why`); the rest is read on demand ([`around`],
-//! [`over`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
+//! [`over`], [`stopped`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
 //! [`resource_words`], [`hook_words`]), and the same for every caller: one [`Advice`] per finding.
 //! Changes nothing.
 
@@ -11,6 +11,7 @@ pub(crate) mod hook_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;
 pub(crate) mod resource_words;
+pub(crate) mod stopped;
 pub(crate) mod worker_words;
 
 use std::path::Path;
@@ -64,7 +65,8 @@ impl<'a> Explainer<'a> {
     pub fn of(&self, id: JobId) -> Result<(WhyFacts, Vec<Advice>)> {
         let now_ms = self.store.clock().now_ms();
         let facts = self.store.read(|conn| why::why(conn, id, now_ms))?;
-        let around = around::Around { over: over::of(self.store, id)?, script: script(&facts.job), ..self.around.clone() };
+        let (over, stopped) = (over::of(self.store, id)?, stopped::of(self.store, &facts.job)?);
+        let around = around::Around { over, stopped, script: script(&facts.job), ..self.around.clone() };
         let mut all = obstacles::of(&facts, &around);
         if let Some(place) = self.standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
             all.retain(|one| one.code != "no_worker" || !place.is_refused);

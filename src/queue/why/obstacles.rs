@@ -12,6 +12,7 @@ use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State, limits};
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows::{Dependency, Job, Run};
+use crate::store::job::suspend::Suspension;
 use crate::store::job::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::count;
 use crate::units::{duration_text, size_text};
@@ -252,6 +253,8 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
         let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
         all.push(Advice::new("cancelling", text, None));
     }
+    all.extend(job.suspension.map(|suspension| suspended(facts, suspension, around)));
+    all.extend(around.stopped.clone());
     if let Some(why) = &facts.stuck {
         let (what, remedy) = trouble(why);
         all.push(Advice::new("stuck", what, remedy));
@@ -263,6 +266,24 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let now_ms = around.now.timestamp().as_millisecond();
     all.extend(around.worker.iter().flat_map(|worker| worker_words::of_running(worker, now_ms)));
     all
+}
+
+/// Describes a suspension.
+fn suspended(facts: &WhyFacts, suspension: Suspension, around: &Around) -> Advice {
+    let id = facts.job.id;
+    let why = facts.suspended_for.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+    let at = |ms: i64| time::local(ms, &around.now);
+    match (suspension.is_resuming, suspension.suspended_at) {
+        (false, Some(since)) => {
+            let text = format!("it is suspended since {}{why}: its processes are stopped, and its limits stand still", at(since));
+            Advice::new("suspended", text, format!("tenure resume {id}"))
+        }
+        (false, None) => {
+            let text = format!("it is to be suspended, since {}{why}; its processes are being stopped", at(suspension.asked_at));
+            Advice::new("suspended", text, format!("tenure resume {id}"))
+        }
+        (true, _) => Advice::new("resuming", "it is to be resumed; its processes are being continued", None),
+    }
 }
 
 /// Splits the worker's note about a run: the first line says why it cannot end, the second what to

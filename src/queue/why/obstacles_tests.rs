@@ -3,11 +3,29 @@ use crate::job::RunId;
 use crate::queue::fixture::{self, sight};
 
 fn around() -> Around {
-    Around { now: time::here(10_000), worker: Some(sight(4)), over: None, script: None, running: 0, taken: 0, gate: None }
+    Around {
+        now: time::here(10_000),
+        worker: Some(sight(4)),
+        over: None,
+        stopped: None,
+        script: None,
+        running: 0,
+        taken: 0,
+        gate: None,
+    }
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
-    WhyFacts { job: fixture::job(7, State::Queued), obstacles, last: None, cancel: None, stuck: None, back: None, hooks: vec![] }
+    WhyFacts {
+        job: fixture::job(7, State::Queued),
+        obstacles,
+        last: None,
+        cancel: None,
+        suspended_for: None,
+        stuck: None,
+        back: None,
+        hooks: vec![],
+    }
 }
 
 fn only(fact: Fact) -> Advice {
@@ -144,7 +162,16 @@ fn a_full_worker_and_a_single_job_worker_are_reported() {
 fn a_running_job_says_so_and_that_no_worker_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
-    let facts = WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None, hooks: vec![] };
+    let facts = WhyFacts {
+        job,
+        obstacles: vec![],
+        last: None,
+        cancel: None,
+        suspended_for: None,
+        stuck: None,
+        back: None,
+        hooks: vec![],
+    };
     let all = of(&facts, &Around { worker: None, ..around() });
     assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
@@ -165,6 +192,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
                 obstacles: vec![],
                 last: Some(last),
                 cancel: None,
+                suspended_for: None,
                 stuck: None,
                 back: Some(WayBack::Retry),
                 hooks: vec![],
@@ -181,8 +209,20 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     let mut job = fixture::job(7, State::Done);
     job.reason = Some(Reason::Exit);
     assert_eq!(
-        of(&WhyFacts { job, obstacles: vec![], last: None, cancel: None, stuck: None, back: None, hooks: vec![] }, &around())[0]
-            .remedy,
+        of(
+            &WhyFacts {
+                job,
+                obstacles: vec![],
+                last: None,
+                cancel: None,
+                suspended_for: None,
+                stuck: None,
+                back: None,
+                hooks: vec![]
+            },
+            &around()
+        )[0]
+        .remedy,
         None
     );
 }

@@ -31,8 +31,7 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::schema_watch;
 use crate::store::engine::text::Key;
 use crate::store::job::ended;
-use crate::store::job::read;
-use crate::store::job::rows::Job;
+use crate::store::job::rows::{Job, job_columns_but_suspension};
 use crate::store::pipeline::advance;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
 use crate::store::upkeep::repair;
@@ -240,14 +239,17 @@ fn fits(conn: &Connection, job: JobId, room: i64) -> Result<bool> {
 }
 
 fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Option<u64>) -> Result<Claim> {
-    let job = read::job(conn, job)?.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
+    // A run that is just claimed has no suspension, and does not pay for looking.
+    const CLAIMED: &str = concat!("SELECT ", job_columns_but_suspension!(), ", NULL FROM job WHERE id = ?1");
+    let found = conn.prepare_cached(CLAIMED)?.query_row([job.0], Job::from_row).optional()?;
+    let job = found.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
     let previous_reason = job.last_reason;
     Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
 /// Removes a head that may not start: ends it if it or its task is cancelled, it has expired or its
 /// array is being stopped, holds it if one of its runs is open, takes its pass if its lane is full.
-/// (Its files in `secrets/` are found by the sweep: see [`read::live_secrets`].)
+/// (Its files in `secrets/` are found by the sweep: see `read::live_secrets`.)
 fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
     let job = head.job;
     let mut out = advance::aftermath();

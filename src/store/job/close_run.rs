@@ -18,6 +18,8 @@ pub struct RunRecord {
     pub system_ms: Option<i64>,
     /// Processes that outlived the job's own.
     pub leftovers: Option<String>,
+    /// If it was ever suspended: how long the latest suspension lasted, in milliseconds.
+    pub suspended_ms: Option<u64>,
     /// What enforced its memory limit, if it had one: `cgroup` or `rlimit`.
     pub memory_by: Option<&'static str>,
     /// Its `TENURE_RESULT`; at most 64 KiB are kept.

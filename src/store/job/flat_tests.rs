@@ -227,6 +227,8 @@ fn no_statement_of_the_worker_scans_a_table() {
         ("ended_queued", sql!("ended.sql", "queued")),
         ("pending_runtime_limits", sql!("pending.sql", "runtime_limits")),
         ("cancel_open_cancels", sql!("cancel.sql", "open_cancels")),
+        ("suspend_wanted", sql!("suspend.sql", "wanted")),
+        ("inspect_suspensions", sql!("../upkeep/inspect.sql", "suspensions")),
         ("read_stuck", sql!("read.sql", "stuck")),
     ] {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -240,6 +242,7 @@ fn no_statement_of_the_worker_scans_a_table() {
                 "USING INDEX queue_next",
                 "USING COVERING INDEX cancel_open",
                 "USING INDEX cancel_open",
+                "USING INDEX suspend_open",
                 "USING COVERING INDEX lane_busy",
                 "USING INDEX lane_busy",
                 "USING INDEX run_open",

@@ -33,6 +33,8 @@ pub mod rows;
 pub mod settle;
 pub mod slots;
 pub mod stream;
+pub mod suspend;
+pub(in crate::store) mod suspension;
 #[cfg(test)]
 pub(in crate::store) mod verbs_tests;
 pub mod why;

@@ -13,9 +13,20 @@ use crate::job::{
 };
 use crate::store::engine::text;
 use crate::store::engine::text::{maybe, text};
+use crate::store::job::suspension::{Suspension, suspension};
 
 /// The columns that [`Job::from_row`] reads, in its order.
 macro_rules! job_columns {
+    () => {
+        concat!(
+            crate::store::job::rows::job_columns_but_suspension!(),
+            ", CASE WHEN job.state = 'running' THEN (SELECT json_array(suspend.id, suspend.at, suspend.suspended_at, \
+             suspend.resume_at IS NOT NULL) FROM suspend WHERE suspend.run_id = job.run_id AND suspend.closed_at IS NULL) END"
+        )
+    };
+}
+/// The same but for the last one, which a job that is just claimed cannot have.
+macro_rules! job_columns_but_suspension {
     () => {
         "job.id, job.command, job.state, job.hold, job.reason, job.queue, job.lane, job.priority, job.label, job.cwd, \
          job.available_at, job.run_id, job.pid, job.started_at, job.finished_at, job.attempts, job.max_attempts, \
@@ -25,6 +36,9 @@ macro_rules! job_columns {
          EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL), job.stop_group IS NOT NULL"
     };
 }
+/// How many columns that are.
+pub(in crate::store) const JOB_COLUMNS: usize = 42;
+
 /// The columns that [`Run::from_row`] reads, in its order.
 macro_rules! run_columns {
     () => {
@@ -33,7 +47,7 @@ macro_rules! run_columns {
          run.leftovers, run.max_rss_bytes, run.user_ms, run.system_ms, run.adopted, run.resource_id, run.workspace, run.hook_id"
     };
 }
-pub(in crate::store) use {job_columns, run_columns};
+pub(in crate::store) use {job_columns, job_columns_but_suspension, run_columns};
 
 /// A row of `job`, and whether a cancel is open. Times are milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +102,8 @@ pub struct Job {
     pub cancel_open: bool,
     /// The queued rest of its array is cancelled if it fails.
     pub stops_array: bool,
+    /// Of a running job: it is suspended, or is to be.
+    pub suspension: Option<Suspension>,
     /// Why the job cannot be run: a client wrote bytes that are not UTF-8. The displayed text
     /// differs from what was written.
     pub unreadable: Option<String>,
@@ -142,6 +158,7 @@ impl Job {
             slots: count(row, 38)?.max(1),
             cancel_open: row.get(39)?,
             stops_array: row.get(40)?,
+            suspension: maybe(row, 41)?.as_deref().and_then(suspension),
             unreadable: text::first_fault(row, &JOB_TEXTS)?,
         })
     }

@@ -15,6 +15,7 @@ pub use crate::store::job::close_run::RunRecord;
 use crate::store::job::close_run::{End, close_run};
 use crate::store::job::ended;
 use crate::store::job::rows;
+use crate::store::job::suspend;
 use crate::store::pipeline::advance;
 
 /// The report that a run has ended.
@@ -228,6 +229,9 @@ fn record_end(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -
     let exit = decision.exit_code.map(Exit::Code).or(decision.signal.map(Exit::Signal));
     let end = End { outcome: decision.outcome, reason: decision.reason, exit, error: decision.error.as_deref(), record };
     close_run(conn, s.run, end, now_ms)?;
+    if let Some(lasted_ms) = record.suspended_ms {
+        suspend::run_has_ended(conn, s.run, lasted_ms, now_ms)?;
+    }
     // The history of a job names the processes that were ended with it, so that the person who
     // started a daemon there finds the reason. It also says how memory was limited: an rlimit only
     // makes allocations fail, which no exit code shows.

@@ -17,7 +17,7 @@ use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows;
 use crate::store::job::rows::{Dependency, Job, Run};
-use crate::store::job::{ended, pending, read};
+use crate::store::job::{ended, pending, read, suspend};
 use crate::store::resource;
 use crate::store::resource::Resource;
 use crate::store::workspace;
@@ -104,6 +104,8 @@ pub struct WhyFacts {
     /// Of a running job that is being cancelled, or of a cancelled one: the latest stop request and
     /// its text.
     pub cancel: Option<Option<String>>,
+    /// Of a suspended job: why, as the client said.
+    pub suspended_for: Option<String>,
     /// Of a running job: why its run, or an auxiliary run of it, cannot end.
     pub stuck: Option<String>,
     /// Of a failed or cancelled job: how it can be retried.
@@ -126,6 +128,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     };
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
+    let suspended_for = job.suspension.map(|one| suspend::why(conn, one.id)).transpose()?.flatten();
     let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
     let back = match job.state {
         State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
@@ -133,7 +136,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     };
     let mut hooks = hook::of_job(conn, id)?;
     hooks.retain(|hook| hook.outcome != Some(HookOutcome::Done));
-    Ok(WhyFacts { job, obstacles, last, cancel, stuck, back, hooks })
+    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, stuck, back, hooks })
 }
 
 /// Returns what a running job waits for that is not in its workspace yet.

@@ -27,6 +27,7 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
     (7, &["hook", "hook_rule"]),
     (9, &["queue_load", "wide_truth"]),
     (10, &["pause"]),
+    (11, &["suspend"]),
 ];
 
 /// Views of earlier versions that this one does not have.

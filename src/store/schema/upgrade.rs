@@ -32,6 +32,7 @@ const STEPS: &[(i32, Step)] = &[
     (8, rebuild_tables),
     (9, rebuild_tables),
     (10, rebuild_tables),
+    (11, rebuild_tables),
 ];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
@@ -215,6 +216,7 @@ mod tests {
             include_str!("../../../tests/store/version-7.sql"),
             include_str!("../../../tests/store/version-8.sql"),
             include_str!("../../../tests/store/version-9.sql"),
+            include_str!("../../../tests/store/version-10.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

@@ -53,6 +53,8 @@ pub struct Found {
     pub empty_lanes: Vec<Key>,
     /// Open cancels of jobs that have ended, or are gone.
     pub cancels: bool,
+    /// Open suspensions of runs that have ended.
+    pub suspensions: bool,
     /// Lanes whose number of running jobs is wrong.
     pub lanes: bool,
     /// Lanes with room, waiting members and none ready, each with a queue of those members.
@@ -92,6 +94,7 @@ impl Found {
 pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found> {
     let mut found = Found { sequences: are_sequences_poisoned(conn)?, ..Found::default() };
     found.cancels = ask(conn, sql!("inspect.sql", "cancels"))?;
+    found.suspensions = ask(conn, sql!("inspect.sql", "suspensions"))?;
     found.lanes = ask(conn, sql!("inspect.sql", "lanes"))?;
     found.counts = ask(conn, sql!("inspect.sql", "running"))?;
     waiting_lanes(conn, cursor, limit, &mut found)?;

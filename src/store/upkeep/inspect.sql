@@ -2,6 +2,10 @@
 SELECT EXISTS (SELECT 1 FROM cancel WHERE closed_at IS NULL
                   AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running')));
 
+-- name: suspensions
+SELECT EXISTS (SELECT 1 FROM suspend WHERE closed_at IS NULL
+                  AND NOT EXISTS (SELECT 1 FROM job WHERE id = suspend.job_id AND state = 'running' AND run_id = suspend.run_id));
+
 -- name: children
 -- Jobs with dependencies, after number ?1, at most ?2. Then: whether its counts of dependencies are
 -- wrong.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::Result;
 use crate::job::verdict::Row;
 use crate::job::{JobId, RunId, RunKey};
-use crate::store::job::rows::{Job, Run, job_columns, run_columns};
+use crate::store::job::rows::{JOB_COLUMNS, Job, Run, job_columns, run_columns};
 
 /// A job that is running, as far as the file knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
         " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
         " WHERE job.state = 'running' AND job.state <> 'done' ORDER BY job.id"
     ))?;
-    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, 41)?)))?;
+    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, JOB_COLUMNS)?)))?;
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
         .map(|(job, run)| {

@@ -309,6 +309,7 @@ pub(super) fn remove(conn: &Connection, job: JobId, runs: &mut Vec<RunId>, empti
         "DELETE FROM dependency WHERE on_job = ?1 AND state <> 'broken'",
         "DELETE FROM hook WHERE job_id = ?1",
         "DELETE FROM cancel WHERE job_id = ?1",
+        "DELETE FROM suspend WHERE job_id = ?1",
         "DELETE FROM event WHERE job_id = ?1",
     ] {
         conn.prepare_cached(sql)?.execute([job.0])?;

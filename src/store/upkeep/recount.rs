@@ -34,6 +34,8 @@ pub struct Recounted {
     pub heads: usize,
     /// Cancels of jobs that have ended, or are gone.
     pub cancels: usize,
+    /// Suspensions of runs that have ended.
+    pub suspensions: usize,
     /// Lanes whose number of running jobs was wrong.
     pub lanes_recounted: usize,
     /// Members of lanes with room that are ready now.
@@ -74,6 +76,7 @@ impl fmt::Display for Recounted {
             (self.queues, "queues without a row"),
             (self.heads, "heads of queues"),
             (self.cancels, "cancels of ended jobs"),
+            (self.suspensions, "suspensions of ended runs"),
             (self.lanes_recounted, "counts of lanes"),
             (self.lanes_passed_on, "lanes with room"),
             (self.dependencies, "dependencies on ended jobs"),
@@ -114,6 +117,9 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     made.queues = step(conn, "queues", || make_queues(conn, &found.missing_queues))?;
     if found.cancels {
         made.cancels = step(conn, "cancels", || Ok(conn.execute(sql!("recount.sql", "cancels"), [now_ms])?))?;
+    }
+    if found.suspensions {
+        made.suspensions = step(conn, "suspensions", || Ok(conn.execute(sql!("recount.sql", "suspensions"), [now_ms])?))?;
     }
     if found.lanes {
         made.lanes_recounted = step(conn, "lanes", || Ok(conn.execute(sql!("recount.sql", "lanes"), [])?))?;

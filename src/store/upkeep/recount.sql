@@ -2,6 +2,10 @@
 UPDATE cancel SET closed_at = ?1
  WHERE closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = cancel.job_id AND state IN ('queued', 'running'));
 
+-- name: suspensions
+UPDATE suspend SET closed_at = ?1
+ WHERE closed_at IS NULL AND NOT EXISTS (SELECT 1 FROM job WHERE id = suspend.job_id AND state = 'running' AND run_id = suspend.run_id);
+
 -- name: lanes
 -- A lane counts its running jobs. Compares the lanes whose count is not zero, and the lanes of
 -- running jobs.

@@ -119,6 +119,7 @@ fn document(hook: &Hook, job: &Job) -> String {
         progress: None,
         result: job.result.clone().filter(|_| is_latest),
         task: job.task_id,
+        suspension: None,
     };
     format!("{}\n", document.to_value())
 }

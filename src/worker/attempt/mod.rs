@@ -8,7 +8,7 @@
 //! hook         the launch of a hook: what it is told of the end of a job
 //! auxiliary    a command around a job: run file and guarded row, launch and watch, or resume; its row closed
 //! watch        until the shim has said all (own), or the lock is free (adopted)
-//! supervise    meanwhile: limits, stop requests, what keeps the run from ending
+//! supervise    meanwhile: limits, stop requests, suspensions, what keeps the run from ending
 //! observe      the run file: whose it is, whether it is locked, what it records
 //! empty        ends what is left of a tree, until two rounds in a row find nothing
 //! record       what the records say for the run's row
@@ -32,6 +32,7 @@ mod own_user;
 mod record;
 mod stop_request;
 mod supervise;
+mod suspension;
 mod watch;
 
 pub(super) use auxiliary::{Auxiliary, Came};

@@ -45,6 +45,7 @@ pub fn record_of(ctx: &Context, run: RunId, records: &Records) -> RunRecord {
         max_rss_bytes: usage.and_then(|u| i64::try_from(u.max_rss_bytes).ok()),
         user_ms: usage.and_then(|u| i64::try_from(u.user_ms).ok()),
         system_ms: usage.and_then(|u| i64::try_from(u.system_ms).ok()),
+        suspended_ms: records.suspension.as_ref().map(|suspension| suspension.last_ms),
         leftovers: records.drained.as_ref().map(|d| d.leftovers.clone()).filter(|text| !text.is_empty()),
         memory_by: records.drained.as_ref().and_then(|d| d.memory_by).map(MemoryBy::as_str),
         result: result_of(ctx, run),

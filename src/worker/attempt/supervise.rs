@@ -1,17 +1,18 @@
 //! Supervises one run until it is over: the same for a launched and for an adopted one.
 //!
 //! The shim enforces the limits of its run and determines how it ended. The supervisor passes stop
-//! requests on, enforces the limits itself if the shim is stopped, and reports why the run does not
-//! end. It knows the run by the records, from the pipe or from the run file.
+//! requests and suspensions on, enforces the limits itself if the shim is stopped, and reports why
+//! the run does not end. It knows the run by the records, from the pipe or from the run file.
 
 use std::time::{Duration, Instant};
 
 use super::handle::Attempt;
 use super::stop_request::{StopRequest, has_ended};
+use super::suspension::Suspending;
 use crate::error::Result;
 use crate::job::Cause;
 use crate::run::machine::boottime_ms;
-use crate::run::record::{Records, Started};
+use crate::run::record::{Records, Started, Suspension};
 use crate::run::runfile::{self, Inspection};
 use crate::run::stop::{self, OutOfReach};
 use crate::run::trouble::{self, Shim};
@@ -33,6 +34,7 @@ const WAIT_MS_MAX: u64 = 30_000;
 /// Supervision of one run.
 pub struct Supervisor {
     stop: StopRequest,
+    suspending: Suspending,
     /// The limit that the shim has not enforced.
     overdue: Option<Cause>,
     output: Option<Output>,
@@ -49,20 +51,24 @@ pub struct Supervisor {
 }
 
 /// The log of a run with an idle-timeout, as of the last check.
+#[derive(Clone, Copy)]
 struct Output {
     bytes: u64,
     changed_ms: u64,
+    /// How long the run was suspended before, in milliseconds.
+    suspended_ms: u64,
 }
 
 impl Supervisor {
     pub fn of_launched() -> Self {
-        Self { told: Some(None), ..Self::of_adopted() }
+        Self { told: Some(None), suspending: Suspending::of_launched(), ..Self::of_adopted() }
     }
 
     /// An earlier worker may have recorded a problem in the run's row.
     pub fn of_adopted() -> Self {
         Self {
             stop: StopRequest::default(),
+            suspending: Suspending::default(),
             overdue: None,
             output: None,
             start_is_told: false,
@@ -79,7 +85,10 @@ impl Supervisor {
 
     /// Returns when to act again, if nothing happens before.
     pub fn next_act(&self) -> Option<Instant> {
-        [self.stop.next_act(), self.next_look, self.next_limit, self.file_look].into_iter().flatten().min()
+        [self.stop.next_act(), self.suspending.next_act(), self.next_look, self.next_limit, self.file_look]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub fn seen_in(&self, records: Records) -> Records {
@@ -95,6 +104,9 @@ impl Supervisor {
             self.keep_limits(attempt, records);
         }
         let cause = attempt.waker.cause().or(self.overdue);
+        if cause.is_none() && !has_exited(records) && self.suspending.act(attempt, records) {
+            self.next_look.get_or_insert_with(Instant::now);
+        }
         if let Some(cause) = cause {
             let late_ms = if attempt.waker.cause().is_some() { 0 } else { LATE_MS };
             let hindered_before = self.stop.hindrance().is_some();
@@ -126,10 +138,12 @@ impl Supervisor {
     }
 
     fn tell_start(&mut self, attempt: &Attempt<'_>, records: &Records) {
-        let Some(started) = records.started.filter(|_| attempt.is_of_job && !self.start_is_told) else { return };
-        self.start_is_told = true;
+        let Some(started) = records.started.filter(|_| attempt.is_of_job) else { return };
         if let Some(kept) = started.kept {
-            attempt.waker.began(kept.boot_ms);
+            attempt.waker.began(kept.boot_ms.saturating_add(suspended_ms(records)));
+        }
+        if std::mem::replace(&mut self.start_is_told, true) {
+            return;
         }
         let (run, pid, at_ms) = (attempt.key.run, started.pid, started.at_ms);
         // For display only: a run whose pid could not be written is alive as well.
@@ -144,9 +158,12 @@ impl Supervisor {
         if self.overdue.is_some() {
             return;
         }
-        let now_ms = boottime_ms();
-        let silent_until = kept.idle_timeout_ms.map(|idle_ms| self.silence(attempt, idle_ms, now_ms));
-        let at = |limit: Option<u64>| limit.map(|ms| kept.boot_ms.saturating_add(ms));
+        if records.suspension.as_ref().is_some_and(Suspension::holds_limits) {
+            return;
+        }
+        let (now_ms, suspended_ms) = (boottime_ms(), suspended_ms(records));
+        let silent_until = kept.idle_timeout_ms.map(|idle_ms| self.silence(attempt, idle_ms, now_ms, suspended_ms));
+        let at = |limit: Option<u64>| limit.map(|ms| kept.boot_ms.saturating_add(suspended_ms).saturating_add(ms));
         let limits =
             [(at(kept.timeout_ms), Cause::Timeout), (at(kept.max_runtime_ms), Cause::Backstop), (silent_until, Cause::Silence)];
         let first =
@@ -163,12 +180,15 @@ impl Supervisor {
 
     /// Returns until when the run may be silent, in milliseconds since the boot. By the size of its
     /// log: its modification time is on the wall clock.
-    fn silence(&mut self, attempt: &Attempt<'_>, idle_ms: u64, now_ms: u64) -> u64 {
+    fn silence(&mut self, attempt: &Attempt<'_>, idle_ms: u64, now_ms: u64, suspended_ms: u64) -> u64 {
         let bytes = std::fs::metadata(attempt.ctx.place().log_file(attempt.key.run)).map_or(0, |meta| meta.len());
-        let output = self.output.get_or_insert(Output { bytes, changed_ms: now_ms });
+        let seen = Output { bytes, changed_ms: now_ms, suspended_ms };
+        let output = self.output.get_or_insert(seen);
         if output.bytes != bytes {
-            *output = Output { bytes, changed_ms: now_ms };
+            *output = seen;
         }
+        output.changed_ms += suspended_ms.saturating_sub(output.suspended_ms);
+        output.suspended_ms = suspended_ms;
         output.changed_ms.saturating_add(idle_ms)
     }
 
@@ -214,6 +234,8 @@ impl Supervisor {
                 let mut left = if has_exited(records) || cause.is_some() { trouble::below(pid) } else { Vec::new() };
                 if has_exited(records) {
                     left_behind(&left, "its command has ended")
+                } else if cause.is_none() {
+                    self.suspending.trouble(records)
                 } else {
                     left.retain(|left| !left.may_be_signalled);
                     left_behind(&left, "it is to be stopped")
@@ -227,7 +249,7 @@ impl Supervisor {
                 }
             }
             Shim::None => None,
-            Shim::Hidden(hindrance) => cause.map(|_| hindered(hindrance)),
+            Shim::Hidden(hindrance) => cause.map(|_| hindered(hindrance)).or_else(|| self.suspending.trouble(records)),
         })
     }
 
@@ -246,6 +268,11 @@ impl Supervisor {
             Err(error) => log::warn!("run {run}: noting what keeps it: {error}"),
         }
     }
+}
+
+/// How long the suspensions that are over have lasted together, in milliseconds.
+fn suspended_ms(records: &Records) -> u64 {
+    records.suspension.as_ref().map_or(0, |suspension| suspension.total_ms)
 }
 
 fn has_exited(records: &Records) -> bool {

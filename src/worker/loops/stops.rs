@@ -1,11 +1,11 @@
-//! The stop loop: passes stop requests to the runs.
+//! The stop loop: passes stop requests and suspensions to the runs.
 //!
 //! A separate thread, which runs until the worker detaches from its runs: while it drains, while it
 //! holds claims back, and while its claim loop fails. It never writes, so that another program's
-//! write lock does not delay it. One round reads the open cancels and the max-runtimes of the
-//! queues, and asks the monitors of those runs to stop them; the next one follows a change of the
-//! file, or the earliest of those limits. A read that fails is logged once, and repeated in the
-//! next round.
+//! write lock does not delay it. One round reads the open cancels, the open suspensions and the
+//! max-runtimes of the queues, and asks the monitors of those runs to act; the next one follows a
+//! change of the file, or the earliest of those limits. A read that fails is logged once, and
+//! repeated in the next round.
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ fn round(ctx: &Context) -> (NextCall, Option<Error>) {
     if ctx.clock_steps.was_set(ctx.now_ms()) {
         ctx.wake_claims();
     }
-    let (cancels, limits) = (ctx.pass_on_cancels(), stop_what_ran_too_long(ctx));
-    match cancels.and_then(|all| Ok((all, limits?))) {
+    let (cancels, suspensions, limits) = (ctx.pass_on_cancels(), ctx.pass_on_suspensions(), stop_what_ran_too_long(ctx));
+    match cancels.and_then(|all| Ok((all & suspensions?, limits?))) {
         Ok((true, next_ms)) => (NextCall::after_ms(next_ms.unwrap_or(ROUND_MS).min(ROUND_MS)), None),
         Ok((false, _)) => (NextCall::after_ms(ROUND_AGAIN_MS), None),
         Err(error) => (NextCall::after_ms(ROUND_AGAIN_MS), Some(error)),
@@ -58,7 +58,12 @@ fn stop_what_ran_too_long(ctx: &Context) -> Result<Option<u64>> {
     let now_ms = boottime_ms();
     let mut next_ms: Option<u64> = None;
     for (run, max_runtime_ms) in ctx.store.read(pending::max_runtimes)? {
-        let left_ms = ctx.roster.began_ms(run).map(|began| began.saturating_add(max_runtime_ms).saturating_sub(now_ms));
+        let began = match ctx.roster.began_ms(run) {
+            // The monitor knows when it continues, and the time until then does not count.
+            Some(None) => continue,
+            began => began.flatten(),
+        };
+        let left_ms = began.map(|began| began.saturating_add(max_runtime_ms).saturating_sub(now_ms));
         match left_ms {
             Some(0) => _ = ctx.roster.request_stop(run, Cause::Backstop),
             // A run that has no monitor yet has one soon.

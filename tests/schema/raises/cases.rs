@@ -7,7 +7,7 @@ use crate::model::file;
 
 /// A file with a row of each kind. Jobs: 1 queued with a key, 2 running in lane `l` with a key, 3 done, 4 waits for 2, 5 queued in the full lane, 6 queued
 /// and being cancelled, 7 queued and of task 1, 8 impossible: queued with a pid, 9 failed and of the stopped task 3. Task 4 is about
-/// to make its first job, and run 30 is a probe.
+/// to make its first job, and run 30 is a probe. 10 running and suspended.
 pub(super) const FULL: &str = r#"
 INSERT INTO job (command, unique_key) VALUES ('["true"]', 'k1');
 INSERT INTO job (command, unique_key, lane) VALUES ('["true"]', 'k2', 'l');
@@ -55,6 +55,11 @@ INSERT INTO hook (job_id, event, command, state, ended_at) VALUES (3, 'on_end', 
 UPDATE hook SET outcome = 'done', closed_at = 8 WHERE id = 2;
 INSERT INTO resource (name, run_id, teardown) VALUES ('of-run', 30, '["true"]');
 INSERT INTO resource (name, task_id, teardown) VALUES ('of-task', 1, '["true"]');
+INSERT INTO suspend (job_id) VALUES (2);
+UPDATE suspend SET closed_at = 8, suspended_ms = 1 WHERE id = 1;
+INSERT INTO job (command) VALUES ('["true"]');
+UPDATE job SET state = 'running', run_id = 40, started_at = 5, attempts = 1 WHERE id = 10;
+INSERT INTO suspend (job_id, why) VALUES (10, 'open');
 "#;
 
 pub(crate) fn full() -> Connection {
@@ -156,6 +161,17 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("cancel_insert_guard", "why has at most", &["INSERT INTO cancel (job_id, why) VALUES (1, printf('%4001s', ''))"]),
     ("cancel_insert_guard", "the job does", &["INSERT INTO cancel (job_id) VALUES (99)"]),
     ("cancel_insert_guard", "the job has already ended", &["INSERT INTO cancel (job_id) VALUES (3)"]),
+    ("suspend_insert_guard", "the file assigns the id of a suspension;", &["INSERT INTO suspend (id, job_id) VALUES (7, 2)", "REPLACE INTO suspend (id, job_id) VALUES (1, 2)"]),
+    ("suspend_insert_guard", "a new suspension is a request;", &["INSERT INTO suspend (job_id, run_id) VALUES (2, 12)", "INSERT INTO suspend (job_id, suspended_at) VALUES (2, 1)",
+        "INSERT INTO suspend (job_id, resume_at) VALUES (2, 1)", "INSERT INTO suspend (job_id, closed_at) VALUES (2, 1)", "INSERT INTO suspend (job_id, suspended_ms) VALUES (2, 1)"]),
+    ("suspend_insert_guard", "why has at most", &["INSERT INTO suspend (job_id, why) VALUES (2, printf('%4001s', ''))"]),
+    ("suspend_insert_guard", "the job does", &["INSERT INTO suspend (job_id) VALUES (99)"]),
+    ("suspend_insert_guard", "the job has not started;", &["INSERT INTO suspend (job_id) VALUES (1)", "REPLACE INTO suspend (job_id) VALUES (4)"]),
+    ("suspend_insert_guard", "the job has already ended", &["INSERT INTO suspend (job_id) VALUES (3)"]),
+    ("suspend_insert_guard", "the job is being", &["INSERT INTO suspend (job_id) VALUES (6)"]),
+    ("suspend_insert_guard", "IGNORE", &["INSERT INTO suspend (job_id, why) VALUES (10, 'again')", "REPLACE INTO suspend (job_id, why) VALUES (10, 'again')"]),
+    ("suspend_update_guard", "a suspension that is over", &["UPDATE suspend SET why = 'x' WHERE id = 1", "UPDATE suspend SET resume_at = 1 WHERE id = 1"]),
+    ("suspend_update_guard", "a suspension keeps its id", &["UPDATE suspend SET id = 9 WHERE id = 2", "UPDATE suspend SET job_id = 1 WHERE id = 2"]),
     ("cancel_insert_guard", "IGNORE", &["INSERT INTO cancel (job_id, why) VALUES (6, 'again')", "REPLACE INTO cancel (job_id, why) VALUES (6, 'again')"]),
     ("dependency_insert_guard", "this dependency exists already", &["REPLACE INTO dependency (job_id, on_job, need) VALUES (4, 2, 'any')"]),
     ("dependency_insert_guard", "only a queued job", &["INSERT INTO dependency (job_id, on_job) VALUES (3, 1)", "INSERT INTO dependency (job_id, on_job) VALUES (99, 1)"]),
