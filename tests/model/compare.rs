@@ -17,6 +17,7 @@ impl Play {
         assert_eq!(ids, self.world.jobs.keys().copied().collect::<Vec<_>>(), "no job is lost, none appears");
         for job in jobs {
             self.compare_job(&job);
+            self.compare_suspension(&job);
         }
         let open: BTreeSet<i64> = self.world.runs.iter().filter(|(_, run)| run.open).map(|(id, _)| *id).collect();
         let in_file = truths::table(&self.conn, "run", "finished_at IS NULL").len();

@@ -5,6 +5,7 @@
 //!   and what is counted is worked out from scratch whenever it is asked,
 //! * `play`: reads steps from bytes and plays each on both sides (`verbs`, `settling`, `plain`, `turns`),
 //! * `resources`: external resources,
+//! * `suspend`: suspensions of running jobs,
 //! * `owners`: leases, workspaces and slots, a history of their own,
 //! * `compare`: looks whether both came to the same,
 //! * `hostile`: what a client writes that has dropped the guards,
@@ -23,6 +24,7 @@ mod plain;
 pub mod play;
 mod resources;
 mod settling;
+pub mod suspend;
 pub mod truths;
 mod turns;
 mod verbs;

@@ -91,6 +91,9 @@ impl Play {
         if op >= 216 {
             return self.resource(a, b, c);
         }
+        if op >= 200 {
+            return self.suspension(a, b);
+        }
         match op % 32 {
             0..=3 => self.add(a, b, c, d, e),
             4 => self.plain_add(a, b, c),

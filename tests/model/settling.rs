@@ -94,7 +94,9 @@ impl Play {
     }
 
     pub(super) fn bring(&self, job: i64, run: i64, end: &RunEnd, chance: f64) -> Settled {
-        let record = RunRecord { leftovers: Some("1 x".into()), ..RunRecord::default() };
+        // A run that was never suspended has no record of that.
+        let suspended_ms = self.world.suspended.get(&run).filter(|open| open.is_done).map(|_| 5);
+        let record = RunRecord { leftovers: Some("1 x".into()), suspended_ms, ..RunRecord::default() };
         let news = Settle { job: JobId(job), run: RunId(run), end: end.clone(), record, chance };
         settle::settle(&self.conn, &news, self.world.now).unwrap()
     }

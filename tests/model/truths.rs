@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-const NEVER: [(&str, &str); 28] = [
+const NEVER: [(&str, &str); 29] = [
     (
         "a queued job owns nothing",
         "SELECT id FROM job WHERE state = 'queued' AND coalesce(run_id, pid, started_at, finished_at, reason) IS NOT NULL",
@@ -29,6 +29,10 @@ const NEVER: [(&str, &str); 28] = [
         "no cancel of an ended job is open",
         "SELECT c.id FROM cancel c LEFT JOIN job j ON j.id = c.job_id
           WHERE c.closed_at IS NULL AND coalesce(j.state, 'gone') NOT IN ('queued', 'running')",
+    ),
+    (
+        "a suspension belongs to a job, and has its run",
+        "SELECT id FROM suspend s WHERE run_id IS NULL OR NOT EXISTS (SELECT 1 FROM job WHERE id = s.job_id)",
     ),
     (
         "the counts are the truth",
@@ -157,7 +161,7 @@ pub fn table(conn: &Connection, table: &str, condition: &str) -> BTreeMap<String
 
 /// All rows of the file, to see that something changed nothing.
 pub fn everything(conn: &Connection) -> Vec<String> {
-    let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta", "resource"];
+    let tables = ["job", "run", "cancel", "event", "queue", "lane", "counter", "meta", "resource", "suspend"];
     let mut all: Vec<String> = tables.iter().flat_map(|name| table(conn, name, "1").into_values()).collect();
     for several in
         ["SELECT job_id || ':' || on_job || need || state FROM dependency", "SELECT state || hold || queue || n FROM tally"]

@@ -8,6 +8,7 @@ use tenure::job::ending::decide;
 use tenure::job::{Decision, Facts, Hold, Need, Next, Policy, Reason, RunEnd, RunKind, State};
 
 use super::resources::Thing;
+use super::suspend::Suspended;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dep {
@@ -71,6 +72,8 @@ pub struct World {
     pub now: i64,
     pub jobs: BTreeMap<i64, Job>,
     pub runs: BTreeMap<i64, Run>,
+    /// By run.
+    pub suspended: BTreeMap<i64, Suspended>,
     pub queues: BTreeMap<String, Queue>,
     /// How many may run.
     pub lanes: BTreeMap<String, i64>,
