@@ -14,7 +14,7 @@
 --       INSERT INTO job(command, ...) VALUES (json_array('echo', 'hi')) RETURNING id;
 --       INSERT INTO cancel(job_id) VALUES (7);
 --       INSERT INTO suspend(job_id) VALUES (7);
---       UPDATE job SET priority = 5 WHERE id = 7;  -- or label, user_hold, ...
+--       UPDATE job SET priority = 5 WHERE id = 7;  -- or place, label, user_hold, ...
 --       UPDATE queue SET paused = 1 WHERE name = 'slow';
 --       INSERT INTO resource(name, job_id, teardown) VALUES ('vm-7', 7, json_array('rm', '7'));
 --       UPDATE schedule SET paused = 1 WHERE name = 'nightly';
@@ -48,7 +48,7 @@
 -- does not fire within itself.
 --
 -- Every program that opens the file parses all of this: 24 tables, 64 indexes, 14 views and 122
--- triggers, together 105 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- triggers, together 106 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -116,8 +116,8 @@ CREATE TABLE counter (
 -- is deleted with the last job of the queue. `slots` NULL: no limit of its own. `on_failure` is
 -- `none`, or `pause`: a job that fails pauses the queue; then `paused_by` is that job, and
 -- `paused_at` the time. Triggers maintain these two, `head_id` (the ready job that comes first;
--- NULL: none is ready), `head_priority` (its priority) and `is_full` (fewer slots are free than the
--- head takes; without a head: none is free).
+-- NULL: none is ready), `head_priority` and `head_rank` (its priority and its rank) and `is_full`
+-- (fewer slots are free than the head takes; without a head: none is free).
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
@@ -127,6 +127,7 @@ CREATE TABLE queue (
   paused_at      INTEGER,
   max_runtime_ms INTEGER,
   head_priority  INTEGER,
+  head_rank      REAL,
   head_id        INTEGER,
   is_full        INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT queue_name_is_short        CHECK (length(name) BETWEEN 1 AND 200 AND length(CAST(name AS BLOB)) <= 800),
@@ -138,7 +139,8 @@ CREATE TABLE queue (
 ) STRICT, WITHOUT ROWID;
 -- The claim takes the first row of this index: a queue that is open (neither paused nor full) and
 -- has a ready job. So its cost does not depend on the number of queues.
-CREATE INDEX queue_next ON queue (head_priority DESC, head_id) WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
+CREATE INDEX queue_next ON queue (head_priority DESC, head_rank, head_id)
+  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
 
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: the name of a queue has 1 to 200 characters and at most 800 bytes')
@@ -146,8 +148,8 @@ CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
   SELECT RAISE(ABORT, 'tenure: on_failure of a queue is none or pause') WHERE NEW.on_failure NOT IN ('none', 'pause');
-  SELECT RAISE(ABORT, 'tenure: head_id, head_priority, is_full, paused_by and paused_at are derived; omit them')
-   WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.is_full IS NOT 0
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority, head_rank, is_full, paused_by and paused_at are derived; omit them')
+   WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.head_rank IS NOT NULL OR NEW.is_full IS NOT 0
       OR NEW.paused_by IS NOT NULL OR NEW.paused_at IS NOT NULL;
   SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM queue WHERE name = NEW.name);
 END;
@@ -167,10 +169,11 @@ CREATE TRIGGER queue_enters AFTER INSERT ON queue BEGIN
 END;
 -- A client that sets the head, or that the queue is full, must set it to the true value.
 CREATE TRIGGER queue_changes AFTER UPDATE ON queue
-WHEN (NEW.head_priority, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_id, OLD.is_full) BEGIN
-  SELECT RAISE(ABORT, 'tenure: head_id, head_priority and is_full are derived; change the jobs or the slots')
-   WHERE ((NEW.head_priority, NEW.head_id) IS NOT (OLD.head_priority, OLD.head_id)
-          AND (NEW.head_priority, NEW.head_id) IS NOT (SELECT head_priority, head_id FROM queue_truth WHERE queue = NEW.name))
+WHEN (NEW.head_priority, NEW.head_rank, NEW.head_id, NEW.is_full) IS NOT (OLD.head_priority, OLD.head_rank, OLD.head_id, OLD.is_full) BEGIN
+  SELECT RAISE(ABORT, 'tenure: head_id, head_priority, head_rank and is_full are derived; change the jobs or the slots')
+   WHERE ((NEW.head_priority, NEW.head_rank, NEW.head_id) IS NOT (OLD.head_priority, OLD.head_rank, OLD.head_id)
+          AND (NEW.head_priority, NEW.head_rank, NEW.head_id)
+              IS NOT (SELECT head_priority, head_rank, head_id FROM queue_truth WHERE queue = NEW.name))
       OR (NEW.is_full <> OLD.is_full AND NEW.is_full IS NOT (SELECT is_full FROM queue_truth WHERE queue = NEW.name));
 END;
 CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots ON queue WHEN NEW.slots IS NOT OLD.slots BEGIN
@@ -185,10 +188,11 @@ CREATE TRIGGER queue_resumes AFTER UPDATE OF paused ON queue WHEN NEW.paused = 0
 END;
 
 -- The true head and slots of each queue.
-CREATE VIEW queue_truth (queue, head_priority, head_id, is_full) AS
+CREATE VIEW queue_truth (queue, head_priority, head_rank, head_id, is_full) AS
   SELECT q.name,
-         (SELECT priority FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
-         (SELECT id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1),
+         (SELECT priority FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, rank, id LIMIT 1),
+         (SELECT rank FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, rank, id LIMIT 1),
+         (SELECT id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, rank, id LIMIT 1),
          CASE WHEN q.slots IS NULL THEN 0 ELSE q.slots < (SELECT taken + wanted FROM queue_load WHERE queue = q.name) END
     FROM queue q;
 -- The slots of each queue that its running jobs take, and those that its head would take. (It is
@@ -205,11 +209,13 @@ CREATE VIEW queue_load (queue, taken, wanted) AS
 CREATE VIEW choose_queue_head (queue) AS SELECT NULL WHERE 0;
 CREATE TRIGGER queue_head_is_chosen INSTEAD OF INSERT ON choose_queue_head BEGIN
   UPDATE queue
-     SET (head_priority, head_id) = (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                      ORDER BY priority DESC, id LIMIT 1)
+     SET (head_priority, head_rank, head_id) = (SELECT priority, rank, id FROM job
+                                                 WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                                 ORDER BY priority DESC, rank, id LIMIT 1)
    WHERE name = NEW.queue
-     AND (head_priority, head_id) IS NOT (SELECT priority, id FROM job WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
-                                           ORDER BY priority DESC, id LIMIT 1);
+     AND (head_priority, head_rank, head_id) IS NOT (SELECT priority, rank, id FROM job
+                                                      WHERE queue = NEW.queue AND state = 'queued' AND hold IS NULL
+                                                      ORDER BY priority DESC, rank, id LIMIT 1);
   UPDATE queue
      SET is_full = NOT is_full
    WHERE name = NEW.queue
@@ -290,12 +296,12 @@ CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
    WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND lane_pass = 1
      AND id IS NOT (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
                        AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
-                     ORDER BY priority DESC, id LIMIT 1);
+                     ORDER BY priority DESC, rank, id LIMIT 1);
   UPDATE job SET lane_pass = 1
    WHERE lane_pass = 0
      AND id = (SELECT id FROM job WHERE lane = NEW.lane AND queue = NEW.queue AND state = 'queued' AND coalesce(hold, 'lane') = 'lane'
                   AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running < max_running)
-                ORDER BY priority DESC, id LIMIT 1);
+                ORDER BY priority DESC, rank, id LIMIT 1);
 END;
 
 ----------------------------------------------------------------------------------------------------
@@ -309,6 +315,8 @@ END;
 --   reason         why it ended; NULL until then
 --   priority       higher first
 --   slots          how many slots of the worker and of its queue it takes
+--   place          among the jobs of its priority; NULL: that of its id
+--   rank           by it, and then by id, jobs of one priority start
 --   available_at   does not start before this instant
 --   run_id         the run that owns it (running) or ended it (terminal)
 --   pid            first process of a running job; for display only, never proof
@@ -386,6 +394,8 @@ CREATE TABLE job (
   too_wide      INTEGER NOT NULL DEFAULT 0,
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
+  place         REAL,
+  rank          REAL    GENERATED ALWAYS AS (coalesce(place, id)) VIRTUAL,
   fault         TEXT    GENERATED ALWAYS AS (
     CASE WHEN state <> 'queued' AND state <> 'running' AND state <> 'done' AND state <> 'failed' AND state <> 'cancelled'
            THEN 'state_is_known'
@@ -409,6 +419,7 @@ CREATE TABLE job (
   CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND unreleased >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND too_wide IN (0, 1) AND lane_pass IN (0, 1)
                                               AND key_taken IN (0, 1)),
+  CONSTRAINT job_place_in_range        CHECK (place IS NULL OR place BETWEEN -4503599627370496 AND 4503599627370496),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200
                                               AND (lane IS NULL OR length(lane) BETWEEN 1 AND 200)
@@ -424,15 +435,17 @@ CREATE TABLE job (
 ) STRICT;
 
 -- The head of each queue; then the two indexes whose first row says what is due next.
-CREATE INDEX job_ready      ON job (queue, priority DESC, id) WHERE state = 'queued' AND hold IS NULL;
+CREATE INDEX job_ready      ON job (queue, priority DESC, rank) WHERE state = 'queued' AND hold IS NULL;
 CREATE INDEX job_due        ON job (available_at)             WHERE state = 'queued' AND hold = 'time';
 CREATE INDEX job_expires    ON job (expires_at)
   WHERE state = 'queued' AND expires_at IS NOT NULL AND attempts = 0 AND deferrals = 0;
 -- Jobs that could be the head of their queue in a lane, best first; jobs with their lane's pass;
 -- whether a lane has any job left.
-CREATE INDEX job_in_lane    ON job (lane, queue, priority DESC, id)
+CREATE INDEX job_in_lane    ON job (lane, queue, priority DESC, rank)
   WHERE state = 'queued' AND lane IS NOT NULL AND coalesce(hold, 'lane') = 'lane';
 CREATE INDEX job_lane_pass  ON job (lane, queue)              WHERE state = 'queued' AND lane_pass = 1;
+-- Jobs that a person has moved.
+CREATE INDEX job_moved      ON job (queue, priority, place)   WHERE state = 'queued' AND place IS NOT NULL;
 CREATE INDEX job_of_lane    ON job (lane)                     WHERE lane > '';
 -- Jobs that take several slots: the running ones of a queue, and those that wait.
 CREATE INDEX job_wide       ON job (queue, slots)             WHERE state = 'running' AND slots > 1;
@@ -491,6 +504,8 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
     'tenure: max_attempts is 1 to 1000000, slots 1 to 10000, user_hold and task_hold 0 or 1, available_at and created_at not negative')
    WHERE NEW.max_attempts NOT BETWEEN 1 AND 1000000 OR NEW.slots NOT BETWEEN 1 AND 10000 OR NEW.user_hold NOT IN (0, 1)
       OR NEW.task_hold NOT IN (0, 1) OR NEW.available_at < 0 OR NEW.created_at < 0;
+  SELECT RAISE(ABORT, 'tenure: place of a job is between -4503599627370496 and 4503599627370496; omit it for that of its id')
+   WHERE NEW.place NOT BETWEEN -4503599627370496 AND 4503599627370496;
   SELECT RAISE(ABORT, 'tenure: a task adds its own jobs; omit task_id and task_hold (tenure task start)')
    WHERE (NEW.task_id IS NOT NULL OR NEW.task_hold)
      AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
@@ -730,6 +745,13 @@ CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, 
   SELECT RAISE(ABORT, 'tenure: a label has at most 1000 characters and 4000 bytes')
    WHERE NEW.label IS NOT OLD.label AND (length(NEW.label) > 1000 OR length(CAST(NEW.label AS BLOB)) > 4000);
 END;
+-- (By itself: a claim changes `lane_pass`, and need not look at the place.)
+CREATE TRIGGER job_place_guard BEFORE UPDATE OF place ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: only a queued job can be moved, and this one is running; to end it INSERT INTO cancel (job_id)')
+   WHERE OLD.state = 'running';
+  SELECT RAISE(ABORT, 'tenure: place of a job is between -4503599627370496 and 4503599627370496; NULL is that of its id')
+   WHERE NEW.place NOT BETWEEN -4503599627370496 AND 4503599627370496;
+END;
 -- The rules for the row after the change.
 CREATE TRIGGER job_fault_guard AFTER UPDATE ON job WHEN NEW.fault IS NOT NULL AND NEW.fault IS NOT OLD.fault BEGIN
   SELECT CASE NEW.fault
@@ -772,7 +794,8 @@ CREATE TRIGGER job_enters_a_new_queue AFTER INSERT ON job WHEN NOT EXISTS (SELEC
   INSERT INTO queue (name) VALUES (NEW.queue);
 END;
 CREATE TRIGGER job_enters_first AFTER INSERT ON job
-WHEN NEW.hold IS NULL AND EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND (head_id IS NULL OR head_priority < NEW.priority)) BEGIN
+WHEN NEW.hold IS NULL AND EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND (head_id IS NULL OR head_priority < NEW.priority
+                                                                   OR head_rank > NEW.rank)) BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
 CREATE TRIGGER job_enters_with_slots AFTER INSERT ON job WHEN NEW.slots > 1 BEGIN
@@ -803,6 +826,10 @@ AFTER UPDATE OF state, queue, priority, slots, user_hold, task_hold, unmet, brok
                 lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.slots)
  AND ((OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL)) BEGIN
+  INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
+END;
+CREATE TRIGGER job_is_moved AFTER UPDATE OF place ON job WHEN OLD.place IS NOT NEW.place AND NEW.state = 'queued' BEGIN
+  INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
 CREATE TRIGGER job_leaves_its_queue AFTER UPDATE OF queue ON job WHEN OLD.queue IS NOT NEW.queue BEGIN

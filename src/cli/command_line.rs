@@ -11,8 +11,8 @@ use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pause,
-    pipeline, progress, prune, queue, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show, slots,
-    status, suspend, task, wait, why, work, workspace,
+    pipeline, progress, prune, queue, reorder, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show,
+    slots, status, suspend, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging, verbs};
 use crate::config::{Colour, Flags};
@@ -76,6 +76,8 @@ pub enum Verb {
     Set(set::Args),
     /// Change a queued job in an editor
     Edit(Named),
+    /// Change the order of queued jobs
+    Move(reorder::Args),
     /// Keep queued jobs from starting
     Hold(hold::Args),
     /// Let held jobs start
@@ -292,6 +294,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Rerun(args) => rerun::run(&face, &args),
         Verb::Set(args) => set::run(&face, &args),
         Verb::Edit(which) => edit::run(&face, &which),
+        Verb::Move(args) => reorder::run(&face, &args),
         Verb::Hold(args) => hold::hold(&face, &args),
         Verb::Release(args) => hold::release(&face, &args),
         Verb::Slots(args) => slots::run(&face, &args),

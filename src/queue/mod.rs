@@ -37,6 +37,7 @@ pub(crate) mod once;
 mod pause;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
+mod reorder;
 mod runs;
 mod secrets;
 mod slots;

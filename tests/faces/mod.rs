@@ -23,6 +23,7 @@ mod library_words;
 mod limits;
 mod lists;
 mod manual;
+mod moves;
 mod needless;
 mod nested;
 mod obstacles;

@@ -164,7 +164,7 @@ fn who_stands_behind_others_can_be_put_in_front() {
     let position = obstacle(&nest, last, "position").expect("a position");
     assert!(position["text"].as_str().unwrap().starts_with("3 ready jobs of queue \"default\" come before it"), "{position}");
     cleared(&nest, last, "position");
-    assert_eq!(nest.show(last)["priority"], 6);
+    assert_eq!(nest.show(last)["priority"], 5);
     let worker = nest.work(&[]);
     nest.until_state(last, "done");
     assert!(obstacle(&nest, last, "no_worker").is_none());

@@ -21,6 +21,7 @@ const BASES: &[(&str, &str)] = &[
     ("retry", "1"),
     ("rerun", "1"),
     ("set", "2 priority=1"),
+    ("move", "2 --first"),
     ("hold", "1"),
     ("release", "1"),
     ("suspend", "1"),
@@ -72,6 +73,8 @@ const WITH: &[(&str, &str, &str)] = &[
     ("work", "until-empty", "-"),
     ("resource add", "task", "vm --teardown true -"),
     ("retry", "failed", "-"),
+    ("move", "before", "2 -"),
+    ("move", "after", "2 -"),
 ];
 
 /// Sample values by the names that the help has for them.

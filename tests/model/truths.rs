@@ -46,8 +46,9 @@ const NEVER: [(&str, &str); 29] = [
     ),
     (
         "a queue knows its head",
-        "SELECT name FROM queue WHERE (head_priority, head_id) IS NOT
-          (SELECT priority, id FROM job WHERE job.queue = name AND state = 'queued' AND hold IS NULL ORDER BY priority DESC, id LIMIT 1)",
+        "SELECT name FROM queue WHERE (head_priority, head_rank, head_id) IS NOT
+          (SELECT priority, coalesce(place, id), id FROM job WHERE job.queue = name AND state = 'queued' AND hold IS NULL
+            ORDER BY priority DESC, coalesce(place, id), id LIMIT 1)",
     ),
     (
         "a queue knows whether it is full",

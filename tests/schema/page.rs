@@ -148,7 +148,7 @@ fn a_new_job_takes_the_columns_of_the_list_alone() {
 fn an_update_changes_only_the_listed_columns_in_each_state() {
     let sentence = PAGE.split_once("Of a queued job, `UPDATE` may change ").unwrap().1.split(';').next().unwrap();
     let listed = quoted(sentence);
-    assert_eq!(listed.len(), 5, "{listed:?}");
+    assert_eq!(listed.len(), 6, "{listed:?}");
     let mut walked = 0;
     for state in State::ALL {
         let conn = with_job_in(state);

@@ -34,7 +34,10 @@ const VERSION_9: &str = include_str!("version-9.sql");
 /// The same rows in a file of schema 10.
 const VERSION_10: &str = include_str!("version-10.sql");
 
-const OLDER: [(i32, &str, &str); 10] = [
+/// The same rows in a file of schema 11, with a suspension.
+const VERSION_11: &str = include_str!("version-11.sql");
+
+const OLDER: [(i32, &str, &str); 11] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -45,6 +48,7 @@ const OLDER: [(i32, &str, &str); 10] = [
     (8, VERSION_8, "26"),
     (9, VERSION_9, "26"),
     (10, VERSION_10, "26"),
+    (11, VERSION_11, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -4,7 +4,7 @@ use clap::Command;
 
 /// A heading, and the verbs below it. Each verb is in one group.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "hold", "release", "suspend", "resume", "rm"]),
+    ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "move", "hold", "release", "suspend", "resume", "rm"]),
     ("State and output", &["status", "top", "seen", "ls", "show", "logs", "wait", "why", "history", "events"]),
     ("Queues and lanes", &["queue", "pause", "slots", "lane"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),

@@ -19,6 +19,7 @@ const LATER: Does = ("at a time", "tenure add --at 03:00 -- COMMAND");
 const STATUS: Does = ("to see how things stand", "tenure status");
 const SHOW: Does = ("to see a job with its runs", "tenure show ID");
 const SET: Does = ("to change a queued job", "tenure set ID priority=5");
+const MOVE: Does = ("to start a queued job before others", "tenure move ID --first");
 const RETRY: Does = ("to return ended jobs to the queue", "tenure retry ID");
 
 const VERBS: &[(&[&str], &[Does])] = &[
@@ -54,7 +55,7 @@ const VERBS: &[(&[&str], &[Does])] = &[
     ),
     (&["group", "groups", "queues"], &[("to list queues", "tenure queue ls")]),
     (&["parallel", "concurrency"], &[("jobs at once", "tenure slots 4"), ("of a queue", "tenure queue set QUEUE --slots 4")]),
-    (&["change", "update", "modify", "priority", "prio", "switch", "move", "urgent", "renice", "delay"], &[SET]),
+    (&["change", "update", "modify", "priority", "prio", "switch", "urgent", "renice", "delay"], &[SET, MOVE]),
     (&["send", "input", "stdin"], &[("to give a job its input", "tenure add --stdin FILE -- COMMAND")]),
     (&["lock", "flock", "mutex", "locks"], &[("to run a command under a named lock", "tenure lease run NAME -- COMMAND")]),
     (&["check", "fsck", "repair", "verify", "health", "diagnose", "ping"], &[("to find what is wrong", "tenure doctor")]),

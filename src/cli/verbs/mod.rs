@@ -23,6 +23,7 @@ pub(in crate::cli) mod pipeline;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod prune;
 pub(in crate::cli) mod queue;
+pub(in crate::cli) mod reorder;
 pub(in crate::cli) mod rerun;
 pub(in crate::cli) mod resource;
 pub(in crate::cli) mod restore;

@@ -116,11 +116,11 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             let text = format!("job {job} comes first, and waits until {slots} slots are free; the others wait behind it");
             Advice::new("behind_wide", text, format!("tenure why {job}"))
         }
-        Fact::Behind { queue, ahead, more, highest } => {
+        Fact::Behind { queue, ahead, more } => {
             let least = if *more { "at least " } else { "" };
             let (jobs, come) = (count(*ahead, "ready job", "", ""), if *ahead == 1 { "comes" } else { "come" });
             let text = format!("{least}{jobs} of queue {queue:?} {come} before it");
-            Advice::new("position", text, format!("tenure set {id} priority={}", highest.saturating_add(1)))
+            Advice::new("position", text, format!("tenure move {id} --first"))
         }
         Fact::Expires { at } => expires(id, *at, around),
         Fact::Workspace { key, by } => {

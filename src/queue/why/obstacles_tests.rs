@@ -96,18 +96,8 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
             "the worker has 4",
             "tenure slots 5, or tenure set 7 slots=4",
         ),
-        (
-            Fact::Behind { queue: "q".into(), ahead: 3, more: false, highest: 4 },
-            "position",
-            "3 ready jobs",
-            "tenure set 7 priority=5",
-        ),
-        (
-            Fact::Behind { queue: "q".into(), ahead: 9, more: true, highest: i64::MAX },
-            "position",
-            "at least 9",
-            "tenure set 7 priority=",
-        ),
+        (Fact::Behind { queue: "q".into(), ahead: 3, more: false }, "position", "3 ready jobs", "tenure move 7 --first"),
+        (Fact::Behind { queue: "q".into(), ahead: 9, more: true }, "position", "at least 9", "tenure move 7 --first"),
         (Fact::Expires { at: 5_000 }, "expired", "expired", "tenure set 7 expires=none"),
     ];
     for (fact, code, text, remedy) in cases {

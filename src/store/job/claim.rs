@@ -1,7 +1,7 @@
 //! queued -> running.
 //!
 //! A claim takes the first row of one index: of the open queues with a ready job, the one whose
-//! head comes first, by priority and then by id. A queue is open when neither it nor all queues are
+//! head comes first, by priority, rank and id. A queue is open when neither it nor all queues are
 //! paused, and it has a free slot of its own. Triggers store in the row of each queue which job is
 //! its head and whether it is full. So the cost depends neither on the number of queues, ready,
 //! paused or full, nor on the number of jobs that are ready, delayed, blocked or in a full lane,
@@ -76,12 +76,19 @@ impl Claim {
 }
 
 /// A job that comes next, with its queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Head {
     queue: Key,
     job: JobId,
     priority: i64,
+    rank: f64,
     max_runtime_ms: Option<u64>,
+}
+
+impl Head {
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        other.priority.cmp(&self.priority).then(self.rank.total_cmp(&other.rank)).then(self.job.cmp(&other.job))
+    }
 }
 
 /// What came of an attempt to claim a head.
@@ -181,7 +188,7 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
 }
 
 /// Returns the job that comes first in the open queues of a scope, except for some of them: by
-/// priority, then by id.
+/// priority, rank and id.
 fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
     let is_meant = |head: &Head| !without.contains(&head.queue);
     if let Some(only) = scope.only {
@@ -205,14 +212,14 @@ fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option
     let mut best: Option<Head> = None;
     for queue in &scope.queues {
         let head = of_queue.query_row([queue], to_head).optional()?.filter(is_meant);
-        best = best.into_iter().chain(head).min_by_key(|head| (std::cmp::Reverse(head.priority), head.job));
+        best = best.into_iter().chain(head).min_by(Head::order);
     }
     Ok(best)
 }
 
 fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
-    let max_runtime_ms = row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok());
-    Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, max_runtime_ms })
+    let max_runtime_ms = row.get::<_, Option<i64>>(4)?.and_then(|ms| u64::try_from(ms).ok());
+    Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, rank: row.get(3)?, max_runtime_ms })
 }
 
 /// Claims a job. False: it is not ready any more, or it may not start.

@@ -1,16 +1,16 @@
 -- name: head
-SELECT name, head_id, head_priority, max_runtime_ms FROM queue
+SELECT name, head_id, head_priority, head_rank, max_runtime_ms FROM queue
  WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause);
 
 -- name: heads
 -- The open queues with a ready job, in the order of their heads. The caller takes the first.
-SELECT name, head_id, head_priority, max_runtime_ms FROM queue
+SELECT name, head_id, head_priority, head_rank, max_runtime_ms FROM queue
  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause)
- ORDER BY head_priority DESC, head_id;
+ ORDER BY head_priority DESC, head_rank, head_id;
 
 -- name: only
 -- (Whether a queue is full depends on its head, which this job need not be.)
-SELECT q.name, j.id, j.priority, q.max_runtime_ms
+SELECT q.name, j.id, j.priority, j.rank, q.max_runtime_ms
   FROM job j CROSS JOIN queue q ON q.name = j.queue
  WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0 AND NOT EXISTS (SELECT 1 FROM pause)
    AND (q.slots IS NULL OR q.slots >= j.slots + (SELECT taken FROM queue_load WHERE queue = q.name));

@@ -28,6 +28,7 @@ pub mod nested;
 pub mod newest;
 pub mod pending;
 pub mod read;
+pub mod reorder;
 pub mod retry;
 pub mod rows;
 pub mod settle;

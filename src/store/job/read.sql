@@ -20,7 +20,8 @@ SELECT key, max_running, running,
   FROM lane ORDER BY key;
 
 -- name: oldest
--- In each queue the oldest job of each priority is first in its range of the index.
+-- In each queue the oldest job of each priority is first in its range of the index, after those
+-- that were moved, of which there are few.
 WITH RECURSIVE level (queue, priority) AS (
   SELECT t.queue, (SELECT max(priority) FROM job WHERE queue = t.queue AND state = 'queued' AND hold IS NULL)
     FROM tally t WHERE t.state = 'queued' AND t.hold = '' AND t.n > 0
@@ -29,8 +30,12 @@ WITH RECURSIVE level (queue, priority) AS (
     FROM level l WHERE l.priority IS NOT NULL
   LIMIT 10000)
 SELECT created_at FROM job WHERE id = (
-  SELECT min((SELECT id FROM job WHERE queue = l.queue AND priority = l.priority AND state = 'queued' AND hold IS NULL ORDER BY id LIMIT 1))
-    FROM level l WHERE l.priority IS NOT NULL);
+  SELECT min(id) FROM (
+    SELECT (SELECT id FROM job WHERE queue = l.queue AND priority = l.priority AND state = 'queued' AND hold IS NULL AND place IS NULL
+             ORDER BY rank LIMIT 1) AS id
+      FROM level l WHERE l.priority IS NOT NULL
+    UNION ALL
+    SELECT id FROM job WHERE state = 'queued' AND place IS NOT NULL AND hold IS NULL));
 
 -- name: queues
 SELECT q.name, q.slots, q.paused, q.max_runtime_ms, q.on_failure = 'pause',

@@ -65,13 +65,7 @@ pub enum Obstacle {
         wants: i64,
     },
     /// Ready jobs of its queue that come before it. `more`: at least so many.
-    Behind {
-        queue: String,
-        ahead: i64,
-        more: bool,
-        /// The highest priority among them.
-        highest: i64,
-    },
+    Behind { queue: String, ahead: i64, more: bool },
     /// It expires at this instant, in milliseconds UTC.
     Expires { at: i64 },
     /// Of a running job that has not started: its workspace is not ready. `by`: what prepares it,
@@ -248,11 +242,7 @@ fn behind(conn: &Connection, job: &Job, key: &Key) -> Result<Option<Obstacle>> {
     if ahead == 0 {
         return Ok(None);
     }
-    let mut first =
-        conn.prepare_cached("SELECT max(priority) FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL")?;
-    let highest: Option<i64> = first.query_row([key], |row| row.get(0))?;
-    let (more, highest) = (ahead >= AHEAD_COUNTED_MAX, highest.unwrap_or(job.priority));
-    Ok(Some(Obstacle::Behind { queue: job.queue.clone(), ahead, more, highest }))
+    Ok(Some(Obstacle::Behind { queue: job.queue.clone(), ahead, more: ahead >= AHEAD_COUNTED_MAX }))
 }
 
 fn last_end(conn: &Connection, job: &Job) -> Result<Option<LastEnd>> {

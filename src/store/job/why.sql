@@ -1,9 +1,13 @@
 -- name: ahead
--- Higher priority, and the same priority but older: each a range of the index.
+-- Higher priority, and the same priority but a lower rank: each a range of the index.
 SELECT count(*) FROM (
   SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND priority > ?2
   UNION ALL
-  SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND priority = ?2 AND id < ?3
+  SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND priority = ?2
+     AND rank < (SELECT rank FROM job WHERE id = ?3)
+  UNION ALL
+  SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL AND priority = ?2
+     AND rank = (SELECT rank FROM job WHERE id = ?3) AND id < ?3
   LIMIT ?4);
 
 -- name: members
@@ -15,7 +19,7 @@ SELECT paused, slots, paused_by, paused_at, (SELECT taken FROM queue_load WHERE 
 -- name: first
 -- The job that is claimed next, and the slots that it takes.
 SELECT j.id, j.slots FROM (SELECT head_id FROM queue WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0
-                            ORDER BY head_priority DESC, head_id LIMIT 1) q
+                            ORDER BY head_priority DESC, head_rank, head_id LIMIT 1) q
   JOIN job j ON j.id = q.head_id;
 
 -- name: slots

@@ -34,7 +34,7 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
             Obstacle::QueuePaused { queue: queue(), by: None },
             Obstacle::QueueFull { queue: queue(), slots: 0, running: 0, wants: 1 },
-            Obstacle::Behind { queue: queue(), ahead: 1, more: false, highest: 0 },
+            Obstacle::Behind { queue: queue(), ahead: 1, more: false },
             Obstacle::Expires { at: 9_000 },
         ]
     );

@@ -65,8 +65,9 @@ SELECT parent.id, coalesce((SELECT state NOT IN ('queued', 'running') AND NOT EX
 -- not exist).
 WITH running (queue) AS (SELECT DISTINCT queue FROM job WHERE state = 'running' AND state <> 'done')
 SELECT q.name,
-       (q.head_priority, q.head_id) IS NOT (SELECT priority, id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL
-                                             ORDER BY priority DESC, id LIMIT 1)
+       (q.head_priority, q.head_rank, q.head_id)
+       IS NOT (SELECT priority, rank, id FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL
+                ORDER BY priority DESC, rank, id LIMIT 1)
        OR q.is_full <> CASE WHEN q.slots IS NULL THEN 0
                             ELSE q.slots < (SELECT taken + wanted FROM queue_load WHERE queue = q.name) END,
        q.paused = 0 AND q.on_failure = 'none' AND q.slots IS NULL AND q.max_runtime_ms IS NULL
