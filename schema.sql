@@ -47,8 +47,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 24 tables, 64 indexes, 14 views and 122
--- triggers, together 106 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 27 tables, 69 indexes, 19 views and 140
+-- triggers, together 121 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -75,6 +75,7 @@
 --                        directory beside the file means that an older copy was restored
 --   slots                how many jobs the worker runs at once, if a person has set that (tenure
 --                        slots)
+--   worker_queues        JSON array: the queues that the worker serves; missing: all
 --   worker_slots         how many slots the worker has, or had when it ended
 --   runs_forgiven_below  an unknown run id below it is expected; a higher one means that an older
 --                        copy was restored
@@ -305,18 +306,196 @@ CREATE TRIGGER lane_head_is_chosen INSTEAD OF INSERT ON choose_lane_head BEGIN
 END;
 
 ----------------------------------------------------------------------------------------------------
+-- Pools
+
+-- A counted thing of the machine, such as the two graphics cards `gpu`: the units of a pool are
+-- numbered from 0 to `size` - 1, and a running job has as many of them as it uses. A job is claimed
+-- only if all that it uses is free, and gets all of it in that transaction; the transaction that
+-- ends its run frees it. `head_id`: the job that comes first among those that wait for this pool,
+-- by priority, rank and id; NULL: none waits. Triggers maintain it.
+CREATE TABLE pool (
+  name    TEXT PRIMARY KEY,
+  size    INTEGER NOT NULL,
+  head_id INTEGER,
+  CONSTRAINT pool_name_is_a_word  CHECK (length(name) <= 64 AND name GLOB '[a-z]*' AND name NOT GLOB '*[^a-z0-9_]*'),
+  CONSTRAINT pool_size_is_a_count CHECK (size BETWEEN 0 AND 10000)
+) STRICT, WITHOUT ROWID;
+
+-- What each live job uses of each pool. Triggers maintain it: each row is in pool_use_truth.
+-- `waits`: the job is queued, only pools and lanes keep it from being ready, and no pool is smaller
+-- than what it uses.
+CREATE TABLE pool_use (
+  job_id   INTEGER NOT NULL,
+  pool     TEXT    NOT NULL,
+  amount   INTEGER NOT NULL,
+  queue    TEXT    NOT NULL,
+  priority INTEGER NOT NULL,
+  rank     REAL    NOT NULL,
+  waits    INTEGER NOT NULL,
+  PRIMARY KEY (job_id, pool)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pool_use_waits ON pool_use (pool, queue, priority DESC, rank, job_id) WHERE waits = 1;
+CREATE INDEX pool_use_of    ON pool_use (pool, amount);
+
+-- The units that running jobs have. The key says that no two jobs have the same one.
+CREATE TABLE pool_unit (
+  pool   TEXT    NOT NULL,
+  unit   INTEGER NOT NULL,
+  job_id INTEGER NOT NULL,
+  PRIMARY KEY (pool, unit)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pool_unit_of ON pool_unit (job_id, pool);
+
+CREATE TRIGGER pool_insert_guard BEFORE INSERT ON pool BEGIN
+  SELECT RAISE(ABORT, 'tenure: the name of a pool has 1 to 64 characters of a-z, 0-9 and _, and begins with a letter')
+   WHERE length(NEW.name) > 64 OR NEW.name NOT GLOB '[a-z]*' OR NEW.name GLOB '*[^a-z0-9_]*';
+  SELECT RAISE(ABORT, 'tenure: the size of a pool is 0 to 10000') WHERE NEW.size NOT BETWEEN 0 AND 10000;
+  SELECT RAISE(ABORT, 'tenure: head_id of a pool is derived; omit it') WHERE NEW.head_id IS NOT NULL;
+  SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM pool WHERE name = NEW.name);
+END;
+CREATE TRIGGER pool_update_guard BEFORE UPDATE ON pool BEGIN
+  SELECT RAISE(ABORT, 'tenure: a pool keeps its name; use tenure pool set to make another one') WHERE NEW.name IS NOT OLD.name;
+  SELECT RAISE(ABORT, 'tenure: the size of a pool is 0 to 10000') WHERE NEW.size NOT BETWEEN 0 AND 10000;
+  SELECT RAISE(ABORT, 'tenure: head_id of a pool is derived; change the jobs')
+   WHERE NEW.head_id IS NOT OLD.head_id AND NEW.head_id IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM pool_use WHERE job_id = NEW.head_id AND pool = NEW.name AND waits = 1);
+END;
+-- Triggers of every client write these rows, so a client that does must write what is true.
+CREATE TRIGGER pool_use_insert_guard BEFORE INSERT ON pool_use BEGIN
+  SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
+   WHERE NOT EXISTS (SELECT 1 FROM pool_use_truth t
+                      WHERE t.job_id = NEW.job_id AND t.pool = NEW.pool
+                        AND (t.amount, t.queue, t.priority, t.rank, t.waits) IS (NEW.amount, NEW.queue, NEW.priority, NEW.rank, NEW.waits));
+END;
+CREATE TRIGGER pool_use_update_guard BEFORE UPDATE ON pool_use BEGIN
+  SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
+   WHERE NOT EXISTS (SELECT 1 FROM pool_use_truth t
+                      WHERE t.job_id = NEW.job_id AND t.pool = NEW.pool
+                        AND (t.amount, t.queue, t.priority, t.rank, t.waits) IS (NEW.amount, NEW.queue, NEW.priority, NEW.rank, NEW.waits));
+END;
+CREATE TRIGGER pool_use_delete_guard BEFORE DELETE ON pool_use BEGIN
+  SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
+   WHERE EXISTS (SELECT 1 FROM pool_use_truth t WHERE t.job_id = OLD.job_id AND t.pool = OLD.pool);
+END;
+CREATE TRIGGER pool_unit_insert_guard BEFORE INSERT ON pool_unit BEGIN
+  SELECT RAISE(ABORT, 'tenure: a unit belongs to a running job that uses its pool, and to no other; the worker claims it')
+   WHERE NOT EXISTS (SELECT 1 FROM pool p JOIN pool_use u ON u.pool = p.name JOIN job j ON j.id = u.job_id
+                      WHERE p.name = NEW.pool AND j.id = NEW.job_id AND j.state = 'running' AND NEW.unit BETWEEN 0 AND p.size - 1
+                        AND NOT EXISTS (SELECT 1 FROM pool_unit WHERE pool = NEW.pool AND unit = NEW.unit)
+                        AND p.size > (SELECT count(*) FROM pool_unit WHERE pool = NEW.pool)
+                        AND u.amount > (SELECT count(*) FROM pool_unit WHERE job_id = NEW.job_id AND pool = NEW.pool));
+END;
+CREATE TRIGGER pool_unit_update_guard BEFORE UPDATE ON pool_unit BEGIN
+  SELECT RAISE(ABORT, 'tenure: a unit stays with its job until the run has ended; to end a job INSERT INTO cancel (job_id)');
+END;
+CREATE TRIGGER pool_unit_delete_guard BEFORE DELETE ON pool_unit BEGIN
+  SELECT RAISE(ABORT, 'tenure: a unit stays with its job until the run has ended; to end a job INSERT INTO cancel (job_id)')
+   WHERE EXISTS (SELECT 1 FROM job WHERE id = OLD.job_id AND state = 'running');
+END;
+
+CREATE TRIGGER pool_changes_its_size AFTER UPDATE OF size ON pool WHEN NEW.size <> OLD.size BEGIN
+  INSERT INTO place_in_pools (job_id, uses)
+    SELECT job_id, NULL FROM pool_use WHERE pool = NEW.name AND amount > min(OLD.size, NEW.size) AND amount <= max(OLD.size, NEW.size);
+  INSERT INTO choose_pool_head (pool) VALUES (NEW.name);
+END;
+CREATE TRIGGER queue_opens_or_closes AFTER UPDATE OF paused, slots ON queue
+WHEN (NEW.paused OR NEW.slots IS 0) <> (OLD.paused OR OLD.slots IS 0) BEGIN
+  INSERT INTO choose_pool_head (pool) SELECT name FROM pool;
+END;
+
+-- The rows that `pool_use` should have.
+CREATE VIEW pool_use_truth (job_id, pool, amount, queue, priority, rank, waits) AS
+  SELECT j.id, u.key, u.value, j.queue, j.priority, j.rank,
+         j.state = 'queued' AND coalesce(j.hold, 'pool') IN ('pool', 'lane')
+         AND NOT EXISTS (SELECT 1 FROM json_each(j.uses) o
+                          WHERE o.value > coalesce((SELECT size FROM pool WHERE name = o.key), -1))
+    FROM job j JOIN json_each(CASE WHEN json_valid(j.uses) THEN j.uses ELSE '{}' END) u
+   WHERE j.uses IS NOT NULL AND j.state IN ('queued', 'running') AND u.type = 'integer';
+-- Queued jobs that are the first of each pool that they use, and for which all of it is free.
+CREATE VIEW admitted_by_pools (job_id) AS
+  SELECT j.id FROM job j
+   WHERE j.state = 'queued' AND j.uses IS NOT NULL
+     AND EXISTS (SELECT 1 FROM pool_use WHERE job_id = j.id AND waits = 1)
+     AND NOT EXISTS (SELECT 1 FROM pool_use u LEFT JOIN pool p ON p.name = u.pool
+                      WHERE u.job_id = j.id
+                        AND (p.head_id IS NOT j.id OR p.size < u.amount + (SELECT count(*) FROM pool_unit WHERE pool = u.pool)));
+
+-- The order within a pool is strict: its head waits until all that it uses is free, and the other
+-- jobs of this pool wait behind it, in all queues. So a job that uses much is not overtaken again
+-- and again by those that use little. All pools have the same order, so no two jobs wait for each
+-- other. Jobs of a queue that is paused, has no slots, or is not served by the worker are passed
+-- over, and so are jobs that use more than there is. The head has the pass of its pools while all
+-- of it is free.
+-- `INSERT INTO choose_pool_head (pool) VALUES (pool)` establishes that for one pool; it is a
+-- procedure, not a table.
+CREATE VIEW choose_pool_head (pool) AS SELECT NULL WHERE 0;
+CREATE TRIGGER pool_head_is_chosen INSTEAD OF INSERT ON choose_pool_head BEGIN
+  UPDATE pool
+     SET head_id = (
+       WITH RECURSIVE waiting (queue) AS (
+         SELECT min(queue) FROM pool_use WHERE pool = NEW.pool AND waits = 1
+         UNION ALL
+         SELECT (SELECT min(queue) FROM pool_use WHERE pool = NEW.pool AND waits = 1 AND queue > waiting.queue)
+           FROM waiting WHERE waiting.queue IS NOT NULL)
+       SELECT u.job_id FROM waiting w LEFT JOIN queue q ON q.name = w.queue JOIN pool_use u ON u.pool = NEW.pool AND u.job_id = (
+                SELECT job_id FROM pool_use WHERE pool = NEW.pool AND queue = w.queue AND waits = 1
+                ORDER BY priority DESC, rank, job_id LIMIT 1)
+        WHERE coalesce(q.paused, 0) = 0 AND q.slots IS NOT 0
+          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'worker_queues' AND json_valid(value)
+                             AND NOT EXISTS (SELECT 1 FROM json_each(meta.value) s WHERE s.value = w.queue))
+        ORDER BY u.priority DESC, u.rank, u.job_id LIMIT 1)
+   WHERE name = NEW.pool;
+  UPDATE job SET pool_pass = 0
+   WHERE state = 'queued' AND pool_pass = 1 AND EXISTS (SELECT 1 FROM pool_use WHERE job_id = job.id AND pool = NEW.pool)
+     AND NOT EXISTS (SELECT 1 FROM admitted_by_pools a WHERE a.job_id = job.id);
+  UPDATE job SET pool_pass = 1
+   WHERE id = (SELECT head_id FROM pool WHERE name = NEW.pool) AND pool_pass = 0
+     AND EXISTS (SELECT 1 FROM admitted_by_pools a WHERE a.job_id = job.id);
+END;
+-- `INSERT INTO place_in_pools (job_id, uses) VALUES (id, uses)` makes the rows of a job in both
+-- tables true, and chooses the heads of its pools and of those of its earlier `uses`.
+CREATE VIEW place_in_pools (job_id, uses) AS SELECT NULL, NULL WHERE 0;
+CREATE TRIGGER pool_rows_are_made INSTEAD OF INSERT ON place_in_pools BEGIN
+  DELETE FROM pool_unit WHERE job_id = NEW.job_id AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'running');
+  DELETE FROM pool_use
+   WHERE job_id = NEW.job_id AND NOT EXISTS (SELECT 1 FROM pool_use_truth t WHERE t.job_id = NEW.job_id AND t.pool = pool_use.pool);
+  INSERT INTO pool_use (job_id, pool, amount, queue, priority, rank, waits)
+    SELECT job_id, pool, amount, queue, priority, rank, waits FROM pool_use_truth WHERE job_id = NEW.job_id
+    ON CONFLICT DO UPDATE SET amount = excluded.amount, queue = excluded.queue, priority = excluded.priority, rank = excluded.rank,
+                              waits = excluded.waits;
+  INSERT INTO take_units (pool, job_id, amount)
+    SELECT pool, job_id, amount - (SELECT count(*) FROM pool_unit n WHERE n.job_id = NEW.job_id AND n.pool = pool_use.pool)
+      FROM pool_use
+     WHERE job_id = NEW.job_id AND EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'running')
+       AND amount > (SELECT count(*) FROM pool_unit n WHERE n.job_id = NEW.job_id AND n.pool = pool_use.pool);
+  INSERT INTO choose_pool_head (pool)
+    SELECT key FROM json_each(coalesce((SELECT uses FROM job WHERE id = NEW.job_id), '{}'))
+    UNION SELECT key FROM json_each(coalesce(NEW.uses, '{}'));
+END;
+-- Gives a job the lowest free units of a pool; a procedure too.
+CREATE VIEW take_units (pool, job_id, amount) AS SELECT NULL, NULL, NULL WHERE 0;
+CREATE TRIGGER units_are_taken INSTEAD OF INSERT ON take_units BEGIN
+  INSERT INTO pool_unit (pool, unit, job_id)
+    SELECT NEW.pool, n, NEW.job_id FROM (
+      WITH RECURSIVE unit (n) AS (
+        SELECT 0 UNION ALL SELECT n + 1 FROM unit WHERE n + 1 < (SELECT size FROM pool WHERE name = NEW.pool))
+      SELECT n FROM unit WHERE NOT EXISTS (SELECT 1 FROM pool_unit WHERE pool = NEW.pool AND unit = n) LIMIT NEW.amount);
+END;
+
+----------------------------------------------------------------------------------------------------
 -- Jobs
 
 -- A job: a command and a policy, and its state. Each fact that keeps a queued job waiting has its
--- own column (user_hold, task_hold, unmet, unreleased, available_at, too_wide, lane); `hold` names
--- the first of them and is computed by one expression, so it is never stale. `hold` NULL: the job
--- is ready.
+-- own column (user_hold, task_hold, unmet, unreleased, available_at, too_wide, uses, lane); `hold`
+-- names the first of them and is computed by one expression, so it is never stale. `hold` NULL: the
+-- job is ready.
 --   command        JSON array of strings; {"hex": "ff00"} for one that is not UTF-8
 --   reason         why it ended; NULL until then
 --   priority       higher first
 --   slots          how many slots of the worker and of its queue it takes
 --   place          among the jobs of its priority; NULL: that of its id
 --   rank           by it, and then by id, jobs of one priority start
+--   uses           JSON object: what it uses of each pool; NULL: nothing
 --   available_at   does not start before this instant
 --   run_id         the run that owns it (running) or ended it (terminal)
 --   pid            first process of a running job; for display only, never proof
@@ -340,6 +519,7 @@ END;
 --   unreleased     resources of its earlier runs that are not released yet
 --   due_seen       the latest instant of this job that the worker has seen pass
 --   too_wide       it takes more slots than its queue or the worker has
+--   pool_pass      all that it uses is free, and it comes first in each of these pools
 --   lane_pass      its lane admits it to the head of its queue
 -- (`fault`: a list of more than two values would make a temporary index at each change of a row.)
 CREATE TABLE job (
@@ -354,12 +534,14 @@ CREATE TABLE job (
          WHEN unreleased > 0                     THEN 'resource'
          WHEN available_at > due_seen            THEN 'time'
          WHEN too_wide                           THEN 'slots'
+         WHEN uses IS NOT NULL AND NOT pool_pass THEN 'pool'
          WHEN lane IS NOT NULL AND NOT lane_pass THEN 'lane' END) VIRTUAL,
   reason        TEXT,
   queue         TEXT    NOT NULL DEFAULT 'default',
   lane          TEXT,
   priority      INTEGER NOT NULL DEFAULT 0,
   slots         INTEGER NOT NULL DEFAULT 1,
+  uses          TEXT,
   label         TEXT,
   cwd           TEXT    NOT NULL DEFAULT '/',
   available_at  INTEGER NOT NULL DEFAULT 0,
@@ -392,6 +574,7 @@ CREATE TABLE job (
   unreleased    INTEGER NOT NULL DEFAULT 0,
   due_seen      INTEGER NOT NULL DEFAULT 0,
   too_wide      INTEGER NOT NULL DEFAULT 0,
+  pool_pass     INTEGER NOT NULL DEFAULT 0,
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
   place         REAL,
@@ -416,9 +599,11 @@ CREATE TABLE job (
   CONSTRAINT job_pid_positive          CHECK (pid IS NULL OR pid > 0),
   CONSTRAINT job_max_attempts_positive CHECK (max_attempts BETWEEN 1 AND 1000000),
   CONSTRAINT job_slots_positive        CHECK (slots BETWEEN 1 AND 10000),
+  CONSTRAINT job_uses_is_an_object     CHECK (uses IS NULL OR (length(CAST(uses AS BLOB)) <= 4096 AND json_valid(uses)
+                                                               AND json_type(uses) = 'object')),
   CONSTRAINT job_counts_not_negative   CHECK (unmet >= 0 AND broken >= 0 AND unreleased >= 0),
   CONSTRAINT job_flags_are_flags       CHECK (user_hold IN (0, 1) AND task_hold IN (0, 1) AND too_wide IN (0, 1) AND lane_pass IN (0, 1)
-                                              AND key_taken IN (0, 1)),
+                                              AND pool_pass IN (0, 1) AND key_taken IN (0, 1)),
   CONSTRAINT job_place_in_range        CHECK (place IS NULL OR place BETWEEN -4503599627370496 AND 4503599627370496),
   CONSTRAINT job_times_not_negative    CHECK (available_at >= 0 AND due_seen >= 0 AND created_at >= 0),
   CONSTRAINT job_names_are_short       CHECK (length(queue) BETWEEN 1 AND 200
@@ -450,6 +635,9 @@ CREATE INDEX job_of_lane    ON job (lane)                     WHERE lane > '';
 -- Jobs that take several slots: the running ones of a queue, and those that wait.
 CREATE INDEX job_wide       ON job (queue, slots)             WHERE state = 'running' AND slots > 1;
 CREATE INDEX job_wide_waits ON job (id)                       WHERE state = 'queued' AND slots > 1;
+-- Live jobs that use pools, and those that have the pass of theirs.
+CREATE INDEX job_uses       ON job (id)                       WHERE uses IS NOT NULL AND state IN ('queued', 'running');
+CREATE INDEX job_pool_pass  ON job (id)                       WHERE state = 'queued' AND pool_pass = 1;
 -- Lists: live jobs and those that did not succeed, in all queues and by queue; jobs of a label,
 -- newest last. (Most jobs are `done`, and need no index. The few that run are found by their state,
 -- so a claim and a settle change one page less.)
@@ -489,8 +677,8 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
    WHERE NEW.state IS NOT 'queued'
       OR coalesce(NEW.reason, NEW.run_id, NEW.pid, NEW.started_at, NEW.finished_at, NEW.exit_code, NEW.signal, NEW.last_reason, NEW.result,
                   NEW.error, NEW.progress) IS NOT NULL
-      OR (NEW.attempts, NEW.deferrals, NEW.failed_starts, NEW.unmet, NEW.broken, NEW.unreleased, NEW.due_seen, NEW.too_wide, NEW.lane_pass,
-          NEW.key_taken) IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+      OR (NEW.attempts, NEW.deferrals, NEW.failed_starts, NEW.unmet, NEW.broken, NEW.unreleased, NEW.due_seen, NEW.too_wide, NEW.pool_pass,
+          NEW.lane_pass, NEW.key_taken) IS NOT (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   SELECT RAISE(ABORT, 'tenure: queue and lane have 1 to 200 characters, label at most 1000, unique_key 1 to 1000')
    WHERE length(NEW.queue) NOT BETWEEN 1 AND 200 OR length(NEW.lane) NOT BETWEEN 1 AND 200 OR length(NEW.label) > 1000
       OR length(NEW.unique_key) NOT BETWEEN 1 AND 1000;
@@ -659,9 +847,9 @@ END;
 -- its column. With it, only legal moves are possible, and no open cancel, stopped task or full lane
 -- is bypassed. `job_fault_guard` checks the row after the change.
 CREATE TRIGGER job_owner_guard
-BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, cwd, run_id, pid, started_at, finished_at, attempts, max_attempts,
-                 created_at, unique_key, array_index, stop_group, env, policy, deferrals, failed_starts, last_reason, exit_code, signal,
-                 error, progress, result, task_id, task_hold, due_seen ON job BEGIN
+BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, uses, cwd, run_id, pid, started_at, finished_at, attempts,
+                 max_attempts, created_at, unique_key, array_index, stop_group, env, policy, deferrals, failed_starts, last_reason,
+                 exit_code, signal, error, progress, result, task_id, task_hold, due_seen ON job BEGIN
   SELECT CASE
     WHEN OLD.state IN ('done', 'failed', 'cancelled')
       THEN RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
@@ -679,9 +867,9 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, cwd, run_id, pi
       THEN RAISE(ABORT, 'tenure: due_seen is derived; to delay a job UPDATE job SET available_at')
     WHEN NEW.task_id IS NOT OLD.task_id OR NEW.task_hold IS NOT OLD.task_hold
       THEN RAISE(ABORT, 'tenure: a job stays in its task; use tenure task hold or tenure task release to hold or release a task')
-    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.slots, NEW.unique_key)
-         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.slots, OLD.unique_key)
-      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change command, cwd, env, lane, slots or unique of a job')
+    WHEN (NEW.command, NEW.cwd, NEW.env, NEW.lane, NEW.slots, NEW.uses, NEW.unique_key)
+         IS NOT (OLD.command, OLD.cwd, OLD.env, OLD.lane, OLD.slots, OLD.uses, OLD.unique_key)
+      THEN RAISE(ABORT, 'tenure: use tenure set ID KEY=VALUE to change command, cwd, env, lane, slots, use or unique of a job')
     WHEN NEW.state IS NOT OLD.state
       THEN RAISE(ABORT,
         'tenure: the worker sets the state of a job; to end a job INSERT INTO cancel (job_id), to hold it UPDATE job SET user_hold = 1')
@@ -700,6 +888,30 @@ BEFORE UPDATE OF id, command, state, reason, queue, lane, slots, cwd, run_id, pi
   SELECT RAISE(ABORT, 'tenure: the lane of this job is full')
    WHERE NEW.state = 'running' AND OLD.state = 'queued' AND NEW.lane IS NOT NULL
      AND EXISTS (SELECT 1 FROM lane WHERE key = NEW.lane AND running >= max_running);
+  SELECT RAISE(ABORT, 'tenure: a pool that this job uses has too few free units')
+   WHERE NEW.state = 'running' AND OLD.state = 'queued' AND NEW.uses IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM admitted_by_pools WHERE job_id = NEW.id);
+END;
+CREATE TRIGGER job_uses_insert_guard BEFORE INSERT ON job WHEN NEW.uses IS NOT NULL BEGIN
+  SELECT RAISE(ABORT, 'tenure: uses must be a JSON object of at most 4096 bytes, such as {"gpu": 1}; omit it for none')
+   WHERE length(CAST(NEW.uses AS BLOB)) > 4096 OR NOT json_valid(NEW.uses) OR json_type(NEW.uses) <> 'object';
+  SELECT RAISE(ABORT, 'tenure: uses must name each pool once, with a whole number from 1 to 10000, such as {"gpu": 1}; omit it for none')
+   WHERE (SELECT count(*) FROM json_each(NEW.uses) WHERE type = 'integer' AND value BETWEEN 1 AND 10000)
+         IS NOT (SELECT nullif(count(DISTINCT key), 0) FROM json_each(NEW.uses))
+      OR (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.uses)) > 0;
+  SELECT RAISE(ABORT, 'tenure: uses names a pool that does not exist; create it with tenure pool set NAME --limit N')
+   WHERE EXISTS (SELECT 1 FROM json_each(NEW.uses) WHERE key NOT IN (SELECT name FROM pool));
+END;
+CREATE TRIGGER job_uses_update_guard BEFORE UPDATE OF uses, state ON job
+WHEN NEW.uses IS NOT NULL AND NEW.state = 'queued' AND (NEW.uses IS NOT OLD.uses OR OLD.state NOT IN ('queued', 'running')) BEGIN
+  SELECT RAISE(ABORT, 'tenure: uses must be a JSON object of at most 4096 bytes, such as {"gpu": 1}; omit it for none')
+   WHERE length(CAST(NEW.uses AS BLOB)) > 4096 OR NOT json_valid(NEW.uses) OR json_type(NEW.uses) <> 'object';
+  SELECT RAISE(ABORT, 'tenure: uses must name each pool once, with a whole number from 1 to 10000, such as {"gpu": 1}; omit it for none')
+   WHERE (SELECT count(*) FROM json_each(NEW.uses) WHERE type = 'integer' AND value BETWEEN 1 AND 10000)
+         IS NOT (SELECT nullif(count(DISTINCT key), 0) FROM json_each(NEW.uses))
+      OR (SELECT count(*) - count(DISTINCT key) FROM json_each(NEW.uses)) > 0;
+  SELECT RAISE(ABORT, 'tenure: uses names a pool that does not exist; create it with tenure pool set NAME --limit N')
+   WHERE EXISTS (SELECT 1 FROM json_each(NEW.uses) WHERE key NOT IN (SELECT name FROM pool));
 END;
 CREATE TRIGGER job_takes_its_key_back BEFORE UPDATE OF state ON job
 WHEN NEW.unique_key IS NOT NULL AND NEW.state = 'queued' AND OLD.state IN ('failed', 'cancelled') BEGIN
@@ -714,8 +926,8 @@ END;
 -- back if no live job has it. Triggers of every client set the counts, so a client that sets them
 -- must set the true value.
 CREATE TRIGGER job_update_guard BEFORE UPDATE ON job
-WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased, NEW.too_wide)
-     IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased, OLD.too_wide)
+WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased, NEW.too_wide, NEW.pool_pass)
+     IS NOT (OLD.id, OLD.key_taken, OLD.unmet, OLD.broken, OLD.unreleased, OLD.too_wide, OLD.pool_pass)
   OR (OLD.state NOT IN ('queued', 'running') AND NEW.state = OLD.state) BEGIN
   SELECT RAISE(ABORT, 'tenure: an id does not change') WHERE NEW.id IS NOT OLD.id;
   SELECT RAISE(ABORT, 'tenure: an ended job does not change; use tenure retry ID to return it to the queue')
@@ -735,6 +947,9 @@ WHEN (NEW.id, NEW.key_taken, NEW.unmet, NEW.broken, NEW.unreleased, NEW.too_wide
      AND NEW.unreleased IS NOT (SELECT count(*) FROM blocking_resource w WHERE w.job_id = NEW.id);
   SELECT RAISE(ABORT, 'tenure: too_wide is derived; use tenure set ID slots=N to change how many slots a job takes')
    WHERE NEW.too_wide IS NOT OLD.too_wide AND NEW.too_wide IS NOT (SELECT too_wide FROM wide_truth WHERE job_id = OLD.id);
+  SELECT RAISE(ABORT, 'tenure: pool_pass is derived; use tenure set ID use=NAME=N to change what a job uses')
+   WHERE NEW.pool_pass IS NOT OLD.pool_pass AND NEW.state = OLD.state AND NEW.pool_pass <> 0
+     AND (NEW.pool_pass <> 1 OR NOT EXISTS (SELECT 1 FROM admitted_by_pools WHERE job_id = OLD.id));
 END;
 -- The columns that every client may set while the job is queued.
 CREATE TRIGGER job_client_guard BEFORE UPDATE OF priority, label, available_at, user_hold, expires_at, lane_pass ON job BEGIN
@@ -801,6 +1016,9 @@ END;
 CREATE TRIGGER job_enters_with_slots AFTER INSERT ON job WHEN NEW.slots > 1 BEGIN
   UPDATE job SET too_wide = NOT too_wide WHERE id = NEW.id AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = NEW.id);
 END;
+CREATE TRIGGER job_enters_pools AFTER INSERT ON job WHEN NEW.uses IS NOT NULL BEGIN
+  INSERT INTO place_in_pools (job_id, uses) VALUES (NEW.id, NULL);
+END;
 CREATE TRIGGER job_enters_a_lane AFTER INSERT ON job WHEN NEW.lane IS NOT NULL BEGIN
   INSERT INTO choose_lane_head (lane, queue) VALUES (NEW.lane, NEW.queue);
 END;
@@ -812,7 +1030,8 @@ END;
 -- The counts. A trigger may run inside another one and before it, so a count may be negative for a
 -- moment.
 CREATE TRIGGER job_is_counted
-AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, lane, lane_pass ON job
+AFTER UPDATE OF state, queue, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, uses, pool_pass,
+                lane, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold) IS NOT (NEW.state, NEW.queue, NEW.hold) BEGIN
   INSERT INTO tally (state, hold, queue, n) VALUES (OLD.state, coalesce(OLD.hold, ''), OLD.queue, -1)
     ON CONFLICT DO UPDATE SET n = n - 1;
@@ -822,13 +1041,14 @@ END;
 -- The head of the queue that it leaves or enters, or in which it is or was ready. A requeued job
 -- finds its queue even if that was deleted.
 CREATE TRIGGER job_may_be_the_head
-AFTER UPDATE OF state, queue, priority, slots, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, lane,
-                lane_pass ON job
+AFTER UPDATE OF state, queue, priority, slots, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide, uses,
+                pool_pass, lane, lane_pass ON job
 WHEN (OLD.state, OLD.queue, OLD.hold, OLD.priority, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.hold, NEW.priority, NEW.slots)
  AND ((OLD.state = 'queued' AND OLD.hold IS NULL) OR (NEW.state = 'queued' AND NEW.hold IS NULL)) BEGIN
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
 CREATE TRIGGER job_is_moved AFTER UPDATE OF place ON job WHEN OLD.place IS NOT NEW.place AND NEW.state = 'queued' BEGIN
+  INSERT INTO place_in_pools (job_id, uses) SELECT NEW.id, NULL WHERE NEW.uses IS NOT NULL;
   INSERT INTO choose_lane_head (lane, queue) SELECT NEW.lane, NEW.queue WHERE NEW.lane IS NOT NULL;
   INSERT INTO choose_queue_head (queue) VALUES (NEW.queue);
 END;
@@ -846,6 +1066,15 @@ CREATE TRIGGER job_takes_other_slots AFTER UPDATE OF state, queue, slots ON job
 WHEN (OLD.slots > 1 OR NEW.slots > 1) AND NEW.state = 'queued'
  AND (OLD.state, OLD.queue, OLD.slots) IS NOT (NEW.state, NEW.queue, NEW.slots) BEGIN
   UPDATE job SET too_wide = NOT too_wide WHERE id = NEW.id AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = NEW.id);
+END;
+
+-- What it uses follows it: it waits for it, has it, or frees it.
+CREATE TRIGGER job_moves_in_its_pools
+AFTER UPDATE OF state, queue, priority, uses, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide ON job
+WHEN (OLD.uses IS NOT NULL OR NEW.uses IS NOT NULL)
+ AND (OLD.state, OLD.queue, OLD.priority, OLD.uses, coalesce(OLD.hold, 'pool') IN ('pool', 'lane'))
+     IS NOT (NEW.state, NEW.queue, NEW.priority, NEW.uses, coalesce(NEW.hold, 'pool') IN ('pool', 'lane')) BEGIN
+  INSERT INTO place_in_pools (job_id, uses) VALUES (NEW.id, OLD.uses);
 END;
 
 -- What a failure does to other jobs: it pauses the queue that says so, and stops the rest of an
@@ -896,7 +1125,7 @@ END;
 -- The lane passes to the next job.
 CREATE TRIGGER job_moves_in_its_lane
 AFTER UPDATE OF state, queue, lane, priority, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide,
-                lane_pass ON job
+                uses, pool_pass, lane_pass ON job
 WHEN (OLD.lane IS NOT NULL OR NEW.lane IS NOT NULL)
  AND (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.hold, OLD.lane_pass)
      IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.hold, NEW.lane_pass) BEGIN
@@ -2107,6 +2336,9 @@ CREATE TRIGGER queue_delete_guard BEFORE DELETE ON queue WHEN NOT sqlite_compile
 END;
 CREATE TRIGGER lane_delete_guard BEFORE DELETE ON lane WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: use tenure lane rm to remove a lane that no job names');
+END;
+CREATE TRIGGER pool_delete_guard BEFORE DELETE ON pool WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: use tenure pool rm to remove a pool that no live job uses');
 END;
 CREATE TRIGGER run_delete_guard BEFORE DELETE ON run WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
   SELECT RAISE(ABORT, 'tenure: a run is removed with its job; use tenure prune to remove ended jobs');

@@ -11,8 +11,8 @@ use crate::cli::parse::mistakes;
 use crate::cli::parse::pick::Named;
 use crate::cli::verbs::{
     add, backup, cancel, complete, completions, edit, fence, help, history, hold, import, lane, lease, logs, ls, man, pause,
-    pipeline, progress, prune, queue, reorder, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings, show,
-    slots, status, suspend, task, wait, why, work, workspace,
+    pipeline, pool, progress, prune, queue, reorder, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings,
+    show, slots, status, suspend, task, wait, why, work, workspace,
 };
 use crate::cli::{doctor, face, logging, verbs};
 use crate::config::{Colour, Flags};
@@ -96,6 +96,9 @@ pub enum Verb {
     /// List, limit and remove lanes, the serial gates
     #[command(subcommand)]
     Lane(lane::Verb),
+    /// List, size and remove pools, the counted things of the machine
+    #[command(subcommand)]
+    Pool(pool::Verb),
     /// Run commands under named locks that a process tree holds
     #[command(subcommand)]
     Lease(lease::Verb),
@@ -305,6 +308,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Import(verb) => import::run(&face, verb),
         Verb::Pause => pause::pause(&face),
         Verb::Lane(verb) => lane::run(&face, verb),
+        Verb::Pool(verb) => pool::run(&face, verb),
         Verb::Lease(verb) => lease::run(&face, verb),
         Verb::Workspace(verb) => workspace::run(&face, verb),
         Verb::Resource(verb) => resource::run(&face, verb),

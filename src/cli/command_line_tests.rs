@@ -21,7 +21,7 @@ fn every_example_of_the_manual_parses() {
         "wait 7|wait 1 2-4 --any --timeout 5m|why 7|history 7|events|events -f --after 12-7 -q q -l l --state failed --state done|events --after 0",
         "cancel 1,4,8|cancel --queue q|cancel --label l --state queued|retry 3-9|retry --failed|retry 7 --with-dependants",
         "set 7 priority=5 delay=10m|move 7 --first|move 7 8 --before 3|move 3-5 --after last|hold 7|release 7",
-        "slots|slots 4|slots default|slots --json|queue ls|queue set q --slots 2 --max-runtime 1h|queue set q --on-failure pause|queue pause q|queue resume q|pause|resume|add --array 0-9 --stop-on-failure -- x|lane ls|lane set k --limit 2",
+        "slots|slots 4|slots default|slots --json|queue ls|queue set q --slots 2 --max-runtime 1h|queue set q --on-failure pause|queue pause q|queue resume q|pause|resume|add --array 0-9 --stop-on-failure -- x|lane ls|lane set k --limit 2|pool ls|pool set gpu --limit 2|pool rm gpu|add --use gpu=1 --use license=2 -- x",
         "schedule ls|schedule add n @daily -- x|schedule add n @hourly -c x|schedule rm a b|schedule pause n|schedule resume n",
         "schedule add n 0_3_*_*_* --tz UTC --catch-up all --catch-up-max 9 -l l --lane k -- x|schedule next n -n 3|schedule history n -n 3",
         "schedule show n -n 3|schedule set n --cron @daily --tz UTC --catch-up none --unset lane --overlap queue --jitter 10m|schedule set n -r 2 -- x|schedule run n|schedule import -|schedule import f --apply --skip-unsupported --system-crontab -q q",
@@ -48,7 +48,7 @@ fn contradicting_arguments_are_a_mistake_of_usage() {
     let lines = [
         "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
         "work --until-idle --until-empty|retry --failed 7|logs 7 --grep (|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
-        "import|import pueue|import x f|slots 0|slots x|slots -1|slots 10001|prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
+        "pool set gpu|pool set GPU --limit 1|pool set gpu --limit -1|add --use gpu=0 -- x|import|import pueue|import x f|slots 0|slots x|slots -1|slots 10001|prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",
         "schedule|schedule add n|schedule add n x y -- z|schedule add bad/name @daily -- x|schedule add n @daily --catch-up x -- x",
         "schedule add n @daily --catch-up-max 0 -- x|schedule next|schedule next n -n 0|schedule show|schedule set|schedule set n --unset x|schedule run",
         "pipeline apply|pipeline|task start|task start p -p a|task start p -p 1=b|task stop|task stop x|task stop 0|task advance 1 --to b",

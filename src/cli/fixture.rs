@@ -43,6 +43,7 @@ pub fn picture() -> Picture {
         queues: vec![],
         all_paused_at: None,
         lanes: vec![],
+        pools: vec![],
         stuck: Vec::new(),
         over: 0,
         leases: vec![],

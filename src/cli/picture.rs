@@ -18,6 +18,7 @@ use crate::store::file::standing::PlaceAdvice;
 use crate::store::hook;
 use crate::store::job::failures::{self, Failures};
 use crate::store::job::pending;
+use crate::store::job::pool::{self, PoolRow};
 use crate::store::job::read::{self, Counts};
 use crate::store::job::rows::{Counter, LaneRow, QueueRow};
 use crate::store::job::suspend;
@@ -36,6 +37,7 @@ pub struct Picture {
     /// Since when all queues are paused, in milliseconds UTC.
     pub all_paused_at: Option<i64>,
     pub lanes: Vec<LaneRow>,
+    pub pools: Vec<PoolRow>,
     pub leases: Vec<Seen>,
     pub workspaces: Workspaces,
     pub schedules: Summary,
@@ -95,6 +97,7 @@ impl Picture {
             queues,
             all_paused_at: store.read(pending::all_paused_at)?,
             lanes,
+            pools: store.read(pool::all)?,
             leases: leases::all(store)?,
             workspaces,
             schedules,

@@ -29,6 +29,7 @@ pub fn options(face: &Face) -> Options {
         log_limit_bytes: settings.log_limit_bytes.value,
         workspaces_bytes_max: settings.workspace_max_size_bytes.value,
         hooks: Some(settings.hooks.value.clone()),
+        pools: settings.pools.value.iter().map(|(name, size)| (name.clone(), *size)).collect(),
         owns_process: true,
         ..defaults
     }

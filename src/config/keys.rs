@@ -25,6 +25,7 @@ pub const KEYS: &[&str] = &[
     "workspace.max_size",
     "repair",
     "hooks",
+    "pool",
 ];
 /// Most edits between a mistyped name and a suggestion.
 const EDITS_MAX: usize = 3;

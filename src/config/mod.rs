@@ -4,6 +4,7 @@
 //! environment and flags are arguments. An unknown key is refused: a misspelt limit that is
 //! silently ignored would not be enforced.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::job::hook::HookRule;
 use crate::job::limits;
+use crate::job::pool;
 use crate::job::worker_limits::{check_load, check_log_limit, check_slots};
 use crate::units;
 pub use values::{Colour, Durability, OnTerm};
@@ -98,6 +100,8 @@ pub struct Settings {
     pub repair: Setting<bool>,
     /// Commands that tell of the end of jobs.
     pub hooks: Setting<Vec<HookRule>>,
+    /// Sizes of pools.
+    pub pools: Setting<BTreeMap<String, u32>>,
 }
 
 /// `config.toml`.
@@ -119,6 +123,7 @@ struct File {
     workspace: WorkspaceTable,
     repair: Option<bool>,
     hooks: Option<toml::Table>,
+    pool: Option<BTreeMap<String, i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -254,6 +259,7 @@ impl Settings {
             workspace_max_size_bytes: layers.size("workspace_max_size", file.workspace.max_size)?,
             repair: layers.of("repair", None, file.repair, parse_bool)?.or(true),
             hooks: layers.hooks(file.hooks)?,
+            pools: layers.pools(file.pool)?,
         })
     }
 }
@@ -308,6 +314,18 @@ impl Layers<'_> {
     fn hooks(&self, file: Option<toml::Table>) -> Result<Setting<Vec<HookRule>>> {
         let rules = file.map(hooks::parse).transpose().map_err(|e| Error::Invalid(format!("{}: {e}", self.path.display())))?;
         Ok(self.plain(rules).or(Vec::new()))
+    }
+
+    /// It is a table, so it has no variable.
+    fn pools(&self, file: Option<BTreeMap<String, i64>>) -> Result<Setting<BTreeMap<String, u32>>> {
+        let checked = |(name, size): (String, i64)| {
+            pool::check_name(&name)
+                .and_then(|()| pool::check_size(size))
+                .map_err(|e| Error::Invalid(format!("{}: pool.{}: {e}", self.path.display(), units::shorten(&name))))?;
+            Ok((name, u32::try_from(size).unwrap_or_default()))
+        };
+        let pools = file.map(|all| all.into_iter().map(checked).collect::<Result<_>>()).transpose()?;
+        Ok(self.plain(pools).or(BTreeMap::new()))
     }
 
     fn size(&self, key: &str, file: Option<String>) -> Result<Setting<Option<u64>>> {

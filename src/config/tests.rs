@@ -59,8 +59,14 @@ fn every_key_of_the_file_is_read() {
         load = 8.0
         [workspace]
         max_size = "20G"
+        [pool]
+        gpu = 2
     "#;
     let s = resolve(&Flags::default(), &[], file, false).unwrap();
+    assert_eq!(s.pools.value, [("gpu".to_owned(), 2)].into());
+    for wrong in ["pool.gpu = -1", "pool.GPU = 1", "pool.gpu = 10001", "pool.gpu = \"x\"", "pool = 3"] {
+        assert!(resolve(&Flags::default(), &[], wrong, false).is_err(), "{wrong}");
+    }
     assert_eq!((s.durability.value, s.keep_ms.value, s.log_limit_bytes.value), (Durability::Full, Some(2_592_000_000), 1 << 20));
     assert_eq!(
         (s.floor_memory_bytes.value, s.floor_disk_bytes.value, s.floor_load.value),

@@ -12,7 +12,7 @@ use super::limits::{
     AFTER_MAX, ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, CWD_BYTES_MAX, LANE_LIMIT_MAX, MEMORY_BYTES_MIN, SPEC_BYTES_MAX,
 };
 use super::names::{self, shorten};
-use super::{Argv, NewJob, worker_limits};
+use super::{Argv, NewJob, pool, worker_limits};
 
 /// Prefix of the variables that tenure gives to a job.
 pub const RESERVED_PREFIX: &str = "TENURE_";
@@ -78,6 +78,7 @@ pub fn of_row(job: &NewJob) -> Result<(), Refusal> {
     }
     attempts(placement.max_attempts).map_err(of("retries"))?;
     slots(placement.slots).map_err(of("slots"))?;
+    pool::check_uses(&placement.uses).map_err(of("use"))?;
     for (option, at) in [("at", Some(job.available_at)), ("expires", job.expires_at)] {
         if at.is_some_and(|at| at < 0) {
             return Err(of(option)("a time before 1970 is not allowed".into()));

@@ -2,6 +2,8 @@
 //!
 //! The names and types are a contract. Times are RFC 3339 UTC with milliseconds.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +30,7 @@ pub struct JobDocument {
     pub cwd: String,
     pub priority: i64,
     pub slots: u32,
+    pub uses: BTreeMap<String, u32>,
     pub unique: Option<String>,
     pub attempts: u32,
     pub max_attempts: u32,

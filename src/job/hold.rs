@@ -23,6 +23,8 @@ pub enum Hold {
     Time,
     /// Takes more slots than its queue or the worker has.
     Slots,
+    /// Waits for its turn in a pool, or for free units.
+    Pool,
     /// Waits for a place in its lane.
     Lane,
 }
@@ -41,13 +43,17 @@ pub struct Waiting {
     /// The latest instant of this job that the worker has seen pass, in milliseconds UTC.
     pub due_seen: i64,
     pub too_wide: bool,
+    pub uses_pools: bool,
+    /// Its pools admit it to the head of its queue.
+    pub pool_pass: bool,
     pub in_lane: bool,
     /// The lane admits it to the head of its queue.
     pub lane_pass: bool,
 }
 
 impl Hold {
-    pub const ALL: [Self; 7] = [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Slots, Self::Lane];
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Task, Self::Dependency, Self::Resource, Self::Time, Self::Slots, Self::Pool, Self::Lane];
 
     /// Returns the hold of a queued job; `None`: it is ready.
     pub fn of(waiting: &Waiting) -> Option<Self> {
@@ -63,6 +69,8 @@ impl Hold {
             Some(Self::Time)
         } else if waiting.too_wide {
             Some(Self::Slots)
+        } else if waiting.uses_pools && !waiting.pool_pass {
+            Some(Self::Pool)
         } else if waiting.in_lane && !waiting.lane_pass {
             Some(Self::Lane)
         } else {
@@ -78,6 +86,7 @@ impl Hold {
             Self::Resource => "resource",
             Self::Time => "time",
             Self::Slots => "slots",
+            Self::Pool => "pool",
             Self::Lane => "lane",
         }
     }

@@ -10,6 +10,7 @@
 //! * [`check`]: whether a job may be added,
 //! * [`names`]: the rules for names and other texts,
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
+//! * [`pool`]: counted things of the machine,
 //! * [`template`]: the description of later jobs,
 //! * [`chore`]: what a worker does for ended jobs until it succeeds,
 //! * [`hook`]: what tells of the end of a job,
@@ -46,6 +47,7 @@ pub mod pipeline;
 pub mod placement;
 pub mod policy;
 pub mod policy_rules;
+pub mod pool;
 pub mod position;
 pub mod reason;
 pub mod resource;

@@ -17,6 +17,9 @@ pub struct Placement {
     pub lane: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i64,
+    /// What it uses of each pool.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uses: BTreeMap<String, u32>,
     /// Slots of the worker and of its queue that it takes.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub slots: u32,
@@ -59,6 +62,7 @@ impl Default for Placement {
             lane: None,
             priority: 0,
             slots: 1,
+            uses: BTreeMap::new(),
             label: None,
             cwd: "/".into(),
             max_attempts: 1,

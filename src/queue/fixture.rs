@@ -50,6 +50,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         due_seen: 0,
         lane_pass: false,
         slots: 1,
+        uses: None,
         cancel_open: false,
         suspension: None,
         unreadable: None,

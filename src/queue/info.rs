@@ -1,5 +1,6 @@
 //! A job as a caller sees it, in types of `std` and of this crate.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::SystemTime;
@@ -31,6 +32,8 @@ pub struct JobInfo {
     pub priority: i64,
     /// Slots of the worker and of its queue that it takes while it runs.
     pub slots: u32,
+    /// What it uses of each pool while it runs.
+    pub uses: BTreeMap<String, u32>,
     /// The command and its arguments; empty if another client wrote something that is not a
     /// command.
     pub command: Vec<OsString>,
@@ -164,6 +167,7 @@ impl JobInfo {
     pub(crate) fn of(job: rows::Job) -> Self {
         let state = job.shown_state();
         let is_as_stored = state == job.state;
+        let uses = job.uses();
         let command = command_of(&job);
         let progress = job.progress.as_deref().and_then(Progress::parse);
         Self {
@@ -176,6 +180,7 @@ impl JobInfo {
             label: job.label,
             priority: job.priority,
             slots: job.slots,
+            uses,
             command,
             cwd: job.cwd,
             attempts: job.attempts,

@@ -123,6 +123,13 @@ impl Job {
         self
     }
 
+    /// Uses `amount` of a pool while it runs; it is not started before all that it uses is free.
+    /// The pool must exist: [`Queue::set_pool`](crate::Queue::set_pool).
+    pub fn uses(mut self, pool: impl Into<String>, amount: u32) -> Self {
+        self.spec.placement.uses.insert(pool.into(), amount);
+        self
+    }
+
     /// A name that lists show and [`Filter`](crate::Filter) selects by.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.spec.placement.label = Some(label.into());

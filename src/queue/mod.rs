@@ -35,6 +35,7 @@ mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod once;
 mod pause;
+mod pools;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 mod reorder;

@@ -16,6 +16,8 @@ pub(super) struct JobRun {
     /// Number of its slot.
     pub slot: usize,
     pub previous_reason: Option<Reason>,
+    /// The units that it has of each pool.
+    pub units: Vec<(String, Vec<i64>)>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
 }
@@ -24,12 +26,13 @@ impl JobRun {
     pub fn of_claim(claim: Claim, slot: usize) -> Self {
         let key = claim.key();
         let run = Self::new(claim.job, key, slot);
-        Self { previous_reason: claim.previous_reason, max_runtime_ms: claim.max_runtime_ms, ..run }
+        Self { units: claim.units, previous_reason: claim.previous_reason, max_runtime_ms: claim.max_runtime_ms, ..run }
     }
 
     /// A run that an earlier worker claimed. Facts that only a start needs are not known any more.
     pub fn of_open(open: &OpenRun, slot: usize) -> Self {
-        let run = Self::new(open.job.clone(), open.run.key(), slot);
+        let units = open.units.clone();
+        let run = Self { units, ..Self::new(open.job.clone(), open.run.key(), slot) };
         if let Some(error) = &run.policy_fault {
             log::warn!("job {}: {error}; continuing without it", run.row.id);
         }
@@ -41,7 +44,7 @@ impl JobRun {
             Ok(policy) => (policy, None),
             Err(error) => (Policy::default(), Some(error)),
         };
-        Self { row, policy, policy_fault, key, slot, previous_reason: None, max_runtime_ms: None }
+        Self { row, policy, policy_fault, key, slot, previous_reason: None, units: Vec::new(), max_runtime_ms: None }
     }
 
     /// Checks that its policy can be read.

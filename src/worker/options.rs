@@ -82,6 +82,8 @@ pub struct Options {
     /// The rules of the configuration for hooks, which are stored in the file. `None`: those that
     /// are stored are kept.
     pub hooks: Option<Vec<HookRule>>,
+    /// The pools of the configuration, with their sizes, which are stored in the file.
+    pub pools: Vec<(String, u32)>,
     /// This process is only a worker: it reaps orphans and ends those of its runs, reports to the
     /// service manager, and tells on stderr what it does with its runs. A program that embeds a
     /// worker does none of that, or does it itself.
@@ -131,6 +133,7 @@ impl Options {
             log_limit_bytes: crate::job::limits::LOG_LIMIT_BYTES_DEFAULT,
             workspaces_bytes_max: None,
             hooks: None,
+            pools: Vec::new(),
             owns_process: false,
             spawner: None,
             tick_ms: 10_000,

@@ -26,6 +26,7 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
         ("lane", &["--lane", "db", "--", "x"], x().lane("db")),
         ("priority", &["-o", "-5", "--", "x"], x().priority(-5)),
         ("slots", &["--slots", "3", "--", "x"], x().slots(3)),
+        ("uses", &["--use", "gpu=2", "--", "x"], x().uses("gpu", 2)),
         ("label", &["-l", "nightly", "--", "x"], x().label("nightly")),
         ("delay", &["-d", "2h", "--", "x"], x().delay(s(7_200))),
         ("at", &["--at", "2040-01-01T00:00:00Z", "--", "x"], x().at(SystemTime::UNIX_EPOCH + s(2_208_988_800))),
@@ -89,7 +90,7 @@ fn cases() -> Vec<(&'static str, &'static [&'static str], Job)> {
 fn row(conn: &Connection, beside: &Path, id: i64) -> Value {
     let text = |sql: &str| conn.query_row(sql, [id], |row| row.get::<_, String>(0)).unwrap();
     let all: Value = serde_json::from_str(&text(
-        "SELECT json_object('id', id, 'state', state, 'queue', queue, 'lane', lane, 'priority', priority, 'slots', slots, 'label', label, \
+        "SELECT json_object('id', id, 'state', state, 'queue', queue, 'lane', lane, 'priority', priority, 'slots', slots, 'uses', uses, 'label', label, \
          'cwd', cwd, 'max_attempts', max_attempts, 'unique_key', unique_key, 'env', json(env), 'policy', json(policy), \
          'user_hold', user_hold, 'command', json(command), 'expires', expires_at - created_at, \
          'waits', iif(available_at > created_at, available_at - created_at, 0)) FROM job WHERE id = ?1",
@@ -116,8 +117,10 @@ fn taken(row: &mut Value, name: &str) -> Option<i64> {
 #[test]
 fn each_method_of_a_job_gives_the_row_of_its_option() {
     let nest = Nest::new();
+    nest.ok(&["pool", "set", "gpu", "--limit", "2"]);
     let (of_command_line, of_library) = (nest.db(), nest.file("library.db"));
     let queue = Queue::open(&of_library).unwrap();
+    queue.set_pool("gpu", 2).unwrap();
     nest.add(&["--hold", "--", "x"]);
     queue.add(Job::command(["x"]).held()).unwrap();
     let [one, other] = [of_command_line, of_library].map(|file| {

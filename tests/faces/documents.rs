@@ -18,6 +18,7 @@ const JOB: &[(&str, Kind)] = &[
     ("cwd", Text),
     ("priority", Number),
     ("slots", Number),
+    ("uses", Anything),
     ("unique", MaybeText),
     ("attempts", Number),
     ("max_attempts", Number),
@@ -180,6 +181,7 @@ fn status_says_how_things_stand() {
     let without = document(&nest, &["status"]);
     assert!(without["worker"].is_null());
     assert_eq!(without["problems"][0]["code"], "no_worker", "{without}");
+    nest.ok(&["pool", "set", "gpu", "--limit", "2"]);
     let worker = nest.work(&["--slots", "7"]);
     nest.until_pid(parent);
     nest.sh(&["--lane", "l", "-q", "q"], "true");
@@ -190,7 +192,10 @@ fn status_says_how_things_stand() {
         assert_eq!(&counts[key], value, "{key}: {counts}");
     }
     assert_eq!(counts["resources"], json!({"held": 0, "releasing": 0}));
-    assert_eq!(counts["held"], json!({"user": 1, "task": 0, "dependency": 1, "resource": 0, "time": 1, "slots": 0, "lane": 1}));
+    assert_eq!(
+        counts["held"],
+        json!({"user": 1, "task": 0, "dependency": 1, "resource": 0, "time": 1, "slots": 0, "pool": 0, "lane": 1})
+    );
     assert_eq!(
         (&status["worker"]["pid"], &status["worker"]["slots"], &status["worker"]["busy"]),
         (&json!(worker.pid()), &json!(7), &json!(1))
@@ -211,6 +216,8 @@ fn status_says_how_things_stand() {
     let queues = document(&nest, &["queue", "ls"]);
     assert_eq!(queues["queues"], status["queues"]);
     assert_eq!(document(&nest, &["lane", "ls"])["lanes"], status["lanes"]);
+    assert_eq!(status["pools"], json!([{"name": "gpu", "limit": 2, "taken": 0, "waiting": 0}]));
+    assert_eq!(document(&nest, &["pool", "ls"])["pools"], status["pools"]);
     let text = nest.ok(&["status"]);
     assert!(text.contains("1 of 7 slots busy (set by --slots)") && text.contains("1 by user"), "{text}");
     assert_eq!(status["worker"]["slots_from"], "--slots");

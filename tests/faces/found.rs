@@ -135,6 +135,8 @@ fn a_job_finds_each_variable_of_the_page_that_has_a_condition() {
     let plain = names(&seen(&nest, &[]));
     let mut found: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     found.insert("`--lane`", seen(&nest, &["--lane", "l"]));
+    nest.ok(&["pool", "set", "name", "--limit", "1"]);
+    found.insert("`--use`", seen(&nest, &["--use", "name"]));
     found.insert("`--array`", seen(&nest, &["--array", "3-3"]));
     found.insert("`--timeout`", seen(&nest, &["--timeout", "1h"]));
     found.insert("`--workspace`", seen(&nest, &["--workspace", "w"]));

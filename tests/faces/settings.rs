@@ -113,8 +113,8 @@ fn each_setting_has_one_name_wherever_it_stands() {
     let printed = settings(&nest, "");
     let printed: Vec<&String> = printed.as_object().unwrap().keys().collect();
     assert_eq!(printed, documented, "what is printed is what is documented");
-    // A table of tables: its test is `hooks_are_a_table`.
-    for key in documented.into_iter().filter(|key| *key != "hooks") {
+    // Tables: their test is `hooks_and_pools_are_tables`.
+    for key in documented.into_iter().filter(|key| !["hooks", "pool"].contains(key)) {
         // What is printed can be written, and comes back as it was written.
         let changed = settings(&nest, &format!("{key} = {}\n", sample(key)));
         assert_eq!(changed[key]["source"], file.to_str().unwrap(), "{key}");
@@ -139,7 +139,7 @@ fn each_setting_has_one_name_wherever_it_stands() {
 }
 
 #[test]
-fn hooks_are_a_table() {
+fn hooks_and_pools_are_tables() {
     let nest = Nest::new();
     let file = nest.file("config.toml");
     let text = "[hooks]\non_failure = 'tell me'\n[hooks.night]\nqueue = 'n*'\nreason = 'lost'\non_end = ['a', 'b']\n";
@@ -150,6 +150,10 @@ fn hooks_are_a_table() {
     let night = serde_json::json!({"name": "night", "event": "on_end", "command": ["a", "b"], "queue": "n*", "label": null,
                                    "reasons": ["lost"]});
     assert_eq!(document["settings"]["hooks"]["value"][1], night, "{document}");
+    std::fs::write(&file, "[pool]\ngpu = 2\nlicense = 5\n").unwrap();
+    assert_eq!(config(&["config", "pool"]).out, "gpu=2, license=5\n");
+    std::fs::write(&file, "pool.GPU = 1").unwrap();
+    assert!(config(&["config"]).err.contains("pool.GPU"));
     for wrong in ["hooks = 3", "hooks.on_fail = 'x'", "[hooks.night]\nqueue = 'n'", "hooks.on_end = ''"] {
         std::fs::write(&file, wrong).unwrap();
         let said = config(&["config"]);

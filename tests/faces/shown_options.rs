@@ -28,6 +28,7 @@ const BASES: &[(&str, &str)] = &[
     ("resume", "1"),
     ("queue set", "q"),
     ("lane set", "k --limit 1"),
+    ("pool set", "gpu --limit 1"),
     ("lease run", "n -- true"),
     ("lease release", "n"),
     ("workspace ensure", "k"),
@@ -97,6 +98,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("LIST", "1"),
     ("N", "1"),
     ("NAME", "HOME"),
+    ("NAME=N", "gpu=1"),
     ("NAME=VALUE", "A=b"),
     ("OPTION", "lane"),
     ("PIPELINE", "p"),
@@ -165,6 +167,7 @@ fn each_option_that_a_verb_shows_is_accepted() {
     let nest = Nest::new();
     nest.add(&["-l", "l", "--", "true"]);
     nest.ok(&["cancel", "1"]);
+    nest.ok(&["pool", "set", "gpu", "--limit", "1"]);
     std::fs::write(nest.file("state.json"), r#"{"tasks": {}}"#).unwrap();
     let idle = Nest::new();
     let mut tried = 0;

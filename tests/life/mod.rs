@@ -30,6 +30,7 @@ mod memory;
 mod mounts;
 mod once;
 mod places;
+mod pools;
 mod recovery;
 mod schedules;
 mod secrets;

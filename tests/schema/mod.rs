@@ -81,7 +81,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
     let conn = crate::model::file::fresh();
     crate::model::hostile::drop_guards(&conn, "%");
     let mut compared = 0;
-    for bits in 0..1u32 << 10 {
+    for bits in 0..1u32 << 12 {
         let is = |bit: u32| bits >> bit & 1 == 1;
         let (unmet, broken) = (u32::from(is(2)) * 2, u32::from(is(3)));
         let waiting = Waiting {
@@ -92,12 +92,15 @@ fn the_hold_is_the_same_expression_over_all_facts() {
             available_at: 5,
             due_seen: [4, 5, 6, 0][(bits >> 4 & 3) as usize],
             too_wide: is(9),
+            uses_pools: is(10),
+            pool_pass: is(11),
             in_lane: is(6),
             lane_pass: is(7),
         };
         conn.execute(
-            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, unreleased, too_wide)
-             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO job (command, user_hold, task_hold, unmet, broken, available_at, due_seen, lane, lane_pass, unreleased, too_wide,
+                              uses, pool_pass)
+             VALUES ('[\"x\"]', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             (
                 waiting.user_hold,
                 waiting.task_hold,
@@ -109,6 +112,8 @@ fn the_hold_is_the_same_expression_over_all_facts() {
                 waiting.lane_pass,
                 waiting.unreleased,
                 waiting.too_wide,
+                waiting.uses_pools.then_some("{\"gpu\": 1}"),
+                waiting.pool_pass,
             ),
         )
         .unwrap();
@@ -117,7 +122,7 @@ fn the_hold_is_the_same_expression_over_all_facts() {
         assert_eq!(hold.as_deref(), Hold::of(&waiting).map(Hold::as_str), "{waiting:?}");
         compared += 1;
     }
-    assert_eq!(compared, 1024);
+    assert_eq!(compared, 4096);
     for state in State::ALL.into_iter().filter(|s| *s != State::Queued) {
         let conn = with_job_in(state);
         let hold: Option<String> = conn.query_row("SELECT hold FROM job", [], |row| row.get(0)).unwrap();

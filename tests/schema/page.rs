@@ -114,7 +114,8 @@ fn value(column: &str) -> &'static str {
         "reason" | "last_reason" => "'timeout'",
         "queue" | "lane" | "label" | "unique_key" | "error" | "result" => "'x'",
         "progress" => "'{}'",
-        "user_hold" | "task_hold" | "too_wide" | "lane_pass" | "key_taken" => "1",
+        "user_hold" | "task_hold" | "too_wide" | "pool_pass" | "lane_pass" | "key_taken" => "1",
+        "uses" => "NULL",
         _ => "77",
     }
 }

@@ -68,6 +68,7 @@ const OF_GUARDS_ALONE: &[(&str, &str)] = &[
     ("job_enters", "no ids are left"), ("job_insert_guard", "a new job is queued"), ("job_insert_guard", "the file assigns the id;"),
     ("lane_insert_guard", "a new lane is empty"), ("lease_update_guard", "a lease cannot be updated; release"), ("pipeline_update_guard", "a revision of a pipeline does not"),
     ("queue_insert_guard", "head_id, head_priority, head_rank, is_full"), ("resource_enters", "no ids are left"), ("resource_enters", "the file assigns the id of a resource;"),
+    ("pool_insert_guard", "head_id of a pool is derived"), ("pool_unit_update_guard", "a unit stays"),
     ("resource_insert_guard", "a new resource is held"), ("resource_insert_guard", "the file assigns the id of a resource;"), ("run_insert_guard", "a new run is in no workspace"),
     ("schedule_insert_guard", "the file assigns the id of a schedule;"), ("task_insert_guard", "a new task is running"), ("task_insert_guard", "the file assigns the id of a task;"),
     ("unresolved_update_guard", "unresolved is"),

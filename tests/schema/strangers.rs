@@ -19,6 +19,9 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("resource", &[("name, job_id, teardown", "'n', 1, '[\"x\"]'"), ("name, run_id, teardown", "'n', 12, '[\"x\"]'"), ("name, task_id, teardown", "'n', 1, '[\"x\"]'")]),
     ("queue", &[("name", "'n'")]),
     ("lane", &[("key", "'n'")]),
+    ("pool", &[("name, size", "'n', 1")]),
+    ("pool_use", &[("job_id, pool, amount, queue, priority, rank, waits", "1, 'gpu', 1, 'default', 0, 1.0, 1")]),
+    ("pool_unit", &[("pool, unit, job_id", "'gpu', 1, 11")]),
     ("event", &[("job_id, kind", "1, 'x'")]),
     ("schedule", &[("name, cron, zone, template, decided_until, created_at", "'m', '* * * * *', 'UTC', '{}', 0, 0")]),
     ("run", &[("id, job_id, attempt, nonce, instance, boot_id, claimed_at", "99, 1, 1, lower(hex(zeroblob(16))), '', '', 0")]),
@@ -40,7 +43,7 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
 /// Values that some column of some table takes.
 #[rustfmt::skip]
 const VALUES: &[&str] = &[
-    "0", "1", "2", "77", "9000000000000", "NULL", "'x'", "'/x'", "'{}'", "'{\"A\": \"b\"}'", "'{\"nice\": 1}'", "'[\"y\"]'", "'any'", "'met'", "'running'", "'pause'",
+    "0", "1", "2", "77", "9000000000000", "NULL", "'x'", "'/x'", "'{}'", "'{\"A\": \"b\"}'", "'{\"nice\": 1}'", "'{\"gpu\": 1}'", "'[\"y\"]'", "'any'", "'met'", "'running'", "'pause'",
     "'queued'", "'cancelled'", "'releasing'", "'released'", "'timeout'", "'abcdef0123456789abcdef0123456789'",
 ];
 

@@ -37,7 +37,10 @@ const VERSION_10: &str = include_str!("version-10.sql");
 /// The same rows in a file of schema 11, with a suspension.
 const VERSION_11: &str = include_str!("version-11.sql");
 
-const OLDER: [(i32, &str, &str); 11] = [
+/// The same rows in a file of schema 12, with a job that was moved.
+const VERSION_12: &str = include_str!("version-12.sql");
+
+const OLDER: [(i32, &str, &str); 12] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -49,6 +52,7 @@ const OLDER: [(i32, &str, &str); 11] = [
     (9, VERSION_9, "26"),
     (10, VERSION_10, "26"),
     (11, VERSION_11, "26"),
+    (12, VERSION_12, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -6,7 +6,7 @@ use clap::Command;
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Jobs", &["add", "run", "cancel", "retry", "rerun", "set", "edit", "move", "hold", "release", "suspend", "resume", "rm"]),
     ("State and output", &["status", "top", "seen", "ls", "show", "logs", "wait", "why", "history", "events"]),
-    ("Queues and lanes", &["queue", "pause", "slots", "lane"]),
+    ("Queues, lanes and pools", &["queue", "pause", "slots", "lane", "pool"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
     ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "import", "config"]),

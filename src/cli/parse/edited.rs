@@ -83,6 +83,7 @@ fn object(job: &NewJob) -> Result<Map<String, Value>, String> {
     put("label", placement.label.as_ref().map(|label| json!(label)));
     put("lane", placement.lane.as_ref().map(|lane| json!(lane)));
     put("slots", (placement.slots != 1).then(|| json!(placement.slots)));
+    put("uses", (!placement.uses.is_empty()).then(|| json!(placement.uses)));
     put("unique", placement.unique_key.as_ref().map(|key| json!(key)));
     put("cwd", (!placement.cwd.is_empty()).then(|| json!(placement.cwd)));
     put("hold", placement.user_hold.then(|| json!(true)));

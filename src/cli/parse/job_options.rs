@@ -15,6 +15,7 @@ use crate::cli::parse::values;
 use crate::cli::parse::variables::{Variables, WHERE};
 use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::policy::{RetryOn, Warn};
+use crate::job::pool;
 use crate::job::worker_limits::SLOTS_MAX;
 use crate::job::{Argv, Need};
 use crate::units;
@@ -91,6 +92,12 @@ job_options! {
     /// Of the worker, and of its queue if that has slots of its own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SLOTS_MAX as i64), help_heading = PLACE)]
     slots: Option<u32> = slots,
+    /// Start when N of a pool are free, such as gpu=1
+    ///
+    /// The job has them until its run has ended, and finds their numbers in TENURE_POOL_GPU. May be
+    /// given several times; the job gets all or nothing. See tenure pool.
+    #[arg(long = "use", alias = "uses", value_name = "NAME=N", value_parser = pool::parse_use, help_heading = PLACE)]
+    uses: Vec<(String, u32)> = uses,
     /// Return the live job with this key, if there is one
     ///
     /// A job is live while it is queued or running.

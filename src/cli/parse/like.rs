@@ -62,6 +62,7 @@ impl JobOptions {
         set(&mut placement.queue, &self.queue);
         set(&mut placement.priority, &self.priority);
         set(&mut placement.slots, &self.slots);
+        placement.uses.extend(self.uses.iter().cloned());
         set_some(&mut placement.lane, &self.lane);
         set_some(&mut placement.label, &self.label);
         set_some(&mut placement.unique_key, &self.unique);
@@ -170,6 +171,7 @@ pub(super) fn clear_common(
         "unique" => (placement.unique_key, placement.replace) = (None, false),
         "priority" => placement.priority = 0,
         "slots" => placement.slots = 1,
+        "uses" => placement.uses.clear(),
         "retries" => placement.max_attempts = 1,
         "env" => placement.env.retain(|name, _| name.starts_with(RESERVED_PREFIX)),
         "timeout" => policy.timeout_ms = None,

@@ -250,6 +250,7 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 fn setter(key: &str) -> Option<Set> {
+    let key = if key == "use" { "uses" } else { key };
     KEYS.iter().find(|(name, _)| *name == key).map(|(_, set)| *set)
 }
 

@@ -149,6 +149,7 @@ impl JobOptions {
                 lane: self.lane.clone(),
                 priority: self.priority.unwrap_or(0),
                 slots: self.slots.unwrap_or(1),
+                uses: self.uses.iter().cloned().collect(),
                 label: self.label.clone(),
                 cwd: self.directory(&around.cwd)?,
                 max_attempts: self.retries.unwrap_or(0) + 1,

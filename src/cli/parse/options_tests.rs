@@ -80,6 +80,10 @@ fn every_option_finds_its_place() {
         "db",
         "--slots",
         "2",
+        "--use",
+        "gpu=2",
+        "--use",
+        "license",
         "--unique",
         "k",
         "--replace",
@@ -114,6 +118,7 @@ fn every_option_finds_its_place() {
     assert_eq!((job.placement.user_hold, job.placement.max_attempts, job.placement.replace), (true, 3, true));
     assert_eq!((job.placement.lane.as_deref(), job.placement.unique_key.as_deref()), (Some("db"), Some("k")));
     assert_eq!((job.placement.cwd.as_str(), job.placement.slots), ("/home/me/sub", 2));
+    assert_eq!(job.placement.uses, [("gpu".to_owned(), 2), ("license".to_owned(), 1)].into());
     assert_eq!(job.placement.env, [("A".to_owned(), "b".to_owned()), ("HERE".to_owned(), "value".to_owned())].into());
     let needs: Vec<_> = job.after.iter().map(|(id, need)| (id.0, *need)).collect();
     let done = |id| (id, Need::Done);

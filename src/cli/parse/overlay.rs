@@ -12,6 +12,7 @@ pub const UNSET: &[&str] = &[
     "label",
     "lane",
     "slots",
+    "uses",
     "unique",
     "delay",
     "expires",
@@ -163,7 +164,7 @@ mod tests {
 
     /// Each option that a template can have, in an order in which it may stand alone.
     const ALL: &[&str] = &[
-        "--queue=q --priority=-1 --label=l --lane=k --slots=2 --unique=u --replace --delay=5s --expires=1h --hold --retries=2",
+        "--queue=q --priority=-1 --label=l --lane=k --slots=2 --uses=gpu=1 --unique=u --replace --delay=5s --expires=1h --hold --retries=2",
         "--backoff=1s..2s --retry-on=1 --no-retry-on=3 --max-deferrals=4 --check=x --on-failure=f --on-success=s --on-end=e",
         "--timeout=1h --grace=2s --warn=USR1@1m --idle-timeout=3m --memory=2G --nice=4 --log-limit=65536 --env=A=b",
         "--pass-env=HERE --stdin=in --workspace=w --prepare=p --cwd=sub --user=me",

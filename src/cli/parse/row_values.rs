@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::cli::parse::select::{Part, Selector};
 use crate::cli::parse::values;
 use crate::job::policy::RetryOn;
-use crate::job::{Argv, JobId, Need, check};
+use crate::job::{Argv, JobId, Need, check, pool};
 use crate::units;
 
 /// Names of lines that a line depends on.
@@ -50,6 +50,20 @@ pub fn retries(option: &mut Option<u32>, value: &Value, refs: &mut Refs) -> Done
 pub fn slots(option: &mut Option<u32>, value: &Value, refs: &mut Refs) -> Done {
     count(option, value, refs)?;
     option.map_or(Ok(()), check::slots)
+}
+
+/// What it uses of each pool: an object, or the text of the option.
+pub fn uses(option: &mut Vec<(String, u32)>, value: &Value, _: &mut Refs) -> Done {
+    match value {
+        Value::String(text) => option.push(pool::parse_use(text)?),
+        Value::Object(all) => {
+            for (name, amount) in all {
+                option.push(pool::parse_use(&format!("{name}={amount}"))?);
+            }
+        }
+        other => return Err(is_not(other, "an object, such as {\"gpu\": 1}")),
+    }
+    Ok(())
 }
 
 /// An option without a value.

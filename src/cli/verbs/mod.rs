@@ -20,6 +20,7 @@ pub(in crate::cli) mod ls;
 pub(in crate::cli) mod man;
 pub(in crate::cli) mod pause;
 pub(in crate::cli) mod pipeline;
+pub(in crate::cli) mod pool;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod prune;
 pub(in crate::cli) mod queue;

@@ -99,7 +99,7 @@ impl Changes {
         for text in &args.changes {
             let (key, value) = split(text)?;
             let shown = values::shorten(key);
-            let key = key.replace('-', "_");
+            let key = if key == "use" { "uses".to_owned() } else { key.replace('-', "_") };
             if let Some((_, remedy)) = NOT_SET.iter().find(|(name, _)| *name == key) {
                 return Err(format!("{shown}: it cannot be set; {remedy}"));
             }

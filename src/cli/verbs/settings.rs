@@ -12,6 +12,7 @@ use crate::config::keys::unknown;
 use crate::config::{Colour, Durability, OnTerm, Settings, Source};
 use crate::error::{Error, Result, exit};
 use crate::job::hook::HookRule;
+use crate::job::pool;
 use crate::units::{duration_exactly, parse_size, size_text};
 
 #[derive(Debug, clap::Args)]
@@ -149,5 +150,12 @@ fn rows(s: &Settings) -> Vec<Row> {
         Row::size("workspace.max_size", s.workspace_max_size_bytes.value, &s.workspace_max_size_bytes.source),
         Row::new("repair", json!({"value": s.repair.value}), Some(s.repair.value.to_string()), "", &s.repair.source),
         hooks(s),
+        Row::new(
+            "pool",
+            json!({"value": s.pools.value}),
+            (!s.pools.value.is_empty()).then(|| pool::text(&s.pools.value)),
+            "none",
+            &s.pools.source,
+        ),
     ]
 }

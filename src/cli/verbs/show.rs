@@ -12,6 +12,7 @@ use crate::cli::view::escape::line;
 use crate::cli::view::{json, policy_shown, table, task_shown};
 use crate::error::{Result, exit};
 use crate::job::RunKind;
+use crate::job::pool;
 use crate::queue::why::stopped;
 use crate::queue::{Event, HookInfo, JobInfo, Record, RunInfo};
 use crate::units::{duration_text, size_text};
@@ -77,6 +78,7 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("lane", job.lane.clone()),
         ("priority", (job.priority != 0).then(|| job.priority.to_string())),
         ("slots", (job.slots != 1).then(|| job.slots.to_string())),
+        ("uses", (!job.uses.is_empty()).then(|| pool::text(&job.uses))),
         ("unique", job.unique_key.clone()),
         ("array index", job.array_index.map(|index| index.to_string())),
         ("array", job.stops_array.then(|| "the queued rest is cancelled when one fails (--stop-on-failure)".into())),

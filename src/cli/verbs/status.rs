@@ -8,7 +8,7 @@ use crate::cli::face::Face;
 use crate::cli::parse::time;
 use crate::cli::picture::Picture;
 use crate::cli::verbs::lease;
-use crate::cli::verbs::{lane, queue};
+use crate::cli::verbs::{lane, pool, queue};
 use crate::cli::view::problems;
 use crate::cli::view::table::{count, held_text};
 use crate::cli::view::{escape, json};
@@ -76,6 +76,7 @@ fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
         "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
         "all_paused_at": picture.all_paused_at.map(time::utc),
         "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
+        "pools": picture.pools.iter().map(json::pool).collect::<Vec<_>>(),
         "schedules": schedules(&picture.schedules),
         "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
         "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.slots_taken)),
@@ -188,6 +189,7 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
     // The lane of an array is of no interest once its jobs have ended.
     let lanes: Vec<_> = picture.lanes.iter().filter(|lane| !lane.of_array || lane.running + lane.waiting > 0).cloned().collect();
     text += &section(&lane::for_people(&lanes, columns), lanes.is_empty());
+    text += &section(&pool::for_people(&picture.pools, columns), picture.pools.is_empty());
     text += &section(&lease::for_people(&picture.leases, now, columns), picture.leases.is_empty());
     for problem in problems {
         text += &format!("\nproblem: {}\n", escape::line(&problem.text));
@@ -241,7 +243,7 @@ mod tests {
         }
         assert_eq!(
             document["counts"]["held"],
-            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "slots": 0, "lane": 2})
+            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "slots": 0, "pool": 0, "lane": 2})
         );
         assert_eq!(document["counts"]["ready"], 3);
         assert_eq!(document["worker"]["busy"], 1);

@@ -10,6 +10,7 @@ use crate::cli::parse::time::{local, ms_of, utc};
 use crate::cli::view::escape::whole;
 use crate::cli::view::table;
 use crate::job::State;
+use crate::job::pool;
 use crate::queue::JobInfo;
 
 /// A column.
@@ -22,6 +23,7 @@ pub enum Column {
     Hold,
     Priority,
     Slots,
+    Uses,
     Queue,
     Lane,
     Label,
@@ -98,6 +100,7 @@ impl Column {
             Self::Hold => job.hold.map_or(Cell::Empty, |hold| Cell::Text(hold.as_str().to_owned())),
             Self::Priority => Cell::Number(job.priority),
             Self::Slots => Cell::Number(job.slots.into()),
+            Self::Uses => Cell::Text(pool::text(&job.uses)),
             Self::Queue => Cell::Text(job.queue.clone()),
             Self::Lane => text(&job.lane),
             Self::Label => text(&job.label),

@@ -13,6 +13,7 @@ pub use crate::job::document::parsed;
 use crate::job::document::{JobDocument, SCHEMA, SuspensionDocument};
 use crate::place::Place;
 use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo, Suspension};
+use crate::store::job::pool::PoolRow;
 use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
 use crate::units::duration_ms;
@@ -33,6 +34,7 @@ pub fn job(job: &JobInfo) -> Value {
         cwd: job.cwd.clone(),
         priority: job.priority,
         slots: job.slots,
+        uses: job.uses.clone(),
         unique: job.unique_key.clone(),
         attempts: job.attempts,
         max_attempts: job.max_attempts,
@@ -164,6 +166,10 @@ pub fn queue(queue: &QueueRow) -> Value {
     })
 }
 
+pub fn pool(pool: &PoolRow) -> Value {
+    json!({"name": pool.name, "limit": pool.size, "taken": pool.taken, "waiting": pool.waiting})
+}
+
 pub fn lane(lane: &LaneRow) -> Value {
     json!({"key": lane.key, "limit": lane.max_running, "running": lane.running, "waiting": lane.waiting})
 }
@@ -231,7 +237,7 @@ mod tests {
             &[RunInfo::of(&fixture::run(11, 7), &Place::new("/q.db".into()))],
         );
         let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = "schema id state reason hold queue lane label command cwd priority slots unique attempts max_attempts deferrals \
+        let expected = "schema id state reason hold queue lane label command cwd priority slots uses unique attempts max_attempts deferrals \
                         available_at created_at run_id pid started_at finished_at exit_code signal error progress result runs";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         assert_eq!(value["schema"], 1);

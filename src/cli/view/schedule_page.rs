@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::view::{escape, policy_shown, schedule_shown as shown, table};
 use crate::clock;
 use crate::job::calendar::in_zone;
+use crate::job::pool;
 use crate::job::{Calendar, Template};
 use crate::queue::JobInfo;
 use crate::store::schedule::{Listed, Occurrence};
@@ -127,6 +128,7 @@ fn template_rows(template: &Template) -> Vec<(&'static str, Option<String>)> {
         ("lane", place.lane.clone()),
         ("priority", (place.priority != 0).then(|| place.priority.to_string())),
         ("slots", (place.slots != 1).then(|| place.slots.to_string())),
+        ("uses", (!place.uses.is_empty()).then(|| pool::text(&place.uses))),
         ("unique", place.unique_key.as_ref().map(unique)),
         ("attempts", (place.max_attempts != 1).then(|| place.max_attempts.to_string())),
         ("delay", template.delay_ms.map(duration_text)),

@@ -10,6 +10,7 @@ pub(crate) mod around;
 pub(crate) mod hook_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;
+mod pool_words;
 pub(crate) mod resource_words;
 pub(crate) mod stopped;
 pub(crate) mod worker_words;

@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{hook_words, resource_words, worker_words};
+use super::{hook_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
@@ -92,6 +92,7 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             let (at, left) = (time::local(*available_at, &around.now), time::between(now_ms, *available_at));
             Advice::new("time", format!("it starts no sooner than {at}, in {left}"), format!("tenure set {id} delay=0s"))
         }
+        Fact::Pool(used) => pool_words::obstacle(id, used),
         Fact::Lane { key, max_running, running, members } => lane(key, *max_running, *running, members),
         Fact::AllPaused { at } => {
             let since = time::local(*at, &around.now);

@@ -31,6 +31,7 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::schema_watch;
 use crate::store::engine::text::Key;
 use crate::store::job::ended;
+use crate::store::job::pool;
 use crate::store::job::rows::{Job, job_columns_but_suspension};
 use crate::store::pipeline::advance;
 use crate::store::upkeep::open_runs::hold_if_a_run_is_open;
@@ -58,6 +59,8 @@ pub struct Claim {
     pub nonce: Nonce,
     /// The reason of the previous run.
     pub previous_reason: Option<Reason>,
+    /// The units that it has of each pool.
+    pub units: Vec<(String, Vec<i64>)>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
 }
@@ -251,7 +254,8 @@ fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Opti
     let found = conn.prepare_cached(CLAIMED)?.query_row([job.0], Job::from_row).optional()?;
     let job = found.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
     let previous_reason = job.last_reason;
-    Ok(Claim { job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
+    let units = pool::units_of(conn, &job)?;
+    Ok(Claim { units, job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
 }
 
 /// Removes a head that may not start: ends it if it or its task is cancelled, it has expired or its
@@ -276,6 +280,8 @@ fn clear(conn: &Connection, head: &Head, now_ms: i64) -> Result<()> {
         )?
         .execute([job.0])?;
     }
+    conn.prepare_cached("INSERT INTO place_in_pools (job_id, uses) SELECT id, NULL FROM job WHERE id = ?1 AND uses IS NOT NULL")?
+        .execute([job.0])?;
     // If the row of its queue was wrong, it is corrected.
     conn.prepare_cached("INSERT INTO choose_queue_head (queue) VALUES (?1)")?.execute([&head.queue])?;
     Ok(())

@@ -36,6 +36,7 @@ UPDATE job
    AND ?2 > coalesce((SELECT max(id) FROM run WHERE job_id = ?1), 0)
    AND (expires_at IS NULL OR expires_at > ?3 OR attempts > 0 OR deferrals > 0)
    AND slots <= ?4
+   AND (uses IS NULL OR EXISTS (SELECT 1 FROM admitted_by_pools WHERE job_id = ?1))
    AND (lane IS NULL OR EXISTS (SELECT 1 FROM lane WHERE key = job.lane AND running < max_running))
    AND (stop_group IS NULL
         OR NOT EXISTS (SELECT 1 FROM job f

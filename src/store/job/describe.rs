@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 use crate::error::{Error, Result};
 use crate::job::{JobId, NewJob, Placement, check};
 use crate::store::job::control::{self, Changed};
+use crate::store::job::insert;
 use crate::store::job::read::{self, existing};
 use crate::store::job::rows::Job;
 
@@ -30,6 +31,7 @@ fn describe(row: &Job, after: Vec<(JobId, crate::job::Need)>) -> Result<NewJob, 
             lane: row.lane.clone(),
             priority: row.priority,
             slots: row.slots,
+            uses: row.uses(),
             label: row.label.clone(),
             cwd: row.cwd.clone(),
             max_attempts: row.max_attempts,
@@ -86,6 +88,7 @@ pub fn change(conn: &Connection, id: JobId, was: &NewJob, wanted: &NewJob, now_m
         wanted.policy.to_json(),
         placement.user_hold,
         placement.slots,
+        insert::uses_json(&placement.uses),
     ])?;
     if changed == 0 {
         return Err(Error::Refused(format!("job {id} is not queued any more; tenure show {id}")));
@@ -144,6 +147,7 @@ fn parts(was: &NewJob, is: &NewJob) -> Vec<&'static str> {
         ("lane", a.lane != b.lane),
         ("priority", a.priority != b.priority),
         ("slots", a.slots != b.slots),
+        ("use", a.uses != b.uses),
         ("label", a.label != b.label),
         ("cwd", a.cwd != b.cwd),
         ("retries", a.max_attempts != b.max_attempts),

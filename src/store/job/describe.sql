@@ -4,7 +4,7 @@
 UPDATE job
    SET command = ?2, queue = ?3, lane = ?4, priority = ?5, label = ?6, cwd = ?7, due_seen = iif(available_at = ?8, due_seen, 0),
        available_at = ?8, max_attempts = ?9, expires_at = ?10,
-       unique_key = ?11, env = ?12, policy = ?13, user_hold = ?14, slots = ?15
+       unique_key = ?11, env = ?12, policy = ?13, user_hold = ?14, slots = ?15, uses = ?16
  WHERE id = ?1 AND state = 'queued';
 
 -- name: event

@@ -5,6 +5,7 @@
 //! the guards of the schema, which do the same for every other client.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -20,7 +21,7 @@ use crate::store::job::ended::{Aftermath, TaskStep};
 use crate::store::job::rows;
 
 /// Columns of the statement that inserts jobs.
-const COLUMNS: usize = 19;
+const COLUMNS: usize = 20;
 /// Jobs of a batch that one statement inserts: SQLite opens the indexes, and keeps what it would
 /// have to restore of each page, once for a statement.
 pub const BLOCK: usize = 10;
@@ -82,7 +83,7 @@ pub(in crate::store) fn add<J: Borrow<NewJob>>(
 
 /// Whether nothing precedes and nothing follows the insertion of this job.
 pub fn needs_only_a_row(job: &NewJob) -> bool {
-    job.placement.unique_key.is_none() && job.placement.lane.is_none() && job.after.is_empty()
+    job.placement.unique_key.is_none() && job.placement.lane.is_none() && job.placement.uses.is_empty() && job.after.is_empty()
 }
 
 fn add_block<J: Borrow<NewJob>>(
@@ -172,6 +173,7 @@ fn bind(insert: &mut Statement<'_>, after: usize, job: &NewJob, now_ms: i64) -> 
             return Err(Error::Invalid(why));
         }
     }
+    let uses = uses_json(&job.placement.uses);
     let columns: [&dyn ToSql; COLUMNS] = [
         &command,
         &job.placement.queue,
@@ -192,11 +194,17 @@ fn bind(insert: &mut Statement<'_>, after: usize, job: &NewJob, now_ms: i64) -> 
         &job.task_hold,
         &job.placement.slots,
         &job.stop_group,
+        &uses,
     ];
     for (n, column) in columns.iter().enumerate() {
         insert.raw_bind_parameter(after + n + 1, column)?;
     }
     Ok(())
+}
+
+/// Returns the JSON of what a job uses; `None`: nothing.
+pub(in crate::store) fn uses_json(uses: &BTreeMap<String, u32>) -> Option<String> {
+    (!uses.is_empty()).then(|| serde_json::json!(uses).to_string())
 }
 
 fn wait_for(conn: &Connection, job: JobId, parent: JobId, need: &str) -> Result<()> {

@@ -4,10 +4,11 @@
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
 //! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
 //! `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the commands
-//! around a job, `ids` assigns run ids, `rows` reads rows as values.
+//! around a job, `ids` assigns run ids, `rows` reads rows as values, with the values of `cells`.
 
 pub mod auxiliary;
 pub(in crate::store) mod cancel;
+pub(in crate::store) mod cells;
 pub mod check;
 pub mod claim;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub(in crate::store) mod insert;
 pub mod nested;
 pub mod newest;
 pub mod pending;
+pub mod pool;
 pub mod read;
 pub mod reorder;
 pub mod retry;

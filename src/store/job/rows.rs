@@ -4,7 +4,8 @@
 //! one bad row does not hide all the others; the reaper repairs such rows. It is strict about the
 //! state.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use std::collections::BTreeMap;
+
 use rusqlite::{Result, Row};
 
 use crate::job::spec::was_needless;
@@ -13,6 +14,7 @@ use crate::job::{
 };
 use crate::store::engine::text;
 use crate::store::engine::text::{maybe, text};
+pub(in crate::store) use crate::store::job::cells::{count, id, small, state, word};
 use crate::store::job::suspension::{Suspension, suspension};
 
 /// The columns that [`Job::from_row`] reads, in its order.
@@ -32,12 +34,12 @@ macro_rules! job_columns_but_suspension {
          job.available_at, job.run_id, job.pid, job.started_at, job.finished_at, job.attempts, job.max_attempts, \
          job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.failed_starts, \
          job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
-         job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, job.slots, \
+         job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, job.slots, job.uses, \
          EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL), job.stop_group IS NOT NULL"
     };
 }
 /// How many columns that are.
-pub(in crate::store) const JOB_COLUMNS: usize = 42;
+pub(in crate::store) const JOB_COLUMNS: usize = 43;
 
 /// The columns that [`Run::from_row`] reads, in its order.
 macro_rules! run_columns {
@@ -98,6 +100,8 @@ pub struct Job {
     pub lane_pass: bool,
     /// Slots that it takes.
     pub slots: u32,
+    /// JSON, see [`Job::uses`].
+    pub uses: Option<String>,
     /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
     /// The queued rest of its array is cancelled if it fails.
@@ -119,7 +123,7 @@ impl Job {
         Ok(Self {
             id: id(row, 0)?,
             command: text(row, 1)?,
-            state: row.get::<_, Word<State>>(2)?.0,
+            state: state(row, 2)?,
             hold: word(row, 3, Hold::parse)?,
             reason: word(row, 4, Reason::parse)?,
             queue: text(row, 5)?,
@@ -156,9 +160,10 @@ impl Job {
             due_seen: row.get(36)?,
             lane_pass: row.get::<_, i64>(37)? != 0,
             slots: count(row, 38)?.max(1),
-            cancel_open: row.get(39)?,
-            stops_array: row.get(40)?,
-            suspension: maybe(row, 41)?.as_deref().and_then(suspension),
+            uses: maybe(row, 39)?,
+            cancel_open: row.get(40)?,
+            stops_array: row.get(41)?,
+            suspension: maybe(row, 42)?.as_deref().and_then(suspension),
             unreadable: text::first_fault(row, &JOB_TEXTS)?,
         })
     }
@@ -177,6 +182,11 @@ impl Job {
     /// A client wrote something that is not a policy: the job is never run.
     pub fn policy(&self) -> Result<Policy, String> {
         Policy::from_json(&self.policy)
+    }
+
+    /// Returns what it uses of each pool; nothing, if a client wrote something else.
+    pub fn uses(&self) -> BTreeMap<String, u32> {
+        self.uses.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// Whether it has ended without having been needed, which is not a failure.
@@ -354,39 +364,4 @@ pub struct Dependency {
     /// `None`: it has been pruned.
     pub parent_state: Option<State>,
     pub parent_reason: Option<Reason>,
-}
-
-/// A state, strictly.
-struct Word<T>(T);
-
-impl FromSql for Word<State> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = String::from_utf8_lossy(value.as_bytes()?);
-        text.parse()
-            .map(Word)
-            .map_err(|error: String| FromSqlError::Other(format!("{error}; a worker repairs such a row").into()))
-    }
-}
-
-pub(in crate::store) fn state(row: &Row<'_>, at: usize) -> Result<State> {
-    row.get::<_, Word<State>>(at).map(|word| word.0)
-}
-
-pub(in crate::store) fn id(row: &Row<'_>, at: usize) -> Result<JobId> {
-    row.get(at).map(JobId)
-}
-
-/// Reads a word of a closed list; `None` for NULL and for an unknown word.
-pub(in crate::store) fn word<T>(row: &Row<'_>, at: usize, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
-    Ok(row.get_ref(at)?.as_bytes_or_null()?.and_then(|word| std::str::from_utf8(word).ok()).and_then(parse))
-}
-
-/// Reads a number that is never negative.
-pub(in crate::store) fn count(row: &Row<'_>, at: usize) -> Result<u32> {
-    row.get::<_, i64>(at).map(|n| n.clamp(0, i64::from(u32::MAX)) as u32)
-}
-
-/// Reads a pid, an exit code or a signal; `None` for a value that cannot be one.
-pub(in crate::store) fn small(row: &Row<'_>, at: usize) -> Result<Option<i32>> {
-    Ok(row.get::<_, Option<i64>>(at)?.and_then(|n| i32::try_from(n).ok()))
 }

@@ -12,6 +12,7 @@ use crate::job::retry::is_retried;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::engine::text::{Key, maybe};
 use crate::store::hook::{self, Hook};
+use crate::store::job::pool;
 use crate::store::job::read::existing;
 use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
@@ -50,6 +51,8 @@ pub enum Obstacle {
     TooWide { slots: i64, queue: Option<(String, i64)>, worker: Option<i64> },
     /// A job that takes several slots comes first in all queues, and the others wait behind it.
     BehindWide { job: JobId, slots: i64 },
+    /// It waits for its turn in a pool, or for free units of it.
+    Pool(pool::Used),
     /// Its lane is full, or another member of its queue is first.
     Lane { key: String, max_running: i64, running: i64, members: Vec<JobId> },
     /// All queues are paused, since this instant in milliseconds UTC.
@@ -168,6 +171,11 @@ fn obstacles(conn: &Connection, job: &Job, now_ms: i64) -> Result<Vec<Obstacle>>
         found.push(too_wide(conn, job, &queue_key)?);
     }
     found.extend(behind_wide(conn, job)?);
+    if job.hold == Some(Hold::Pool) {
+        let lacks =
+            |used: &pool::Used| used.first != Some(job.id) || used.size.is_none_or(|size| used.taken + used.amount > size);
+        found.extend(pool::used_by(conn, job.id)?.into_iter().filter(lacks).map(Obstacle::Pool));
+    }
     if let Some(key) = lane_key.filter(|_| !job.lane_pass) {
         found.extend(lane(conn, &key)?);
     }

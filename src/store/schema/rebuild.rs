@@ -28,6 +28,19 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
     (9, &["queue_load", "wide_truth"]),
     (10, &["pause"]),
     (11, &["suspend"]),
+    (
+        13,
+        &[
+            "pool",
+            "pool_use",
+            "pool_unit",
+            "pool_use_truth",
+            "admitted_by_pools",
+            "choose_pool_head",
+            "place_in_pools",
+            "take_units",
+        ],
+    ),
 ];
 
 /// Views of earlier versions that this one does not have.

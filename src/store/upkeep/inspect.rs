@@ -36,6 +36,7 @@ pub struct Cursor {
     unreleased: i64,
     task: i64,
     wide: i64,
+    pooled: i64,
 }
 
 /// The contradictions that were found.
@@ -77,6 +78,10 @@ pub struct Found {
     pub tasks: Vec<i64>,
     /// Jobs that wait for more slots although there are enough, or do not although there are not.
     pub wide: Vec<i64>,
+    /// Jobs whose rows of the pools are wrong.
+    pub pooled: Vec<i64>,
+    /// Pools whose head is wrong, or has no pass although all is free.
+    pub pools: Vec<Key>,
     /// The counts are wrong.
     pub counts: bool,
 }
@@ -113,11 +118,22 @@ pub fn find(conn: &Connection, cursor: &mut Cursor, limit: i64) -> Result<Found>
     found.unreleased.extend(jobs(ids(sql!("inspect.sql", "unreleased"), &mut cursor.unreleased)?));
     found.tasks = ids(sql!("inspect.sql", "tasks"), &mut cursor.task)?;
     found.wide = ids(sql!("inspect.sql", "wide"), &mut cursor.wide)?;
+    found.pooled = ids(sql!("inspect.sql", "pooled"), &mut cursor.pooled)?;
+    found.pooled.extend(strays(conn)?);
+    found.pools =
+        conn.prepare_cached(sql!("inspect.sql", "pools"))?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     Ok(found)
 }
 
 fn ask(conn: &Connection, sql: &str) -> Result<bool> {
     Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+/// Jobs that have units or rows of pools and do not live.
+fn strays(conn: &Connection) -> Result<Vec<i64>> {
+    let mut strays = conn.prepare_cached(sql!("inspect.sql", "pool_strays"))?;
+    let rows = strays.query_map([LOOKED_AT_MAX], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn waiting_lanes(conn: &Connection, cursor: &mut Cursor, limit: i64, found: &mut Found) -> Result<()> {

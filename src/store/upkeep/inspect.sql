@@ -76,7 +76,7 @@ SELECT q.name,
                 WHERE t.queue = q.name
                   AND (t.n NOT BETWEEN 0 AND 1000000000
                        OR (t.n <> 0 AND (t.state NOT IN ('queued', 'running', 'done', 'failed', 'cancelled')
-                                         OR t.hold NOT IN ('', 'user', 'task', 'dependency', 'resource', 'time', 'slots', 'lane')))
+                                         OR t.hold NOT IN ('', 'user', 'task', 'dependency', 'resource', 'time', 'slots', 'pool', 'lane')))
                        OR (t.n > 0 AND t.state = 'queued' AND t.hold = ''
                            AND NOT EXISTS (SELECT 1 FROM job WHERE queue = q.name AND state = 'queued' AND hold IS NULL))
                        OR (t.n > 0 AND t.state = 'running' AND t.hold = '' AND q.name NOT IN (SELECT queue FROM running))))
@@ -160,3 +160,35 @@ SELECT id, unreleased <> (SELECT count(*) FROM blocking_resource w WHERE w.job_i
 -- than there are is wrong.
 SELECT id, too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id)
   FROM job WHERE state = 'queued' AND slots > 1 AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: pooled
+-- Live jobs that use pools, after number ?1, at most ?2. Then: its rows of the pools are wrong.
+SELECT id,
+       EXISTS (SELECT 1 FROM pool_use_truth t
+                WHERE t.job_id = job.id
+                  AND NOT EXISTS (SELECT 1 FROM pool_use u
+                                   WHERE u.job_id = t.job_id AND u.pool = t.pool
+                                     AND (u.amount, u.queue, u.priority, u.rank, u.waits) IS (t.amount, t.queue, t.priority, t.rank, t.waits)))
+       OR EXISTS (SELECT 1 FROM pool_use u WHERE u.job_id = job.id
+                     AND NOT EXISTS (SELECT 1 FROM pool_use_truth t WHERE t.job_id = u.job_id AND t.pool = u.pool))
+       OR (state = 'running'
+           AND EXISTS (SELECT 1 FROM pool_use u JOIN pool p ON p.name = u.pool
+                        WHERE u.job_id = job.id AND u.amount > (SELECT count(*) FROM pool_unit n WHERE n.job_id = job.id AND n.pool = u.pool)
+                          AND p.size > (SELECT count(*) FROM pool_unit n WHERE n.pool = u.pool)))
+       OR (state = 'queued' AND (EXISTS (SELECT 1 FROM pool_unit WHERE job_id = job.id)
+                                 OR pool_pass <> EXISTS (SELECT 1 FROM admitted_by_pools WHERE job_id = job.id)))
+  FROM job WHERE uses IS NOT NULL AND state IN ('queued', 'running') AND id > ?1 ORDER BY id LIMIT ?2;
+
+-- name: pool_strays
+SELECT job_id FROM pool_unit n WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = n.job_id AND state = 'running' AND uses IS NOT NULL)
+UNION
+SELECT job_id FROM pool_use u
+ WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = u.job_id AND state IN ('queued', 'running') AND uses IS NOT NULL) LIMIT ?1;
+
+-- name: pools
+-- Pools whose head does not wait, or that have none although a job of an open queue waits.
+SELECT name FROM pool p
+ WHERE (head_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pool_use WHERE job_id = p.head_id AND pool = p.name AND waits = 1))
+    OR (head_id IS NULL AND EXISTS (SELECT 1 FROM pool_use u JOIN queue q ON q.name = u.queue
+                                     WHERE u.pool = p.name AND u.waits = 1 AND q.paused = 0 AND q.slots IS NOT 0
+                                       AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'worker_queues')));

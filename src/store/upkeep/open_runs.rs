@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::Result;
 use crate::job::verdict::Row;
 use crate::job::{JobId, RunId, RunKey};
+use crate::store::job::pool;
 use crate::store::job::rows::{JOB_COLUMNS, Job, Run, job_columns, run_columns};
 
 /// A job that is running, as far as the file knows.
@@ -20,6 +21,8 @@ pub struct OpenRun {
     /// Its latest auxiliary run (the preparation of its workspace, its check), if there was one;
     /// open while `finished_at` is `None`.
     pub auxiliary: Option<Run>,
+    /// The units that it has of each pool.
+    pub units: Vec<(String, Vec<i64>)>,
 }
 
 /// Returns every running job with the run that owns it, oldest first. A row whose run is missing is
@@ -37,7 +40,8 @@ pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
         .map(|(job, run)| {
-            Ok(OpenRun { open_cancel: job.cancel_open, auxiliary: latest_auxiliary(conn, job.id, run.id)?, job, run })
+            let (auxiliary, units) = (latest_auxiliary(conn, job.id, run.id)?, pool::units_of(conn, &job)?);
+            Ok(OpenRun { open_cancel: job.cancel_open, auxiliary, units, job, run })
         })
         .collect()
 }

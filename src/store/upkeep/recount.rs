@@ -59,6 +59,8 @@ pub struct Recounted {
     /// Jobs that waited for more slots although there were enough, or did not although there were
     /// not.
     pub wide: usize,
+    /// Jobs whose rows of the pools were wrong, and pools with a wrong head.
+    pub pools: usize,
 }
 
 impl Recounted {
@@ -89,6 +91,7 @@ impl fmt::Display for Recounted {
             (self.tasks, "tasks whose job had ended"),
             (self.sequences, "sequences"),
             (self.wide, "jobs that take several slots"),
+            (self.pools, "uses of pools"),
         ];
         let made = parts.iter().filter(|(n, _)| *n > 0);
         let texts: Vec<String> = made.map(|(n, what)| format!("{what}: {n}")).collect();
@@ -129,6 +132,7 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     made.hooks = step(conn, "hooks", || delivery::repair(conn, &found.hooks))?;
     step(conn, "dependencies", || make_dependencies(conn, found, now_ms, &mut made))?;
     made.wide = step(conn, "jobs that take several slots", || judge_wide(conn, &found.wide))?;
+    made.pools = step(conn, "uses of pools", || place_in_pools(conn, found))?;
     // The previous steps may have moved jobs whose counts were not maintained.
     if !found.is_nothing() && step(conn, "the counts", || inspect::are_counts_wrong(conn))? {
         made.recounted |= step(conn, "the counts", || tally(conn).map(|()| true))?;
@@ -136,6 +140,25 @@ pub fn found(conn: &Connection, found: &Found, now_ms: i64) -> Result<Recounted>
     // Last, because all of the above may have corrected it.
     made.heads = step(conn, "heads of queues", || choose_heads(conn, &found.wrong_heads))?;
     Ok(made)
+}
+
+/// Calls the procedures of the triggers. A job that is gone has neither units nor uses after that.
+fn place_in_pools(conn: &Connection, found: &Found) -> Result<usize> {
+    let mut place = conn.prepare_cached("INSERT INTO place_in_pools (job_id, uses) VALUES (?1, NULL)")?;
+    let mut placed = 0;
+    for id in &found.pooled {
+        match apart(conn, || Ok(place.execute([id])?))? {
+            Ok(_) => placed += 1,
+            Err(why) => log::error!("the uses of job {id} cannot be corrected: {why}"),
+        }
+    }
+    let mut choose = conn.prepare_cached("INSERT INTO choose_pool_head (pool) VALUES (?1)")?;
+    found.pools.iter().try_for_each(|pool| choose.execute([pool]).map(drop))?;
+    if placed > 0 {
+        // What they had is free, and their earlier uses are not known any more.
+        conn.execute("INSERT INTO choose_pool_head (pool) SELECT name FROM pool", [])?;
+    }
+    Ok(placed + found.pools.len())
 }
 
 fn judge_wide(conn: &Connection, wide: &[i64]) -> Result<usize> {

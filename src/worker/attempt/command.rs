@@ -115,7 +115,8 @@ impl<'a> Command<'a> {
         let Self { ctx, job, argv, asked, secrets } = self;
         let (row, policy) = (&job.row, &job.policy);
         let deadline_ms = timeout_ms.map(|ms| ctx.now_ms().saturating_add_unsigned(ms));
-        let around = Circumstances { db: ctx.place().db(), key, slot: job.slot, previous_reason, result, deadline_ms };
+        let around =
+            Circumstances { db: ctx.place().db(), key, slot: job.slot, units: &job.units, previous_reason, result, deadline_ms };
         let inherited = |name: &str| inherited_for(policy, name);
         let (cwd, log) = (row.cwd.clone().into_bytes(), ctx.place().log_file(key.run));
         let env = environment::assemble(row, &asked, secrets, &around, inherited);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::job::pipeline::{STAGE_VARIABLE, TASK_VARIABLE};
 use crate::job::template::is_given_at_making;
-use crate::job::{Reason, RunId, RunKey};
+use crate::job::{Reason, RunId, RunKey, pool};
 use crate::store::job::rows::Job;
 use crate::store::resource::Resource;
 
@@ -47,6 +47,8 @@ pub struct Circumstances<'a> {
     pub db: &'a Path,
     pub key: RunKey,
     pub slot: usize,
+    /// The units that it has of each pool.
+    pub units: &'a [(String, Vec<i64>)],
     pub previous_reason: Option<Reason>,
     pub result: &'a Path,
     /// When its timeout expires, in milliseconds UTC.
@@ -77,6 +79,7 @@ pub fn assemble(
     let mut all = of_worker(inherited);
     all.extend(asked.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())));
     all.extend(secrets.into_iter().map(|(name, value)| (name.into_bytes(), value)));
+    all.extend(units(around).map(|(name, value)| (name.into_bytes(), value.into_bytes())));
     all.extend(ours(job, around).into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
     all.into_iter().collect()
 }
@@ -123,6 +126,12 @@ pub fn may_be_asked(name: &str, of_task: bool) -> bool {
     let by_its_task = of_task && [TASK_VARIABLE, STAGE_VARIABLE].contains(&name);
     let fine = !name.is_empty() && !name.contains(['=', '\0']);
     fine && (!name.starts_with("TENURE_") || is_given_at_making(name) || by_its_task)
+}
+
+/// The numbers of the units, such as `TENURE_POOL_GPU=0,1`.
+fn units(around: &Circumstances<'_>) -> impl Iterator<Item = (String, String)> {
+    let list = |units: &[i64]| units.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    around.units.iter().map(move |(pool, units)| (pool::variable(pool), list(units)))
 }
 
 fn ours(job: &Job, around: &Circumstances<'_>) -> Vec<(&'static str, Vec<u8>)> {

@@ -103,6 +103,7 @@ fn document(hook: &Hook, job: &Job) -> String {
         cwd: job.cwd.clone(),
         priority: job.priority,
         slots: job.slots,
+        uses: job.uses(),
         unique: job.unique_key.clone(),
         attempts: job.attempts,
         max_attempts: job.max_attempts,

@@ -17,13 +17,14 @@ use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::run::{limits, machine, open_files};
+use crate::store::job::pool;
 use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
 use crate::worker::descriptors;
 use crate::worker::loops::handover::Door;
 use crate::worker::loops::wake::Listener;
 use crate::worker::loops::{claim, handover, recover, service_manager, slots, stops, wake, workspaces};
-use crate::worker::options::Options;
+use crate::worker::options::{Kind, Options};
 use crate::worker::reporter::Reporter;
 
 /// A running worker.
@@ -72,6 +73,7 @@ impl Worker {
         let belief = make_trustworthy(&store)?;
         store_hooks(&store, options.hooks.as_deref())?;
         slots::begin(&store, &options)?;
+        store_pools(&store, &options)?;
         let boot_id = machine::boot_id();
         let orphans = options.owns_process.then(Orphans::adopt).transpose()?;
         let limiter = Limiter::prepare(&belief.file_id);
@@ -131,6 +133,22 @@ fn store_hooks(store: &Store, rules: Option<&[HookRule]>) -> Result<()> {
         store.write(move |conn| hook::set_rules(conn, &rules))?;
     }
     Ok(())
+}
+
+/// Stores the pools of the configuration, and which queues may keep one, if that has changed. A
+/// worker for one job alone leaves both as they are.
+fn store_pools(store: &Store, options: &Options) -> Result<()> {
+    if options.kind != Kind::Work || options.scope.only.is_some() {
+        return Ok(());
+    }
+    let (pools, queues) = (options.pools.clone(), options.scope.queues.clone());
+    if store.read(|conn| Ok(pool::has(conn, &pools)? && pool::are_queues_noted(conn, &queues)?))? {
+        return Ok(());
+    }
+    store.write(move |conn| {
+        pools.iter().try_for_each(|(name, size)| pool::set(conn, name, (*size).into()))?;
+        pool::note_queues(conn, &queues)
+    })
 }
 
 fn thread(name: &str, ctx: &Arc<Context>, body: impl FnOnce(&Arc<Context>) + Send + 'static) -> Result<JoinHandle<()>> {

@@ -72,7 +72,7 @@ const LINES: &[(&str, bool)] = &[
 /// What is in the file, without what differs by chance.
 const ROWS: &str = "
     SELECT group_concat(row, char(10)) FROM (
-      SELECT concat_ws(' ', 'job', id, command, state, reason, queue, replace(coalesce(lane, '-'), lane, substr(lane, 1, 6)), priority, slots, label, cwd,
+      SELECT concat_ws(' ', 'job', id, command, state, reason, queue, replace(coalesce(lane, '-'), lane, substr(lane, 1, 6)), priority, slots, uses, label, cwd,
              available_at > 0, max_attempts, expires_at > 0, unique_key, array_index, env, policy LIKE '%secrets%' OR policy LIKE '%kept%' OR policy,
              user_hold, hold, error) AS row FROM job
       UNION ALL SELECT concat_ws(' ', 'dependency', job_id, on_job, need, state) FROM dependency

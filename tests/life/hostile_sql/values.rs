@@ -47,23 +47,24 @@ pub(super) fn places(conn: &Connection) -> Vec<Place> {
                 let name = format!("{table}.{column}");
                 let is_listed = places.iter().any(|(column, sql)| *column == name && sql.contains("INSERT"));
                 // Who pauses all queues (`pause`) means those of others too.
-                let is_left_out = ["cancel.closed_at", "cancel.id", "dependency.state", "event.id", "lane.running", "pause.at"]
-                    .contains(&name.as_str())
-                    || [
-                        "id",
-                        "state",
-                        "torn",
-                        "auxiliary_run_id",
-                        "again",
-                        "attempts",
-                        "next_at",
-                        "last_error",
-                        "releasing_since",
-                        "released_at",
-                        "released_by",
-                    ]
-                    .iter()
-                    .any(|column| name == format!("resource.{column}"));
+                let is_left_out =
+                    ["cancel.closed_at", "cancel.id", "dependency.state", "event.id", "lane.running", "pause.at", "suspend.id"]
+                        .contains(&name.as_str())
+                        || [
+                            "id",
+                            "state",
+                            "torn",
+                            "auxiliary_run_id",
+                            "again",
+                            "attempts",
+                            "next_at",
+                            "last_error",
+                            "releasing_since",
+                            "released_at",
+                            "released_by",
+                        ]
+                        .iter()
+                        .any(|column| name == format!("resource.{column}"));
                 assert!(is_listed || is_left_out, "{name} can be inserted by a plain client, and no statement here does so");
             }
         }
@@ -107,11 +108,36 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     place("job.expires_at", "UPDATE job SET expires_at = {} WHERE id = {id}"),
     place("job.slots", "INSERT INTO job (command, slots) VALUES (json_array('true'), {})"),
     place("job.too_wide", "UPDATE job SET too_wide = {} WHERE id = {id}"),
+    place("pool.name", "INSERT INTO pool (name, size) VALUES ({}, 1)"),
+    place("pool.size", "INSERT INTO pool (name, size) VALUES ('p' || lower(hex(randomblob(4))), {})"),
+    place("pool.head_id", "INSERT INTO pool (name, size, head_id) VALUES ('p' || lower(hex(randomblob(4))), 1, {})"),
+    place("pool_use.job_id", "INSERT INTO pool_use VALUES ({}, 'true', 1, 'default', 0, 1.0, 1)"),
+    place("pool_use.pool", "INSERT INTO pool_use VALUES ({id}, {}, 1, 'default', 0, {id}, 0)"),
+    place("pool_use.amount", "INSERT INTO pool_use VALUES ({id}, 'true', {}, 'default', 0, {id}, 0)"),
+    place("pool_use.queue", "INSERT INTO pool_use VALUES ({id}, 'true', 1, {}, 0, {id}, 0)"),
+    place("pool_use.priority", "INSERT INTO pool_use VALUES ({id}, 'true', 1, 'default', {}, {id}, 0)"),
+    place("pool_use.rank", "INSERT INTO pool_use VALUES ({id}, 'true', 1, 'default', 0, {}, 0)"),
+    place("pool_use.waits", "INSERT INTO pool_use VALUES ({id}, 'true', 1, 'default', 0, {id}, {})"),
+    place("pool_unit.pool", "INSERT INTO pool_unit VALUES ({}, 0, {id})"),
+    place("pool_unit.unit", "INSERT INTO pool_unit VALUES ('true', {}, {id})"),
+    place("pool_unit.job_id", "INSERT INTO pool_unit VALUES ('true', 0, {})"),
+    place("job.uses", "INSERT INTO job (command, uses) VALUES (json_array('true'), json_object('true', {}))"),
+    place("job.uses", "INSERT INTO job (command, uses) VALUES (json_array('true'), json_object(CAST({} AS TEXT), 1))"),
+    place("job.place", "UPDATE job SET place = {} WHERE id = {id}"),
+    place("job.pool_pass", "UPDATE job SET pool_pass = {} WHERE id = {id}"),
     place("job.lane_pass", "UPDATE job SET lane_pass = {} WHERE id = {id}"),
     place("cancel.job_id", "INSERT INTO cancel (job_id) VALUES ({})"),
     place("cancel.run_id", "INSERT INTO cancel (job_id, run_id) VALUES ({id}, {})"),
     place("cancel.at", "INSERT INTO cancel (job_id, at) VALUES ({id}, {})"),
     place("cancel.why", "INSERT INTO cancel (job_id, why) VALUES ({id}, {})"),
+    place("suspend.job_id", "INSERT INTO suspend (job_id) VALUES ({})"),
+    place("suspend.at", "INSERT INTO suspend (job_id, at) VALUES ({id}, {})"),
+    place("suspend.why", "INSERT INTO suspend (job_id, why) VALUES ({id}, {})"),
+    place("suspend.resume_at", "INSERT INTO suspend (job_id, resume_at) VALUES ({id}, {})"),
+    place("suspend.run_id", "INSERT INTO suspend (job_id, run_id) VALUES ({id}, {})"),
+    place("suspend.suspended_at", "INSERT INTO suspend (job_id, suspended_at) VALUES ({id}, {})"),
+    place("suspend.closed_at", "INSERT INTO suspend (job_id, closed_at) VALUES ({id}, {})"),
+    place("suspend.suspended_ms", "INSERT INTO suspend (job_id, suspended_ms) VALUES ({id}, {})"),
     place("queue.name", "INSERT INTO queue (name) VALUES ({})"),
     place("queue.slots", "INSERT INTO queue (name, slots) VALUES (hex(randomblob(4)), {})"),
     place("queue.on_failure", "INSERT INTO queue (name, on_failure) VALUES (hex(randomblob(4)), {})"),
@@ -123,6 +149,8 @@ pub(super) const PLACES: &[(&str, &str)] = &[
     place("queue.paused", "INSERT INTO queue (name, paused) VALUES (hex(randomblob(4)), {})"),
     place("queue.max_runtime_ms", "INSERT INTO queue (name, max_runtime_ms) VALUES (hex(randomblob(4)), {})"),
     place("queue.head_priority", "INSERT INTO queue (name, head_priority) VALUES (hex(randomblob(4)), {})"),
+    place("queue.head_rank", "INSERT INTO queue (name, head_rank) VALUES (hex(randomblob(4)), {})"),
+    place("queue.head_rank", "UPDATE queue SET head_rank = {} WHERE name = 'innocent'"),
     place("queue.head_id", "INSERT INTO queue (name, head_id) VALUES (hex(randomblob(4)), {})"),
     place("queue.is_full", "INSERT INTO queue (name, is_full) VALUES (hex(randomblob(4)), {})"),
     place("queue.head_id", "UPDATE queue SET head_id = {} WHERE name = 'innocent'"),

@@ -7,7 +7,7 @@ use crate::model::file;
 
 /// A file with a row of each kind. Jobs: 1 queued with a key, 2 running in lane `l` with a key, 3 done, 4 waits for 2, 5 queued in the full lane, 6 queued
 /// and being cancelled, 7 queued and of task 1, 8 impossible: queued with a pid, 9 failed and of the stopped task 3. Task 4 is about
-/// to make its first job, and run 30 is a probe. 10 running and suspended.
+/// to make its first job, and run 30 is a probe. 10 to 13 use pools. 14 running and suspended.
 pub(super) const FULL: &str = r#"
 INSERT INTO job (command, unique_key) VALUES ('["true"]', 'k1');
 INSERT INTO job (command, unique_key, lane) VALUES ('["true"]', 'k2', 'l');
@@ -55,11 +55,19 @@ INSERT INTO hook (job_id, event, command, state, ended_at) VALUES (3, 'on_end', 
 UPDATE hook SET outcome = 'done', closed_at = 8 WHERE id = 2;
 INSERT INTO resource (name, run_id, teardown) VALUES ('of-run', 30, '["true"]');
 INSERT INTO resource (name, task_id, teardown) VALUES ('of-task', 1, '["true"]');
+INSERT INTO pool (name, size) VALUES ('gpu', 2);
+INSERT INTO job (command, uses) VALUES ('["true"]', '{"gpu": 1}'), ('["true"]', '{"gpu": 2}');
+UPDATE job SET state = 'running', run_id = 20, started_at = 5, attempts = 1 WHERE id = 10;
+INSERT INTO run (id, job_id, attempt, nonce, instance, boot_id, claimed_at) VALUES (20, 10, 1, lower(hex(zeroblob(16))), 'w', 'b', 5);
+INSERT INTO job (command, uses) VALUES ('["true"]', '{"gpu": 2}');
+UPDATE job SET state = 'cancelled', reason = 'cancelled', finished_at = 5 WHERE id = 12;
+INSERT INTO pool (name, size) VALUES ('x', 1);
+INSERT INTO job (command, uses) VALUES ('["true"]', '{"x": 1}');
 INSERT INTO suspend (job_id) VALUES (2);
 UPDATE suspend SET closed_at = 8, suspended_ms = 1 WHERE id = 1;
 INSERT INTO job (command) VALUES ('["true"]');
-UPDATE job SET state = 'running', run_id = 40, started_at = 5, attempts = 1 WHERE id = 10;
-INSERT INTO suspend (job_id, why) VALUES (10, 'open');
+UPDATE job SET state = 'running', run_id = 40, started_at = 5, attempts = 1 WHERE id = 14;
+INSERT INTO suspend (job_id, why) VALUES (14, 'open');
 "#;
 
 pub(crate) fn full() -> Connection {
@@ -88,7 +96,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
         "INSERT INTO job (command, pid) VALUES (A, 1)", "INSERT INTO job (command, started_at) VALUES (A, 1)", "INSERT INTO job (command, finished_at) VALUES (A, 1)",
         "INSERT INTO job (command, attempts) VALUES (A, 1)", "INSERT INTO job (command, deferrals) VALUES (A, 1)", "INSERT INTO job (command, failed_starts) VALUES (A, 1)",
         "INSERT INTO job (command, unmet) VALUES (A, 1)", "INSERT INTO job (command, broken) VALUES (A, 1)", "INSERT INTO job (command, unreleased) VALUES (A, 1)",
-        "INSERT INTO job (command, due_seen) VALUES (A, 1)", "INSERT INTO job (command, lane_pass) VALUES (A, 1)", "INSERT INTO job (command, too_wide) VALUES (A, 1)", "INSERT INTO job (command, exit_code) VALUES (A, 0)",
+        "INSERT INTO job (command, due_seen) VALUES (A, 1)", "INSERT INTO job (command, lane_pass) VALUES (A, 1)", "INSERT INTO job (command, too_wide) VALUES (A, 1)", "INSERT INTO job (command, pool_pass) VALUES (A, 1)", "INSERT INTO job (command, exit_code) VALUES (A, 0)",
         "INSERT INTO job (command, signal) VALUES (A, 9)", "INSERT INTO job (command, last_reason) VALUES (A, 'exit')", "INSERT INTO job (command, result) VALUES (A, 'x')",
         "INSERT INTO job (command, error) VALUES (A, 'x')", "INSERT INTO job (command, progress) VALUES (A, 'x')", "INSERT INTO job (command, key_taken) VALUES (A, 1)"]),
     ("job_insert_guard", "queue and lane have 1 to 200", &[
@@ -142,6 +150,30 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("job_update_guard", "an id does not", &["UPDATE job SET rowid = 77 WHERE id = 1", "UPDATE OR REPLACE job SET id = 2 WHERE id = 1"]),
     ("job_update_guard", "a job keeps its unique_key", &["UPDATE job SET key_taken = 1 WHERE id = 1"]),
     ("job_client_guard", "only a queued job can be changed", &["UPDATE job SET priority = 1 WHERE id = 2"]),
+    ("pool_insert_guard", "the name of a pool", &["INSERT INTO pool (name, size) VALUES (printf('%65s', 'a'), 1)", "INSERT INTO pool (name, size) VALUES (replace(printf('%065d', 0), '0', 'a'), 1)", "INSERT INTO pool (name, size) VALUES ('1', 1)",
+        "INSERT INTO pool (name, size) VALUES ('', 1)", "INSERT INTO pool (name, size) VALUES ('aG', 1)"]),
+    ("pool_insert_guard", "the size of a pool", &["INSERT INTO pool (name, size) VALUES ('a', -1)", "INSERT INTO pool (name, size) VALUES ('a', 10001)"]),
+    ("pool_insert_guard", "head_id of a pool is derived", &["INSERT INTO pool (name, size, head_id) VALUES ('a', 1, 11)"]),
+    ("pool_insert_guard", "IGNORE", &["REPLACE INTO pool (name, size) VALUES ('gpu', 9)"]),
+    ("pool_update_guard", "a pool keeps its name", &["UPDATE pool SET name = 'b'"]),
+    ("pool_update_guard", "the size of a pool", &["UPDATE pool SET size = -1", "UPDATE pool SET size = 10001"]),
+    ("pool_update_guard", "head_id of a pool is derived", &["UPDATE pool SET head_id = 3"]),
+    ("pool_use_insert_guard", "pool_use follows", &["INSERT INTO pool_use VALUES (1, 'gpu', 1, 'default', 0, 1.0, 1)"]),
+    ("pool_use_update_guard", "pool_use follows", &["UPDATE pool_use SET amount = 7"]),
+    ("pool_use_delete_guard", "pool_use follows", &["DELETE FROM pool_use"]),
+    ("pool_unit_insert_guard", "a unit belongs", &["INSERT INTO pool_unit VALUES ('gpu', 1, 11)", "INSERT INTO pool_unit VALUES ('gpu', 1, 10)", "INSERT INTO pool_unit VALUES ('none', 1, 10)"]),
+    ("pool_unit_update_guard", "a unit stays", &["UPDATE pool_unit SET unit = 1"]),
+    ("pool_unit_delete_guard", "a unit stays", &["DELETE FROM pool_unit"]),
+    ("job_uses_insert_guard", "uses must be a JSON object", &["INSERT INTO job (command, uses) VALUES (A, 'x')", "INSERT INTO job (command, uses) VALUES (A, '[]')",
+        "INSERT INTO job (command, uses) VALUES (A, json_object('gpu', 1, printf('%4097s', ''), 1))"]),
+    ("job_uses_insert_guard", "uses must name each pool once", &["INSERT INTO job (command, uses) VALUES (A, '{}')", "INSERT INTO job (command, uses) VALUES (A, '{\"gpu\": 0}')", "INSERT INTO job (command, uses) VALUES (A, '{\"gpu\": \"1\"}')",
+        "INSERT INTO job (command, uses) VALUES (A, '{\"gpu\": 1, \"gpu\": \"x\"}')"]),
+    ("job_uses_insert_guard", "uses names a pool", &["INSERT INTO job (command, uses) VALUES (A, '{\"none\": 1}')"]),
+    ("job_uses_update_guard", "uses must be a JSON object", &["UPDATE job SET uses = 'x' WHERE id = 1", "UPDATE job SET uses = '[]' WHERE id = 1", "UPDATE job SET uses = json_object('gpu', 1, printf('%4097s', ''), 1) WHERE id = 1"]),
+    ("job_uses_update_guard", "uses must name each pool once", &["UPDATE job SET uses = '{}' WHERE id = 1", "UPDATE job SET uses = '{\"gpu\": 0}' WHERE id = 1", "UPDATE job SET uses = '{\"gpu\": 1, \"gpu\": \"x\"}' WHERE id = 1"]),
+    ("job_uses_update_guard", "uses names a pool", &["UPDATE job SET uses = '{\"none\": 1}' WHERE id = 1"]),
+    ("job_owner_guard", "a pool that this job uses", &["UPDATE job SET state = 'running', run_id = 99, started_at = 5 WHERE id = 11"]),
+    ("job_update_guard", "pool_pass is derived", &["UPDATE job SET pool_pass = 1 WHERE id = 1", "UPDATE job SET pool_pass = 7 WHERE id = 13"]),
     ("job_update_guard", "too_wide is derived", &["UPDATE job SET too_wide = 1 WHERE id = 1", "UPDATE job SET too_wide = 7 WHERE id = 1"]),
     ("job_client_guard", "user_hold and lane_pass", &["UPDATE job SET user_hold = 2 WHERE id = 1", "UPDATE job SET lane_pass = 7 WHERE id = 5"]),
     ("job_client_guard", "available_at is in", &["UPDATE job SET available_at = -1 WHERE id = 1"]),
@@ -169,7 +201,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("suspend_insert_guard", "the job has not started;", &["INSERT INTO suspend (job_id) VALUES (1)", "REPLACE INTO suspend (job_id) VALUES (4)"]),
     ("suspend_insert_guard", "the job has already ended", &["INSERT INTO suspend (job_id) VALUES (3)"]),
     ("suspend_insert_guard", "the job is being", &["INSERT INTO suspend (job_id) VALUES (6)"]),
-    ("suspend_insert_guard", "IGNORE", &["INSERT INTO suspend (job_id, why) VALUES (10, 'again')", "REPLACE INTO suspend (job_id, why) VALUES (10, 'again')"]),
+    ("suspend_insert_guard", "IGNORE", &["INSERT INTO suspend (job_id, why) VALUES (14, 'again')", "REPLACE INTO suspend (job_id, why) VALUES (14, 'again')"]),
     ("suspend_update_guard", "a suspension that is over", &["UPDATE suspend SET why = 'x' WHERE id = 1", "UPDATE suspend SET resume_at = 1 WHERE id = 1"]),
     ("suspend_update_guard", "a suspension keeps its id", &["UPDATE suspend SET id = 9 WHERE id = 2", "UPDATE suspend SET job_id = 1 WHERE id = 2"]),
     ("cancel_insert_guard", "IGNORE", &["INSERT INTO cancel (job_id, why) VALUES (6, 'again')", "REPLACE INTO cancel (job_id, why) VALUES (6, 'again')"]),

@@ -1,0 +1,58 @@
+//! What a job waits for in a pool, as text. Pure.
+
+use crate::job::{Advice, JobId};
+use crate::store::job::pool::Used;
+
+/// Returns why a job waits for a pool, with what is free and who has the rest.
+pub(super) fn obstacle(id: JobId, used: &Used) -> Advice {
+    let (name, wants) = (&used.pool, used.amount);
+    let Some(size) = used.size else {
+        let text = format!("it uses pool {name:?}, which does not exist");
+        return Advice::new("pool", text, format!("tenure pool set {name} --limit {wants}"));
+    };
+    if wants > size {
+        let text = format!("it uses {wants} of pool {name:?}, which has {size}");
+        return Advice::new(
+            "pool_too_small",
+            text,
+            format!("tenure pool set {name} --limit {wants}, or tenure set {id} uses={name}={size}"),
+        );
+    }
+    let by: Vec<String> = used.by.iter().map(|(job, n)| format!("{n} by job {job}")).collect();
+    let by = if by.is_empty() { String::new() } else { format!(" (taken: {})", by.join(", ")) };
+    let free = (size - used.taken).max(0);
+    if free >= wants
+        && let Some(first) = used.first.filter(|first| *first != id)
+    {
+        let text = format!("job {first} comes first in pool {name:?}; it uses {wants}, and {free} of {size} are free{by}");
+        return Advice::new("pool", text, format!("tenure why {first}"));
+    }
+    let text = format!("it uses {wants} of pool {name:?}, and {free} of {size} are free{by}");
+    let remedy = used.by.first().map_or_else(|| "tenure pool ls".to_owned(), |(job, _)| format!("tenure wait {job}"));
+    Advice::new("pool", text, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_names_the_pool_what_is_free_and_who_has_the_rest() {
+        let used =
+            Used { pool: "gpu".into(), amount: 2, size: Some(3), taken: 2, first: Some(JobId(7)), by: vec![(JobId(5), 2)] };
+        let of = |used: &Used| obstacle(JobId(7), used);
+        let told = of(&used);
+        assert_eq!(
+            (told.text.as_str(), told.remedy.as_deref()),
+            ("it uses 2 of pool \"gpu\", and 1 of 3 are free (taken: 2 by job 5)", Some("tenure wait 5"))
+        );
+        let behind = of(&Used { taken: 0, first: Some(JobId(4)), by: vec![], ..used.clone() });
+        assert!(behind.text.starts_with("job 4 comes first") && behind.remedy.as_deref() == Some("tenure why 4"), "{behind:?}");
+        let small = of(&Used { size: Some(1), ..used.clone() });
+        assert_eq!(
+            (&*small.code, small.remedy.as_deref()),
+            ("pool_too_small", Some("tenure pool set gpu --limit 2, or tenure set 7 uses=gpu=1"))
+        );
+        assert!(of(&Used { size: None, ..used }).text.contains("does not exist"));
+    }
+}
