@@ -14,6 +14,8 @@ use crate::units::size_text;
 const STACK_BYTES: u64 = 1 << 20;
 /// Smallest address space: the program itself, SQLite, and what they allocate.
 const ADDRESS_BYTES: u64 = 48 << 20;
+/// Smallest data size: what the program allocates, and the stacks of a few threads.
+const DATA_BYTES: u64 = 16 << 20;
 /// Smallest address space of a worker: its threads reserve most of it without using it.
 const WORKER_ADDRESS_BYTES: u64 = 1_280 << 20;
 /// Smallest data size of a worker: the stacks of its threads and its caches.
@@ -24,9 +26,11 @@ const WORKER_GROWTH_BYTES: u64 = 64 << 20;
 /// Checks whether this process can do anything at all.
 ///
 /// # Errors
-/// Its stack or its address space is too small, which would end it without a message.
+/// Its stack, its address space or its data are too small, which would end it without a message, or
+/// leave it hanging: the start of a thread panics then, and a panic needs memory.
 pub fn check() -> Result<()> {
     at_least(getrlimit(Resource::Stack).current, STACK_BYTES, "the stack", "tenure needs", "ulimit -s, LimitSTACK=")?;
+    at_least(getrlimit(Resource::Data).current, DATA_BYTES, "memory", "tenure needs", "ulimit -d, LimitDATA=")?;
     at_least(getrlimit(Resource::As).current, ADDRESS_BYTES, "memory", "tenure needs", "ulimit -v, LimitAS=")
 }
 
