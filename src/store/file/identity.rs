@@ -76,7 +76,7 @@ mod tests {
         for moment in 0..8 {
             let dir = tempfile::tempdir().unwrap();
             let place = Place::new(dir.path().join("q.db"));
-            std::fs::write(place.db(), "").unwrap();
+            drop(Connection::open(place.db()).unwrap());
             let other = connect(&place, Access::Write, Durability::Full).unwrap();
             set_wal_mode(&other).unwrap();
             let conn = connect(&place, Access::Write, Durability::Full).unwrap();
