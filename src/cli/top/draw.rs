@@ -41,13 +41,13 @@ const HELP: [&str; 16] = [
     "any key closes this",
 ];
 
-/// Draws everything. `coloured`: with colours.
-pub fn draw(state: &State, coloured: bool, buffer: &mut Buffer) {
+/// Draws everything. `coloured`: with colours. False: the terminal is too small.
+pub fn draw(state: &State, coloured: bool, buffer: &mut Buffer) -> bool {
     let area = buffer.area;
     let mut pen = Pen { buffer, coloured };
     let Some(places) = layout::places(area, state.queues().len(), state.is_large) else {
-        pen.text(area, 0, "tenure top: the terminal is too small", Style::new());
-        return;
+        pen.text(area, 0, &layout::too_small(), Style::new());
+        return false;
     };
     header(&mut pen, state, places.header);
     jobs(&mut pen, state, places.jobs);
@@ -58,6 +58,7 @@ pub fn draw(state: &State, coloured: bool, buffer: &mut Buffer) {
     if state.help {
         help(&mut pen, area);
     }
+    true
 }
 
 /// Writes texts into cells.

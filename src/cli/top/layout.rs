@@ -23,6 +23,11 @@ pub struct Places {
     pub footer: Rect,
 }
 
+/// Said when there is no room.
+pub fn too_small() -> String {
+    format!("the terminal is too small: {COLUMNS_MIN}x{ROWS_MIN} (q ends)")
+}
+
 /// Divides the screen. `None`: it is too small.
 pub fn places(area: Rect, queues: usize, is_large: bool) -> Option<Places> {
     if area.width < COLUMNS_MIN || area.height < ROWS_MIN {

@@ -40,7 +40,7 @@ pub fn run(face: &Face) -> Result<u8> {
     let queue = face.queue()?;
     let state = State::new(read::snapshot(face, &queue)?);
     let terminal = Terminal::enter()?;
-    let mut top = Top { face, queue, state, terminal, pane: read::PaneReader::default(), typed: Vec::new() };
+    let mut top = Top { face, queue, state, terminal, pane: read::PaneReader::default(), typed: Vec::new(), is_drawn: false };
     let ended = top.until_quit();
     // Before a message is printed.
     drop(top);
@@ -55,6 +55,8 @@ struct Top<'a> {
     pane: read::PaneReader,
     /// The beginning of a key.
     typed: Vec<u8>,
+    /// False: the terminal is too small.
+    is_drawn: bool,
 }
 
 /// What a key or a signal leads to.
@@ -130,7 +132,8 @@ impl Top<'_> {
 
     fn draw(&mut self) -> io::Result<()> {
         let (state, coloured) = (&self.state, self.face.colour);
-        self.terminal.draw(|buffer| draw::draw(state, coloured, buffer))
+        let is_drawn = &mut self.is_drawn;
+        self.terminal.draw(|buffer| *is_drawn = draw::draw(state, coloured, buffer))
     }
 
     fn hear(&mut self) -> Result<Option<Next>> {
@@ -145,6 +148,10 @@ impl Top<'_> {
         }
         for key in self.keys() {
             let Some(key) = key else { return Ok(Some(Next::End(exit::FAILED))) };
+            // A key that acts on what is not shown would act blindly.
+            if !self.is_drawn && !matches!(key, Key::Char('q') | Key::Ctrl(_)) {
+                continue;
+            }
             next = match self.state.key(key) {
                 Some(Command::Quit) => return Ok(Some(Next::End(exit::OK))),
                 Some(Command::Stop) => Some(self.stop()),
