@@ -300,7 +300,10 @@ pub(in crate::store) fn queued(conn: &Connection, id: JobId, what: &str) -> Resu
     match job.state {
         State::Queued => Ok(job),
         State::Running => {
-            Err(Error::Refused(format!("job {id} is running, only a queued job can be {what}; tenure cancel {id} ends it")))
+            let stops = if what == "held" { format!("tenure suspend {id} stops it for a while, ") } else { String::new() };
+            Err(Error::Refused(format!(
+                "job {id} is running, only a queued job can be {what}; {stops}tenure cancel {id} ends it"
+            )))
         }
         state => {
             let remedy = match (state, retry::way_back(conn, &job)?) {
