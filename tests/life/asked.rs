@@ -233,3 +233,19 @@ fn a_check_whose_shim_dies_runs_again_and_a_cancel_ends_it() {
     assert_eq!(lines(&nest, "ran").len(), 2);
     assert!(nest.of_runs().is_empty());
 }
+
+#[test]
+fn a_suspension_of_a_check_ends_with_its_cancelled_job() {
+    let nest = Nest::new();
+    let worker = nest.work(&["--tick", "50ms"]);
+    let id = nest.sh(&["--check", "echo x >checks; exec sleep 600"], "true");
+    until("the check", || nest.file("checks").exists().then_some(()));
+    nest.ok(&["suspend", &id.to_string()]);
+    until("the check to be suspended", || (nest.show(id)["suspension"]["state"] == "suspended").then_some(()));
+    nest.ok(&["cancel", &id.to_string()]);
+    assert_eq!(nest.until_ended(id)["state"], "cancelled");
+    let row = "SELECT closed_at IS NOT NULL AND suspended_ms >= 0 FROM suspend WHERE job_id = ?1";
+    assert!(nest.sql().query_row(row, [id], |row| row.get::<_, bool>(0)).unwrap());
+    crate::life::left::after_a_tick(&nest);
+    assert!(!worker.said().contains("past the guards"), "{}", worker.said());
+}

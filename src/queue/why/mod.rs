@@ -7,6 +7,7 @@
 //! Changes nothing.
 
 pub(crate) mod around;
+mod holder;
 pub(crate) mod hook_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;

@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{hook_words, pool_words, resource_words, worker_words};
+use super::{holder, hook_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
@@ -12,7 +12,7 @@ use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State, limits};
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows::{Dependency, Job, Run};
-use crate::store::job::suspend::Suspension;
+use crate::store::job::suspend::{Holder, Suspension};
 use crate::store::job::why::{LastEnd, Obstacle as Fact, WhyFacts};
 use crate::units::count;
 use crate::units::{duration_text, size_text};
@@ -210,17 +210,17 @@ fn left_over(facts: &WhyFacts, parent: JobId, state: &str) -> Advice {
     Advice::new("dependency_broken", text, remedy)
 }
 
-fn lane(key: &str, max_running: i64, running: i64, members: &[JobId]) -> Advice {
+fn lane(key: &str, max_running: i64, running: i64, members: &[Holder]) -> Advice {
     if running < max_running {
         let text =
             format!("another job of lane {key:?} in the same queue comes first ({running} of {max_running} places are taken)");
         // The command that puts it first in its queue is a separate finding.
         return Advice::new("lane", text, None);
     }
-    let who = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by job {who}");
+    let who = members.iter().map(|member| holder::text(*member)).collect::<Vec<_>>().join(", ");
+    let text = format!("its lane {key:?} is full: {running} of {max_running} places are taken, by {who}");
     // To admit more jobs is not the remedy: one at a time is what a lane is for.
-    let remedy = members.first().map_or_else(|| "tenure ls".to_owned(), |first| format!("tenure wait {first}"));
+    let remedy = holder::remedy(members.iter().copied()).unwrap_or_else(|| "tenure ls".to_owned());
     Advice::new("lane", text, remedy)
 }
 

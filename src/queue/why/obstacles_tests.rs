@@ -40,6 +40,10 @@ fn on(state: &str, parent: Option<State>, need: Need) -> Fact {
     Fact::Dependency { on, back }
 }
 
+fn holder(job: i64, is_suspended: bool) -> Holder {
+    Holder { job: JobId(job), is_suspended }
+}
+
 #[test]
 fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
     let cases: Vec<(Fact, &str, &str, &str)> = vec![
@@ -53,10 +57,16 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
         (Fact::Time { available_at: 70_000, due: false }, "time", "in 1m", "tenure set 7 delay=0s"),
         (Fact::Time { available_at: 5_000, due: true }, "time", "5s ago", ""),
         (
-            Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![JobId(5)] },
+            Fact::Lane { key: "db x".into(), max_running: 1, running: 1, members: vec![holder(5, false)] },
             "lane",
             "1 of 1 places are taken, by job 5",
             "tenure wait 5",
+        ),
+        (
+            Fact::Lane { key: "db".into(), max_running: 2, running: 2, members: vec![holder(5, false), holder(6, true)] },
+            "lane",
+            "by job 5, job 6 (suspended)",
+            "tenure resume 6",
         ),
         (Fact::AllPaused { at: 0 }, "all_paused", "all queues are paused since 00:00:00", "tenure resume"),
         (Fact::QueuePaused { queue: "q".into(), by: None }, "queue_paused", "paused", "tenure queue resume q"),
@@ -118,7 +128,7 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
 
 #[test]
 fn a_lane_with_room_blocks_only_jobs_without_other_obstacles() {
-    let lane = || Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![JobId(5)] };
+    let lane = || Fact::Lane { key: "db".into(), max_running: 2, running: 1, members: vec![holder(5, false)] };
     let mut facts = queued(vec![lane()]);
     facts.job.hold = Some(Hold::Dependency);
     assert_eq!(of(&facts, &around()), []);

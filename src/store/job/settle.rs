@@ -229,9 +229,7 @@ fn record_end(conn: &Connection, s: &Settle, decision: &Decision, now_ms: i64) -
     let exit = decision.exit_code.map(Exit::Code).or(decision.signal.map(Exit::Signal));
     let end = End { outcome: decision.outcome, reason: decision.reason, exit, error: decision.error.as_deref(), record };
     close_run(conn, s.run, end, now_ms)?;
-    if let Some(lasted_ms) = record.suspended_ms {
-        suspend::run_has_ended(conn, s.run, lasted_ms, now_ms)?;
-    }
+    suspend::run_has_ended(conn, s.run, record.suspended_ms, now_ms)?;
     // The history of a job names the processes that were ended with it, so that the person who
     // started a daemon there finds the reason. It also says how memory was limited: an rlimit only
     // makes allocations fail, which no exit code shows.

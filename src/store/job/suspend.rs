@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, State};
 use crate::store::engine::text::maybe;
 use crate::store::job::read::existing;
-pub use crate::store::job::suspension::{Suspension, Wanted};
+pub use crate::store::job::suspension::{Holder, Suspension, Wanted};
 use crate::units::duration_text;
 
 /// Asks that a running job is suspended. False: it was asked before.
@@ -109,9 +109,10 @@ pub fn is_resumed(conn: &Connection, id: i64, lasted_ms: u64, now_ms: i64) -> Re
     }
 }
 
-/// Closes the suspension of a run that ends.
-pub(in crate::store) fn run_has_ended(conn: &Connection, run: RunId, lasted_ms: u64, now_ms: i64) -> Result<()> {
-    conn.prepare_cached(sql!("suspend.sql", "run_has_ended"))?.execute((run.0, as_stored(lasted_ms), now_ms))?;
+/// Closes the suspension of a run that ends. `lasted_ms`: how long its command was suspended;
+/// `None`: not at all, but its check or its preparation may have been, or was to be.
+pub(in crate::store) fn run_has_ended(conn: &Connection, run: RunId, lasted_ms: Option<u64>, now_ms: i64) -> Result<()> {
+    conn.prepare_cached(sql!("suspend.sql", "run_has_ended"))?.execute((run.0, lasted_ms.map(as_stored), now_ms))?;
     Ok(())
 }
 

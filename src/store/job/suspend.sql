@@ -38,7 +38,8 @@ UPDATE suspend SET suspended_at = NULL, suspended_ms = coalesce(suspended_ms, 0)
 -- name: run_has_ended
 UPDATE suspend
    SET closed_at = max(0, ?3),
-       suspended_ms = CASE WHEN suspended_at IS NULL THEN suspended_ms ELSE coalesce(suspended_ms, 0) + ?2 END
+       suspended_ms = CASE WHEN suspended_at IS NULL THEN suspended_ms
+                           ELSE coalesce(suspended_ms, 0) + coalesce(?2, max(0, ?3 - suspended_at)) END
  WHERE run_id = ?1 AND closed_at IS NULL;
 
 -- name: event

@@ -1,5 +1,15 @@
 //! A suspension of a running job, as its row has it.
 
+use crate::job::JobId;
+
+/// A running job that has what another one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    pub job: JobId,
+    /// It is suspended, so it will not give it back by itself.
+    pub is_suspended: bool,
+}
+
 /// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {

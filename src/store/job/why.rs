@@ -18,6 +18,7 @@ use crate::store::job::retry;
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows;
 use crate::store::job::rows::{Dependency, Job, Run};
+use crate::store::job::suspension::Holder;
 use crate::store::job::{ended, pending, read, suspend};
 use crate::store::resource;
 use crate::store::resource::Resource;
@@ -54,7 +55,7 @@ pub enum Obstacle {
     /// It waits for its turn in a pool, or for free units of it.
     Pool(pool::Used),
     /// Its lane is full, or another member of its queue is first.
-    Lane { key: String, max_running: i64, running: i64, members: Vec<JobId> },
+    Lane { key: String, max_running: i64, running: i64, members: Vec<Holder> },
     /// All queues are paused, since this instant in milliseconds UTC.
     AllPaused { at: i64 },
     /// `by`: the job that has paused it by failing, and when, in milliseconds UTC.
@@ -209,7 +210,8 @@ fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {
         return Ok(Some(Obstacle::Lane { key: key.shown(), max_running: 1, running: 0, members: Vec::new() }));
     };
     let mut members = conn.prepare_cached(sql!("why.sql", "members"))?;
-    let members = members.query_map((key, MEMBERS_NAMED_MAX), |row| rows::id(row, 0))?;
+    let members =
+        members.query_map((key, MEMBERS_NAMED_MAX), |row| Ok(Holder { job: rows::id(row, 0)?, is_suspended: row.get(1)? }))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
     Ok(Some(Obstacle::Lane { key: key.shown(), max_running, running, members }))
 }

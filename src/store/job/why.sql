@@ -11,7 +11,9 @@ SELECT count(*) FROM (
   LIMIT ?4);
 
 -- name: members
-SELECT id FROM job WHERE state = 'running' AND state <> 'done' AND lane = ?1 ORDER BY id LIMIT ?2;
+-- The running members of a lane, and whether they are suspended.
+SELECT id, EXISTS (SELECT 1 FROM suspend WHERE suspend.run_id = job.run_id AND suspend.closed_at IS NULL)
+  FROM job WHERE state = 'running' AND state <> 'done' AND lane = ?1 ORDER BY id LIMIT ?2;
 
 -- name: queue
 SELECT paused, slots, paused_by, paused_at, (SELECT taken FROM queue_load WHERE queue = ?1) FROM queue WHERE name = ?1;

@@ -4,6 +4,7 @@ use super::verbs_tests::{add, claim_one, exit};
 use crate::job::{JobId, Need, State};
 use crate::store::fixture;
 use crate::store::job::control;
+use crate::store::job::suspension::Holder;
 use crate::store::job::why::Obstacle;
 use crate::store::job::{read, why};
 
@@ -31,7 +32,12 @@ fn why_says_everything_that_stands_in_the_way() {
             Obstacle::UserHold,
             Obstacle::Dependency { on: dependency, back: None },
             Obstacle::Time { available_at: 5_000, due: false },
-            Obstacle::Lane { key: "l".into(), max_running: 1, running: 1, members: vec![parent] },
+            Obstacle::Lane {
+                key: "l".into(),
+                max_running: 1,
+                running: 1,
+                members: vec![Holder { job: parent, is_suspended: false }]
+            },
             Obstacle::QueuePaused { queue: queue(), by: None },
             Obstacle::QueueFull { queue: queue(), slots: 0, running: 0, wants: 1 },
             Obstacle::Behind { queue: queue(), ahead: 1, more: false },
