@@ -47,9 +47,9 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 27 tables, 69 indexes, 19 views and 140
--- triggers, together 121 KB of text. A stock sqlite3 opens the file and reads from it in some
--- 4.5 ms, of which about 1.5 ms are the schema. It has this size because SQLite has no trigger for
+-- Every program that opens the file parses all of this: 27 tables, 70 indexes, 22 views and 144
+-- triggers, together 127 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- 5 ms, of which about 2 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
 -- the statements (SQLite stores those within them), and texts are short.
@@ -76,6 +76,7 @@
 --   slots                how many jobs the worker runs at once, if a person has set that (tenure
 --                        slots)
 --   worker_queues        JSON array: the queues that the worker serves; missing: all
+--   worker_jobs          JSON array: the only jobs that the worker serves, a tenure run
 --   worker_slots         how many slots the worker has, or had when it ended
 --   runs_forgiven_below  an unknown run id below it is expected; a higher one means that an older
 --                        copy was restored
@@ -323,18 +324,19 @@ CREATE TABLE pool (
 
 -- What each live job uses of each pool. Triggers maintain it: each row is in pool_use_truth.
 -- `waits`: the job is queued, only pools and lanes keep it from being ready, and no pool is smaller
--- than what it uses.
+-- than what it uses. `lane`: empty for none.
 CREATE TABLE pool_use (
   job_id   INTEGER NOT NULL,
   pool     TEXT    NOT NULL,
   amount   INTEGER NOT NULL,
   queue    TEXT    NOT NULL,
+  lane     TEXT    NOT NULL,
   priority INTEGER NOT NULL,
   rank     REAL    NOT NULL,
   waits    INTEGER NOT NULL,
   PRIMARY KEY (job_id, pool)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX pool_use_waits ON pool_use (pool, queue, priority DESC, rank, job_id) WHERE waits = 1;
+CREATE INDEX pool_use_waits ON pool_use (pool, queue, lane, priority DESC, rank, job_id) WHERE waits = 1;
 CREATE INDEX pool_use_of    ON pool_use (pool, amount);
 
 -- The units that running jobs have. The key says that no two jobs have the same one.
@@ -365,13 +367,15 @@ CREATE TRIGGER pool_use_insert_guard BEFORE INSERT ON pool_use BEGIN
   SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
    WHERE NOT EXISTS (SELECT 1 FROM pool_use_truth t
                       WHERE t.job_id = NEW.job_id AND t.pool = NEW.pool
-                        AND (t.amount, t.queue, t.priority, t.rank, t.waits) IS (NEW.amount, NEW.queue, NEW.priority, NEW.rank, NEW.waits));
+                        AND (t.amount, t.queue, t.lane, t.priority, t.rank, t.waits)
+                            IS (NEW.amount, NEW.queue, NEW.lane, NEW.priority, NEW.rank, NEW.waits));
 END;
 CREATE TRIGGER pool_use_update_guard BEFORE UPDATE ON pool_use BEGIN
   SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
    WHERE NOT EXISTS (SELECT 1 FROM pool_use_truth t
                       WHERE t.job_id = NEW.job_id AND t.pool = NEW.pool
-                        AND (t.amount, t.queue, t.priority, t.rank, t.waits) IS (NEW.amount, NEW.queue, NEW.priority, NEW.rank, NEW.waits));
+                        AND (t.amount, t.queue, t.lane, t.priority, t.rank, t.waits)
+                            IS (NEW.amount, NEW.queue, NEW.lane, NEW.priority, NEW.rank, NEW.waits));
 END;
 CREATE TRIGGER pool_use_delete_guard BEFORE DELETE ON pool_use BEGIN
   SELECT RAISE(ABORT, 'tenure: pool_use follows the jobs; use tenure set ID use=NAME=N to change what a job uses')
@@ -394,20 +398,28 @@ CREATE TRIGGER pool_unit_delete_guard BEFORE DELETE ON pool_unit BEGIN
 END;
 
 CREATE TRIGGER pool_changes_its_size AFTER UPDATE OF size ON pool WHEN NEW.size <> OLD.size BEGIN
-  INSERT INTO place_in_pools (job_id, uses)
-    SELECT job_id, NULL FROM pool_use WHERE pool = NEW.name AND amount > min(OLD.size, NEW.size) AND amount <= max(OLD.size, NEW.size);
-  INSERT INTO choose_pool_head (pool) VALUES (NEW.name);
+  UPDATE pool_use SET waits = NOT waits
+   WHERE job_id IN (SELECT job_id FROM pool_use
+                     WHERE pool = NEW.name AND amount > min(OLD.size, NEW.size) AND amount <= max(OLD.size, NEW.size))
+     AND waits <> (SELECT t.waits FROM pool_use_truth t WHERE t.job_id = pool_use.job_id AND t.pool = pool_use.pool);
+  INSERT INTO choose_pool_head (pool) SELECT name FROM pool;
 END;
+-- What lets the jobs of a queue or of a lane start, or no longer. (A pool that no job waits for has
+-- no head to choose.)
 CREATE TRIGGER queue_opens_or_closes AFTER UPDATE OF paused, slots ON queue
-WHEN (NEW.paused OR NEW.slots IS 0) <> (OLD.paused OR OLD.slots IS 0) BEGIN
+WHEN (NEW.paused, NEW.slots) IS NOT (OLD.paused, OLD.slots) AND EXISTS (SELECT 1 FROM pool_use WHERE waits = 1) BEGIN
+  INSERT INTO choose_pool_head (pool) SELECT name FROM pool;
+END;
+CREATE TRIGGER lane_opens_or_closes AFTER UPDATE OF max_running ON lane
+WHEN NEW.max_running <> OLD.max_running AND EXISTS (SELECT 1 FROM pool_use WHERE waits = 1) BEGIN
   INSERT INTO choose_pool_head (pool) SELECT name FROM pool;
 END;
 
 -- The rows that `pool_use` should have.
-CREATE VIEW pool_use_truth (job_id, pool, amount, queue, priority, rank, waits) AS
-  SELECT j.id, u.key, u.value, j.queue, j.priority, j.rank,
+CREATE VIEW pool_use_truth (job_id, pool, amount, queue, lane, priority, rank, waits) AS
+  SELECT j.id, u.key, u.value, j.queue, coalesce(j.lane, ''), j.priority, j.rank,
          j.state = 'queued' AND coalesce(j.hold, 'pool') IN ('pool', 'lane')
-         AND NOT EXISTS (SELECT 1 FROM json_each(j.uses) o
+         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(j.uses) THEN j.uses ELSE '{}' END) o
                           WHERE o.value > coalesce((SELECT size FROM pool WHERE name = o.key), -1))
     FROM job j JOIN json_each(CASE WHEN json_valid(j.uses) THEN j.uses ELSE '{}' END) u
    WHERE j.uses IS NOT NULL AND j.state IN ('queued', 'running') AND u.type = 'integer';
@@ -420,31 +432,60 @@ CREATE VIEW admitted_by_pools (job_id) AS
                       WHERE u.job_id = j.id
                         AND (p.head_id IS NOT j.id OR p.size < u.amount + (SELECT count(*) FROM pool_unit WHERE pool = u.pool)));
 
+-- The jobs that wait for pools, and what the worker serves. (Views of their own: SQLite cannot
+-- rename a column of a table within a WITH.)
+CREATE VIEW waiting_for_pool (job_id, pool, queue, lane, priority, rank) AS
+  SELECT job_id, pool, queue, lane, priority, rank FROM pool_use WHERE waits = 1;
+CREATE VIEW worker_scope (key, value) AS
+  SELECT key, value FROM meta WHERE key IN ('worker_queues', 'worker_jobs') AND json_valid(value);
+-- The true head of each pool: of the first jobs of each queue and lane (for a tenure run, of the
+-- jobs that it serves) the first one that could start. (Running jobs are counted here: the counts
+-- of queues and lanes may be behind while the triggers of one statement fire.)
+CREATE VIEW pool_head_truth (pool, head_id) AS
+  SELECT p.name, (
+    WITH RECURSIVE first (job_id, queue, lane) AS (
+      SELECT * FROM (SELECT job_id, queue, lane FROM waiting_for_pool WHERE pool = p.name
+                      ORDER BY queue, lane, priority DESC, rank, job_id LIMIT 1)
+      UNION ALL
+      SELECT n.job_id, n.queue, n.lane FROM first JOIN waiting_for_pool n ON n.pool = p.name AND n.job_id = coalesce(
+               (SELECT job_id FROM waiting_for_pool WHERE pool = p.name AND queue = first.queue AND lane > first.lane
+                 ORDER BY lane, priority DESC, rank, job_id LIMIT 1),
+               (SELECT job_id FROM waiting_for_pool WHERE pool = p.name AND queue > first.queue
+                 ORDER BY queue, lane, priority DESC, rank, job_id LIMIT 1))),
+    place (i) AS (
+      SELECT 0
+      UNION ALL
+      SELECT i + 1 FROM place WHERE i + 1 < (SELECT json_array_length(value) FROM worker_scope WHERE key = 'worker_jobs')),
+    served (job_id) AS (
+      SELECT job_id FROM first
+       WHERE NOT EXISTS (SELECT 1 FROM worker_scope WHERE key = 'worker_jobs')
+         AND NOT EXISTS (SELECT 1 FROM worker_scope WHERE key = 'worker_queues'
+                            AND NOT EXISTS (SELECT 1 FROM json_each(worker_scope.value) s WHERE s.value = first.queue))
+      UNION ALL
+      SELECT (SELECT json_extract(value, '$[' || i || ']') FROM worker_scope WHERE key = 'worker_jobs') FROM place)
+    SELECT u.job_id
+      FROM served CROSS JOIN waiting_for_pool u ON u.job_id = served.job_id AND u.pool = p.name
+      JOIN job j ON j.id = u.job_id LEFT JOIN queue q ON q.name = u.queue
+     WHERE coalesce(q.paused, 0) = 0
+       AND (q.slots IS NULL OR q.slots >= j.slots + (SELECT coalesce(sum(r.slots), 0) FROM job r
+                                                      WHERE r.state = 'running' AND r.state <> 'done' AND r.queue = u.queue))
+       AND NOT EXISTS (SELECT 1 FROM lane WHERE key = u.lane
+                          AND max_running <= (SELECT count(*) FROM job r
+                                               WHERE r.state = 'running' AND r.state <> 'done' AND r.lane = u.lane))
+     ORDER BY u.priority DESC, u.rank, u.job_id LIMIT 1)
+    FROM pool p;
+
 -- The order within a pool is strict: its head waits until all that it uses is free, and the other
 -- jobs of this pool wait behind it, in all queues. So a job that uses much is not overtaken again
 -- and again by those that use little. All pools have the same order, so no two jobs wait for each
--- other. Jobs of a queue that is paused, has no slots, or is not served by the worker are passed
--- over, and so are jobs that use more than there is. The head has the pass of its pools while all
--- of it is free.
+-- other. Passed over are jobs that could not start if they had all that they use: those of a queue
+-- that is paused, has too few free slots, or is not served by the worker, those of a full lane, and
+-- those that use more than there is. The head has the pass of its pools while all of it is free.
 -- `INSERT INTO choose_pool_head (pool) VALUES (pool)` establishes that for one pool; it is a
 -- procedure, not a table.
 CREATE VIEW choose_pool_head (pool) AS SELECT NULL WHERE 0;
 CREATE TRIGGER pool_head_is_chosen INSTEAD OF INSERT ON choose_pool_head BEGIN
-  UPDATE pool
-     SET head_id = (
-       WITH RECURSIVE waiting (queue) AS (
-         SELECT min(queue) FROM pool_use WHERE pool = NEW.pool AND waits = 1
-         UNION ALL
-         SELECT (SELECT min(queue) FROM pool_use WHERE pool = NEW.pool AND waits = 1 AND queue > waiting.queue)
-           FROM waiting WHERE waiting.queue IS NOT NULL)
-       SELECT u.job_id FROM waiting w LEFT JOIN queue q ON q.name = w.queue JOIN pool_use u ON u.pool = NEW.pool AND u.job_id = (
-                SELECT job_id FROM pool_use WHERE pool = NEW.pool AND queue = w.queue AND waits = 1
-                ORDER BY priority DESC, rank, job_id LIMIT 1)
-        WHERE coalesce(q.paused, 0) = 0 AND q.slots IS NOT 0
-          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'worker_queues' AND json_valid(value)
-                             AND NOT EXISTS (SELECT 1 FROM json_each(meta.value) s WHERE s.value = w.queue))
-        ORDER BY u.priority DESC, u.rank, u.job_id LIMIT 1)
-   WHERE name = NEW.pool;
+  UPDATE pool SET head_id = (SELECT head_id FROM pool_head_truth WHERE pool = NEW.pool) WHERE name = NEW.pool;
   UPDATE job SET pool_pass = 0
    WHERE state = 'queued' AND pool_pass = 1 AND EXISTS (SELECT 1 FROM pool_use WHERE job_id = job.id AND pool = NEW.pool)
      AND NOT EXISTS (SELECT 1 FROM admitted_by_pools a WHERE a.job_id = job.id);
@@ -459,18 +500,18 @@ CREATE TRIGGER pool_rows_are_made INSTEAD OF INSERT ON place_in_pools BEGIN
   DELETE FROM pool_unit WHERE job_id = NEW.job_id AND NOT EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'running');
   DELETE FROM pool_use
    WHERE job_id = NEW.job_id AND NOT EXISTS (SELECT 1 FROM pool_use_truth t WHERE t.job_id = NEW.job_id AND t.pool = pool_use.pool);
-  INSERT INTO pool_use (job_id, pool, amount, queue, priority, rank, waits)
-    SELECT job_id, pool, amount, queue, priority, rank, waits FROM pool_use_truth WHERE job_id = NEW.job_id
-    ON CONFLICT DO UPDATE SET amount = excluded.amount, queue = excluded.queue, priority = excluded.priority, rank = excluded.rank,
-                              waits = excluded.waits;
+  INSERT INTO pool_use (job_id, pool, amount, queue, lane, priority, rank, waits)
+    SELECT job_id, pool, amount, queue, lane, priority, rank, waits FROM pool_use_truth WHERE job_id = NEW.job_id
+    ON CONFLICT DO UPDATE SET amount = excluded.amount, queue = excluded.queue, lane = excluded.lane, priority = excluded.priority,
+                              rank = excluded.rank, waits = excluded.waits;
   INSERT INTO take_units (pool, job_id, amount)
     SELECT pool, job_id, amount - (SELECT count(*) FROM pool_unit n WHERE n.job_id = NEW.job_id AND n.pool = pool_use.pool)
       FROM pool_use
      WHERE job_id = NEW.job_id AND EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'running')
        AND amount > (SELECT count(*) FROM pool_unit n WHERE n.job_id = NEW.job_id AND n.pool = pool_use.pool);
   INSERT INTO choose_pool_head (pool)
-    SELECT key FROM json_each(coalesce((SELECT uses FROM job WHERE id = NEW.job_id), '{}'))
-    UNION SELECT key FROM json_each(coalesce(NEW.uses, '{}'));
+    SELECT key FROM json_each((SELECT CASE WHEN json_valid(uses) THEN uses ELSE '{}' END FROM job WHERE id = NEW.job_id))
+    UNION SELECT key FROM json_each(CASE WHEN json_valid(NEW.uses) THEN NEW.uses ELSE '{}' END);
 END;
 -- Gives a job the lowest free units of a pool; a procedure too.
 CREATE VIEW take_units (pool, job_id, amount) AS SELECT NULL, NULL, NULL WHERE 0;
@@ -1070,11 +1111,19 @@ END;
 
 -- What it uses follows it: it waits for it, has it, or frees it.
 CREATE TRIGGER job_moves_in_its_pools
-AFTER UPDATE OF state, queue, priority, uses, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen, too_wide ON job
+AFTER UPDATE OF state, queue, lane, priority, slots, uses, user_hold, task_hold, unmet, broken, unreleased, available_at, due_seen,
+                too_wide ON job
 WHEN (OLD.uses IS NOT NULL OR NEW.uses IS NOT NULL)
- AND (OLD.state, OLD.queue, OLD.priority, OLD.uses, coalesce(OLD.hold, 'pool') IN ('pool', 'lane'))
-     IS NOT (NEW.state, NEW.queue, NEW.priority, NEW.uses, coalesce(NEW.hold, 'pool') IN ('pool', 'lane')) BEGIN
+ AND (OLD.state, OLD.queue, OLD.lane, OLD.priority, OLD.slots, OLD.uses, coalesce(OLD.hold, 'pool') IN ('pool', 'lane'))
+     IS NOT (NEW.state, NEW.queue, NEW.lane, NEW.priority, NEW.slots, NEW.uses, coalesce(NEW.hold, 'pool') IN ('pool', 'lane')) BEGIN
   INSERT INTO place_in_pools (job_id, uses) VALUES (NEW.id, OLD.uses);
+END;
+
+-- Jobs of its queue or lane may come first in a pool now, or no longer.
+CREATE TRIGGER job_takes_or_leaves_room AFTER UPDATE OF state ON job
+WHEN (OLD.state = 'running') <> (NEW.state = 'running') AND EXISTS (SELECT 1 FROM pool_use WHERE waits = 1) BEGIN
+  INSERT INTO choose_pool_head (pool)
+    SELECT name FROM pool WHERE NEW.lane IS NOT NULL OR EXISTS (SELECT 1 FROM queue WHERE name = NEW.queue AND slots IS NOT NULL);
 END;
 
 -- What a failure does to other jobs: it pauses the queue that says so, and stops the rest of an

@@ -67,6 +67,18 @@ pub fn parse_use(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), amount))
 }
 
+/// Collects what a job uses of each pool.
+///
+/// # Errors
+/// A pool is named twice.
+pub fn each_once(uses: &[(String, u32)]) -> Result<BTreeMap<String, u32>, String> {
+    let all: BTreeMap<String, u32> = uses.iter().cloned().collect();
+    match uses.iter().find(|(name, _)| uses.iter().filter(|(other, _)| other == name).count() > 1) {
+        Some((name, _)) => Err(format!("--use names pool {name:?} twice; name it once, with the sum: --use {name}=2")),
+        None => Ok(all),
+    }
+}
+
 /// Returns `gpu=1, license=2`.
 pub fn text(uses: &BTreeMap<String, u32>) -> String {
     uses.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(", ")

@@ -26,7 +26,7 @@ fn pool(nest: &Nest) -> Value {
 fn a_job_waits_for_all_that_it_uses_and_in_its_turn() {
     let nest = Nest::new();
     let refused = nest.say(&["add", "--use", "gpu=1", "--", "true"]);
-    assert!(refused.code == 6 && refused.err.contains("tenure pool set NAME --limit N"), "{refused:?}");
+    assert!(refused.code == 3 && refused.err.contains("tenure pool set gpu --limit 1"), "{refused:?}");
     nest.ok(&["pool", "set", "gpu", "--limit", "2"]);
     let _worker = nest.work(&["--slots", "8"]);
     let one = nest.sh(&["--use", "gpu=1"], HOLDER);
@@ -101,6 +101,51 @@ fn the_check_of_an_adopted_run_finds_its_units() {
     [job, other].iter().for_each(|id| go(&nest, *id));
     [job, other].iter().for_each(|id| assert_eq!(nest.until_ended(*id)["state"], "done"));
     assert_eq!(std::fs::read_to_string(nest.file("checked")).unwrap(), "1,2\n");
+}
+
+/// What it waits for apart from the pool may last, and may even wait for a job behind it.
+#[test]
+fn a_job_that_could_not_start_anyway_keeps_no_pool() {
+    let nest = Nest::new();
+    nest.ok(&["pool", "set", "gpu", "--limit", "1"]);
+    nest.ok(&["queue", "set", "narrow", "--slots", "1"]);
+    let _worker = nest.work(&["--slots", "8"]);
+    let in_queue = nest.sh(&["-q", "narrow"], HOLDER);
+    let in_lane = nest.sh(&["--lane", "l"], HOLDER);
+    [in_queue, in_lane].iter().for_each(|id| nest.until_log(*id, "units"));
+    let behind_queue = nest.sh(&["-q", "narrow", "--use", "gpu"], "true");
+    let behind_lane = nest.sh(&["--lane", "l", "--use", "gpu"], "true");
+    nest.until_ended(nest.sh(&["--use", "gpu"], "true"));
+    assert_eq!((nest.state(behind_queue).as_str(), nest.state(behind_lane).as_str()), ("queued", "queued"));
+    [in_queue, in_lane].iter().for_each(|id| go(&nest, *id));
+    [behind_queue, behind_lane].iter().for_each(|id| assert_eq!(nest.until_ended(*id)["state"], "done"));
+}
+
+#[test]
+fn a_run_without_a_worker_comes_before_jobs_that_nothing_starts() {
+    let nest = Nest::new();
+    nest.ok(&["pool", "set", "gpu", "--limit", "1"]);
+    nest.ok(&["work", "--queue", "a", "--until-idle"]);
+    let other = nest.sh(&["--use", "gpu", "-q", "a"], "true");
+    let said = nest.say(&["run", "--use", "gpu", "--", "sh", "-c", "echo unit $TENURE_POOL_GPU"]);
+    assert!(said.code == 0 && said.out.contains("unit 0"), "{said:?}");
+    assert_eq!(nest.state(other), "queued");
+    nest.ok(&["work", "--until-idle"]);
+    assert_eq!(nest.state(other), "done");
+}
+
+#[test]
+fn a_run_that_would_wait_for_its_own_job_is_refused() {
+    let nest = Nest::new();
+    nest.ok(&["pool", "set", "gpu", "--limit", "3"]);
+    let _worker = nest.work(&[]);
+    let tenure = env!("CARGO_BIN_EXE_tenure");
+    let refused = nest.sh(&["--use", "gpu=2"], &format!("{tenure} run --use gpu=2 -- true"));
+    let ended = nest.until_ended(refused);
+    let log = nest.log(refused);
+    assert!(ended["exit_code"] == 6 && log.contains("it needs 4 of pool \"gpu\", which has 3"), "{ended}: {log}");
+    let fits = nest.sh(&["--use", "gpu=2"], &format!("{tenure} run --use gpu -- true"));
+    assert_eq!(nest.until_ended(fits)["state"], "done");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const INSERTS: &[(&str, &[(&str, &str)])] = &[
     ("queue", &[("name", "'n'")]),
     ("lane", &[("key", "'n'")]),
     ("pool", &[("name, size", "'n', 1")]),
-    ("pool_use", &[("job_id, pool, amount, queue, priority, rank, waits", "1, 'gpu', 1, 'default', 0, 1.0, 1")]),
+    ("pool_use", &[("job_id, pool, amount, queue, lane, priority, rank, waits", "1, 'gpu', 1, 'default', '', 0, 1.0, 1")]),
     ("pool_unit", &[("pool, unit, job_id", "'gpu', 1, 11")]),
     ("event", &[("job_id, kind", "1, 'x'")]),
     ("schedule", &[("name, cron, zone, template, decided_until, created_at", "'m', '* * * * *', 'UTC', '{}', 0, 0")]),

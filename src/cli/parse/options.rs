@@ -18,7 +18,7 @@ use crate::cli::view::escape;
 use crate::job::hook::Hooks;
 use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
-use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, check, workspace};
+use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, check, pool, workspace};
 use crate::units;
 
 /// The command: an argv, or a shell line.
@@ -149,7 +149,7 @@ impl JobOptions {
                 lane: self.lane.clone(),
                 priority: self.priority.unwrap_or(0),
                 slots: self.slots.unwrap_or(1),
-                uses: self.uses.iter().cloned().collect(),
+                uses: pool::each_once(&self.uses)?,
                 label: self.label.clone(),
                 cwd: self.directory(&around.cwd)?,
                 max_attempts: self.retries.unwrap_or(0) + 1,

@@ -78,6 +78,13 @@ fn text_of(never: &Never) -> String {
             quote_text(key),
             by.len() + 1
         ),
+        Never::Pool { name, size, needs, by } => {
+            let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!(
+                "it would never start: with job {by}, which waits for it, it needs {needs} of pool {name:?}, which has {size}; \
+                 use less, or tenure pool set {name} --limit {needs}"
+            )
+        }
         Never::Queue { name, slots, needs, by } => format!(
             "it would never start: {} of queue {name:?} until it ends; use another queue, or tenure queue set {} --slots {}",
             hold(by, "slots", usize::try_from(*slots).unwrap_or(0)),

@@ -72,6 +72,7 @@ pub fn change(conn: &Connection, id: JobId, was: &NewJob, wanted: &NewJob, now_m
     refuse_taken_key(conn, id, was, wanted)?;
     let placement = &wanted.placement;
     control::make_queue(conn, &placement.queue)?;
+    insert::check_pools(conn, &placement.uses)?;
     let changed = conn.prepare_cached(sql!("describe.sql", "change"))?.execute(params![
         id.0,
         wanted.command.to_json(),

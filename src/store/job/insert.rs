@@ -153,6 +153,7 @@ fn make_way(conn: &Connection, old: JobId, state: State, now_ms: i64, out: &mut 
 }
 
 fn insert(conn: &Connection, job: &NewJob, now_ms: i64) -> Result<JobId> {
+    check_pools(conn, &job.placement.uses)?;
     let mut insert = conn.prepare_cached(sql!("insert.sql", "insert"))?;
     bind(&mut insert, 0, job, now_ms)?;
     insert.raw_execute()?;
@@ -198,6 +199,17 @@ fn bind(insert: &mut Statement<'_>, after: usize, job: &NewJob, now_ms: i64) -> 
     ];
     for (n, column) in columns.iter().enumerate() {
         insert.raw_bind_parameter(after + n + 1, column)?;
+    }
+    Ok(())
+}
+
+/// Checks that each pool exists. (A guard refuses it too, and cannot name it.)
+pub(in crate::store) fn check_pools(conn: &Connection, uses: &BTreeMap<String, u32>) -> Result<()> {
+    for (name, amount) in uses {
+        let mut pool = conn.prepare_cached("SELECT 1 FROM pool WHERE name = ?1")?;
+        if !pool.exists([name])? {
+            return Err(Error::NotFound(format!("there is no pool {name:?}; tenure pool set {name} --limit {amount} makes it")));
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::job::template::PARENT;
 use crate::job::{JobId, NewJob, RunId, State};
 use crate::store::job::rows;
 use crate::store::job::rows::Job;
-use crate::store::job::{insert, read};
+use crate::store::job::{insert, pool, read};
 use crate::store::upkeep::open_runs;
 
 /// Most jobs that are followed upwards.
@@ -28,6 +28,8 @@ pub enum Never {
     Dependency { on: JobId },
     /// Jobs that wait for it fill its lane.
     Lane { key: String, limit: i64, by: Vec<JobId> },
+    /// Jobs that wait for it have what it uses of a pool, which would need so many units.
+    Pool { name: String, size: i64, needs: i64, by: Vec<JobId> },
     /// Jobs that wait for it fill its queue, which would need so many slots.
     Queue { name: String, slots: i64, needs: i64, by: Vec<JobId> },
 }
@@ -70,6 +72,14 @@ impl Followed {
             Self::Live(job) => job.slots.into(),
         }
     }
+
+    /// Returns what the followed job uses of each pool.
+    fn uses(&self, new: &NewJob) -> BTreeMap<String, u32> {
+        match self {
+            Self::New => new.placement.uses.clone(),
+            Self::Live(job) => job.uses(),
+        }
+    }
 }
 
 /// Determines what would be followed.
@@ -106,6 +116,9 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
             return Ok(Some(Never::Lane { key: key.clone(), limit, by }));
         }
     }
+    if let Some(never) = no_pool(conn, &followed.uses(new), ancestors)? {
+        return Ok(Some(never));
+    }
     let held: i64 = ancestors.iter().filter(|job| job.queue == *queue).map(|job| i64::from(job.slots)).sum();
     let by: Vec<JobId> = ancestors.iter().filter(|job| job.queue == *queue).map(|job| job.id).collect();
     let mut slots = conn.prepare_cached("SELECT slots FROM queue WHERE name = ?1")?;
@@ -113,6 +126,25 @@ pub fn never(conn: &Connection, new: &NewJob, followed: &Followed, ancestors: &[
     let wants = followed.slots(new);
     let is_full = |slots: &i64| !by.is_empty() && held + wants > *slots;
     Ok(slots.filter(is_full).map(|slots| Never::Queue { name: queue.clone(), slots, needs: held + wants, by }))
+}
+
+/// Returns the pool of which the ancestors leave too little.
+fn no_pool(conn: &Connection, uses: &BTreeMap<String, u32>, ancestors: &[Job]) -> Result<Option<Never>> {
+    if uses.is_empty() {
+        return Ok(None);
+    }
+    let pools = pool::all(conn)?;
+    for (name, wants) in uses {
+        let Some(size) = pools.iter().find(|pool| pool.name == *name).map(|pool| pool.size) else { continue };
+        let held: Vec<(JobId, i64)> =
+            ancestors.iter().filter_map(|job| Some((job.id, i64::from(*job.uses().get(name)?)))).collect();
+        let needs = held.iter().map(|(_, n)| n).sum::<i64>() + i64::from(*wants);
+        if !held.is_empty() && needs > size {
+            let by = held.into_iter().map(|(job, _)| job).collect();
+            return Ok(Some(Never::Pool { name: name.clone(), size, needs, by }));
+        }
+    }
+    Ok(None)
 }
 
 /// Returns the ancestor that is among the jobs `ahead` or their direct or indirect dependencies.

@@ -1,12 +1,13 @@
 //! Pools: their sizes, what is taken of them, and who has it. Triggers of `schema.sql` admit, take
 //! and free.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::job::{JobId, nearest, pool};
-use crate::store::engine::text::text;
+use crate::store::engine::text::{maybe, text};
 use crate::store::job::rows::{self, Job};
+use crate::store::job::suspension::Holder;
 
 /// Most jobs that are named.
 const NAMED_MAX: i64 = 10;
@@ -33,7 +34,7 @@ pub struct Used {
     /// The job that comes first in this pool.
     pub first: Option<JobId>,
     /// The jobs that have units of it, and how many.
-    pub by: Vec<(JobId, i64)>,
+    pub by: Vec<(Holder, i64)>,
 }
 
 /// Returns all pools, by name.
@@ -113,28 +114,52 @@ pub fn used_by(conn: &Connection, job: JobId) -> Result<Vec<Used>> {
     let mut used: Vec<Used> = rows.collect::<rusqlite::Result<_>>()?;
     for one in &mut used {
         let mut takers = conn.prepare_cached(sql!("pool.sql", "takers"))?;
-        let rows = takers.query_map((&one.pool, NAMED_MAX), |row| Ok((rows::id(row, 0)?, row.get(1)?)))?;
+        let rows = takers.query_map((&one.pool, NAMED_MAX), |row| {
+            Ok((Holder { job: rows::id(row, 0)?, is_suspended: row.get(1)? }, row.get(2)?))
+        })?;
         one.by = rows.collect::<rusqlite::Result<_>>()?;
     }
     Ok(used)
 }
 
-/// Notes the queues that the worker serves, so that jobs of other queues do not keep a pool.
-/// Empty: all.
-pub fn note_queues(conn: &Connection, queues: &[String]) -> Result<()> {
-    match queues {
-        [] => conn.execute("DELETE FROM meta WHERE key = 'worker_queues'", [])?,
-        some => conn.execute(sql!("pool.sql", "queues"), [serde_json::json!(some).to_string()])?,
-    };
+/// The jobs that a worker may start. Jobs that it does not serve keep no pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// Those of these queues; none named: of all.
+    Queues(Vec<String>),
+    /// These jobs alone.
+    Jobs(Vec<JobId>),
+}
+
+impl Served {
+    /// The values of `worker_queues` and `worker_jobs`.
+    fn noted(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Self::Queues(queues) => ((!queues.is_empty()).then(|| serde_json::json!(queues).to_string()), None),
+            Self::Jobs(jobs) => (None, Some(serde_json::json!(jobs.iter().map(|job| job.0).collect::<Vec<_>>()).to_string())),
+        }
+    }
+}
+
+/// Notes what the worker serves.
+pub fn note_served(conn: &Connection, served: &Served) -> Result<()> {
+    let (queues, jobs) = served.noted();
+    for (key, value) in [("worker_queues", queues), ("worker_jobs", jobs)] {
+        match value {
+            None => conn.execute("DELETE FROM meta WHERE key = ?1", [key])?,
+            Some(value) => conn.execute(sql!("pool.sql", "served"), (key, value))?,
+        };
+    }
     conn.execute("INSERT INTO choose_pool_head (pool) SELECT name FROM pool", [])?;
     Ok(())
 }
 
-/// Whether these queues are noted.
-pub fn are_queues_noted(conn: &Connection, queues: &[String]) -> Result<bool> {
-    let mut noted = conn.prepare_cached("SELECT value FROM meta WHERE key = 'worker_queues'")?;
-    let noted: Option<String> = noted.query_row([], |row| text(row, 0)).optional()?;
-    Ok(noted == (!queues.is_empty()).then(|| serde_json::json!(queues).to_string()))
+/// Whether that is noted, or need not be: there is no pool.
+pub fn is_noted(conn: &Connection, served: &Served) -> Result<bool> {
+    let mut noted = conn.prepare_cached(sql!("pool.sql", "noted"))?;
+    let (queues, jobs, any): (Option<String>, Option<String>, bool) =
+        noted.query_row([], |row| Ok((maybe(row, 0)?, maybe(row, 1)?, row.get(2)?)))?;
+    Ok(!any || (queues, jobs) == served.noted())
 }
 
 #[cfg(test)]

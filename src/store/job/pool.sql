@@ -6,8 +6,12 @@ SELECT p.name, p.size, (SELECT count(*) FROM pool_unit WHERE pool = p.name),
 -- name: live
 SELECT count(*) FROM pool_use WHERE pool = ?1;
 
--- name: queues
-INSERT INTO meta (key, value) VALUES ('worker_queues', ?1) ON CONFLICT DO UPDATE SET value = excluded.value;
+-- name: served
+INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value;
+
+-- name: noted
+SELECT (SELECT value FROM meta WHERE key = 'worker_queues'), (SELECT value FROM meta WHERE key = 'worker_jobs'),
+       EXISTS (SELECT 1 FROM pool);
 
 -- name: set
 INSERT INTO pool (name, size) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
@@ -16,8 +20,9 @@ INSERT INTO pool (name, size) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
 UPDATE pool SET size = ?2 WHERE name = ?1 AND size <> ?2;
 
 -- name: takers
--- The jobs that have units of a pool, and how many.
-SELECT job_id, count(*) FROM pool_unit WHERE pool = ?1 GROUP BY job_id ORDER BY job_id LIMIT ?2;
+-- The jobs that have units of a pool, whether they are suspended, and how many they have.
+SELECT job_id, EXISTS (SELECT 1 FROM job j JOIN suspend s ON s.run_id = j.run_id AND s.closed_at IS NULL WHERE j.id = job_id),
+       count(*) FROM pool_unit WHERE pool = ?1 GROUP BY job_id ORDER BY job_id LIMIT ?2;
 
 -- name: units
 SELECT pool, unit FROM pool_unit WHERE job_id = ?1 ORDER BY pool, unit;

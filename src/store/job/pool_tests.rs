@@ -1,7 +1,9 @@
 //! Random histories of jobs that use pools: after each step the heads, the passes and the units are
 //! those of a definition that stands here and uses nothing that is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::OptionalExtension;
 
 use super::*;
 use crate::job::{Nonce, RunId};
@@ -44,6 +46,7 @@ impl Dice {
 struct Plain {
     id: i64,
     queue: String,
+    lane: String,
     order: (i64, f64, i64),
     runs: bool,
     is_held: bool,
@@ -54,13 +57,13 @@ struct Play {
     conn: Connection,
     dice: Dice,
     run: i64,
-    served: Vec<String>,
+    served: Served,
     claimed: usize,
 }
 
 impl Play {
     fn jobs(&self) -> Vec<Plain> {
-        let sql = "SELECT id, queue, -priority, coalesce(place, id), state = 'running', user_hold, coalesce(uses, '{}')
+        let sql = "SELECT id, queue, -priority, coalesce(place, id), state = 'running', user_hold, coalesce(uses, '{}'), coalesce(lane, '')
                      FROM job WHERE state IN ('queued', 'running')";
         let mut jobs = self.conn.prepare(sql).unwrap();
         let rows = jobs.query_map([], |row| {
@@ -73,6 +76,7 @@ impl Play {
                 runs: row.get(4)?,
                 is_held: row.get(5)?,
                 uses: serde_json::from_str(&uses).unwrap(),
+                lane: row.get(7)?,
             })
         });
         rows.unwrap().map(Result::unwrap).collect()
@@ -83,10 +87,30 @@ impl Play {
         all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     }
 
-    fn is_open(&self, queue: &str) -> bool {
-        let sql = "SELECT paused = 0 AND slots IS NOT 0 FROM queue WHERE name = ?1";
-        let row: Option<bool> = self.conn.query_row(sql, [queue], |row| row.get(0)).optional().unwrap();
-        row.unwrap_or(true) && (self.served.is_empty() || self.served.iter().any(|served| served == queue))
+    /// Whether one more job of its queue and of its lane can run.
+    fn has_room(&self, job: &Plain) -> bool {
+        let sql =
+            "SELECT paused = 0 AND (slots IS NULL OR slots > (SELECT count(*) FROM job WHERE queue = ?1 AND state = 'running'))
+                     FROM queue WHERE name = ?1";
+        let queue: Option<bool> = self.conn.query_row(sql, [&job.queue], |row| row.get(0)).optional().unwrap();
+        let sql =
+            "SELECT max_running > (SELECT count(*) FROM job WHERE lane = ?1 AND state = 'running') FROM lane WHERE key = ?1";
+        let lane: Option<bool> = self.conn.query_row(sql, [&job.lane], |row| row.get(0)).optional().unwrap();
+        queue.unwrap_or(true) && lane.unwrap_or(true)
+    }
+
+    /// The head of a pool: of the first job of each queue and lane the first that could start.
+    fn head<'a>(&self, waiting: impl Iterator<Item = &'a Plain>) -> i64 {
+        let mut sorted: Vec<&Plain> = waiting.collect();
+        sorted.sort_by(|a, b| a.order.0.cmp(&b.order.0).then(a.order.1.total_cmp(&b.order.1)).then(a.order.2.cmp(&b.order.2)));
+        match &self.served {
+            Served::Jobs(jobs) => sorted.retain(|job| jobs.contains(&JobId(job.id))),
+            Served::Queues(queues) => {
+                let mut seen = BTreeSet::new();
+                sorted.retain(|job| seen.insert((&job.queue, &job.lane)) && (queues.is_empty() || queues.contains(&job.queue)));
+            }
+        }
+        sorted.into_iter().find(|job| self.has_room(job)).map_or(0, |job| job.id)
     }
 
     /// The head of each pool, and the jobs that its pools admit.
@@ -97,10 +121,8 @@ impl Play {
         let waits = |job: &&Plain| !job.runs && !job.is_held && !job.uses.is_empty() && fits(job);
         let mut heads = BTreeMap::new();
         for pool in sizes.keys() {
-            let waiting = jobs.iter().filter(waits).filter(|job| job.uses.contains_key(pool) && self.is_open(&job.queue));
-            let first = waiting
-                .min_by(|a, b| a.order.0.cmp(&b.order.0).then(a.order.1.total_cmp(&b.order.1)).then(a.order.2.cmp(&b.order.2)));
-            heads.insert(pool.as_str(), first.map_or(0, |job| job.id));
+            let waiting = jobs.iter().filter(waits).filter(|job| job.uses.contains_key(pool));
+            heads.insert(pool.as_str(), self.head(waiting));
         }
         let kept = self.pairs("SELECT name, coalesce(head_id, 0) FROM pool");
         assert!(kept.iter().all(|(pool, head)| heads[pool.as_str()] == *head), "{step}: {kept:?}, and not {heads:?}");
@@ -126,7 +148,10 @@ impl Play {
     fn claim(&mut self) {
         let prepared: Vec<Prepared> = (0..3).map(|n| Prepared { run: RunId(self.run + n + 1), nonce: Nonce([1; 16]) }).collect();
         self.run += 3;
-        let scope = Scope { queues: self.served.clone(), ..Scope::default() };
+        let scope = match &self.served {
+            Served::Queues(queues) => Scope { queues: queues.clone(), ..Scope::default() },
+            Served::Jobs(jobs) => Scope { only: jobs.first().copied(), ..Scope::default() },
+        };
         self.claimed += claim::claim(&self.conn, &scope, &prepared, "w", "b", 5).unwrap().len();
     }
 
@@ -137,7 +162,7 @@ impl Play {
         let uses = dice.uses();
         let (priority, held) = (dice.below(3), dice.below(5) / 4);
         let lane = dice.one_of(&["NULL", "NULL", "'l'"]);
-        let sql = match dice.below(16) {
+        let sql = match dice.below(17) {
             0..=3 => format!(
                 "INSERT INTO job (command, queue, priority, lane, uses, user_hold) VALUES ('[\"x\"]', '{queue}', {priority}, {lane}, {uses}, {held})"
             ),
@@ -158,12 +183,20 @@ impl Play {
                 return format!("{id:?} is moved");
             }
             12 if dice.below(3) == 0 => {
-                self.served = [vec![], vec!["a".to_owned(), "c".to_owned()]][dice.below(2) as usize].clone();
-                note_queues(&self.conn, &self.served).unwrap();
+                let ids = "SELECT max(id), min(id) FROM job WHERE state = 'queued'";
+                let (one, other): (Option<i64>, Option<i64>) =
+                    self.conn.query_row(ids, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                self.served = match dice.below(4) {
+                    0 => Served::Queues(vec!["a".to_owned(), "c".to_owned()]),
+                    1 => Served::Jobs([one, other].into_iter().flatten().map(JobId).collect()),
+                    _ => Served::Queues(Vec::new()),
+                };
+                note_served(&self.conn, &self.served).unwrap();
                 return format!("{:?} are served", self.served);
             }
             12 | 13 => "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 9 WHERE state = 'running' AND id % 3 > 0".into(),
             14 => "UPDATE job SET state = 'queued', run_id = NULL, started_at = NULL WHERE state = 'running' AND id % 2 = 0".into(),
+            15 if dice.below(2) == 0 => "UPDATE lane SET max_running = 3 - max_running".into(),
             _ => format!("UPDATE job SET state = 'cancelled', reason = 'cancelled', finished_at = 5 WHERE id = {one}"),
         };
         // Some are refused, as they should be.
@@ -189,7 +222,7 @@ fn heads_passes_and_units_are_those_of_their_definition() {
         conn.execute_batch("UPDATE meta SET value = '1000000' WHERE key = 'run_id_limit'").unwrap();
         POOLS.iter().for_each(|pool| set(&conn, pool, 2).unwrap());
         let dice = Dice(seed.wrapping_add(history).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        let mut play = Play { conn, dice, run: 0, served: Vec::new(), claimed: 0 };
+        let mut play = Play { conn, dice, run: 0, served: Served::Queues(Vec::new()), claimed: 0 };
         for _ in 0..60 {
             let step = play.step();
             play.check(&step);
@@ -198,7 +231,8 @@ fn heads_passes_and_units_are_those_of_their_definition() {
                 play.check("a claim");
             }
         }
-        assert!(recount::all(&play.conn, 9).unwrap().is_nothing(), "history {history}");
+        let made = recount::all(&play.conn, 9).unwrap();
+        assert!(made.is_nothing(), "history {history}: {made:?}");
         claimed += play.claimed;
     }
 }

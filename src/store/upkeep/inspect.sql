@@ -168,7 +168,8 @@ SELECT id,
                 WHERE t.job_id = job.id
                   AND NOT EXISTS (SELECT 1 FROM pool_use u
                                    WHERE u.job_id = t.job_id AND u.pool = t.pool
-                                     AND (u.amount, u.queue, u.priority, u.rank, u.waits) IS (t.amount, t.queue, t.priority, t.rank, t.waits)))
+                                     AND (u.amount, u.queue, u.lane, u.priority, u.rank, u.waits)
+                                         IS (t.amount, t.queue, t.lane, t.priority, t.rank, t.waits)))
        OR EXISTS (SELECT 1 FROM pool_use u WHERE u.job_id = job.id
                      AND NOT EXISTS (SELECT 1 FROM pool_use_truth t WHERE t.job_id = u.job_id AND t.pool = u.pool))
        OR (state = 'running'
@@ -186,9 +187,5 @@ SELECT job_id FROM pool_use u
  WHERE NOT EXISTS (SELECT 1 FROM job WHERE id = u.job_id AND state IN ('queued', 'running') AND uses IS NOT NULL) LIMIT ?1;
 
 -- name: pools
--- Pools whose head does not wait, or that have none although a job of an open queue waits.
-SELECT name FROM pool p
- WHERE (head_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pool_use WHERE job_id = p.head_id AND pool = p.name AND waits = 1))
-    OR (head_id IS NULL AND EXISTS (SELECT 1 FROM pool_use u JOIN queue q ON q.name = u.queue
-                                     WHERE u.pool = p.name AND u.waits = 1 AND q.paused = 0 AND q.slots IS NOT 0
-                                       AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'worker_queues')));
+-- Pools whose head is not the true one.
+SELECT name FROM pool p WHERE head_id IS NOT (SELECT head_id FROM pool_head_truth WHERE pool = p.name);

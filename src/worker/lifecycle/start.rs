@@ -17,14 +17,14 @@ use crate::run::groups::Limiter;
 use crate::run::orphans::Orphans;
 use crate::run::spawner::Spawner;
 use crate::run::{limits, machine, open_files};
-use crate::store::job::pool;
+use crate::store::job::pool::{self, Served};
 use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
 use crate::worker::descriptors;
 use crate::worker::loops::handover::Door;
 use crate::worker::loops::wake::Listener;
 use crate::worker::loops::{claim, handover, recover, service_manager, slots, stops, wake, workspaces};
-use crate::worker::options::{Kind, Options};
+use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
 
 /// A running worker.
@@ -135,19 +135,19 @@ fn store_hooks(store: &Store, rules: Option<&[HookRule]>) -> Result<()> {
     Ok(())
 }
 
-/// Stores the pools of the configuration, and which queues may keep one, if that has changed. A
-/// worker for one job alone leaves both as they are.
+/// Stores the pools of the configuration, and which jobs may keep one, if that has changed. The
+/// configuration of a worker for one job alone changes no pool.
 fn store_pools(store: &Store, options: &Options) -> Result<()> {
-    if options.kind != Kind::Work || options.scope.only.is_some() {
-        return Ok(());
-    }
-    let (pools, queues) = (options.pools.clone(), options.scope.queues.clone());
-    if store.read(|conn| Ok(pool::has(conn, &pools)? && pool::are_queues_noted(conn, &queues)?))? {
+    let (pools, served) = match options.scope.only {
+        Some(job) => (Vec::new(), Served::Jobs(vec![job])),
+        None => (options.pools.clone(), Served::Queues(options.scope.queues.clone())),
+    };
+    if store.read(|conn| Ok(pool::has(conn, &pools)? && pool::is_noted(conn, &served)?))? {
         return Ok(());
     }
     store.write(move |conn| {
         pools.iter().try_for_each(|(name, size)| pool::set(conn, name, (*size).into()))?;
-        pool::note_queues(conn, &queues)
+        pool::note_served(conn, &served)
     })
 }
 

@@ -4,6 +4,7 @@
 //! each free slot. It returns when it must be called next; the thread waits that long or is woken.
 //! A busy worker rarely gets here, as each settle claims the next job for its slot.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::NextCall;
@@ -12,7 +13,9 @@ use super::held_back::HeldBack;
 use super::slots;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
+use crate::job::JobId;
 use crate::store::job::claim::Scope;
+use crate::store::job::pool::{self, Served};
 use crate::store::{self, job::claim, job::pending, schedule, schedule::plan, upkeep::due};
 use crate::worker::claimer::{Claimed, Claimer};
 use crate::worker::context::Context;
@@ -166,11 +169,23 @@ fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
     }
     // A `run` has the slots of each job that a client follows in its own terminal, and none for
     // others.
+    let served = ctx.served();
+    note_served(ctx, &served)?;
     claim_in(ctx, &ctx.options.scope, None, &mut claimed)?;
-    for job in ctx.served() {
+    for job in served {
         claim_in(ctx, &Scope { only: Some(job), ..Scope::default() }, None, &mut claimed)?;
     }
     Ok(claimed)
+}
+
+/// Lets the jobs that a `run` serves have pools before the jobs that nothing starts now.
+fn note_served(ctx: &Context, served: &[JobId]) -> Result<()> {
+    let jobs = ctx.options.scope.only.iter().chain(served).copied().collect::<BTreeSet<_>>();
+    let served = Served::Jobs(jobs.into_iter().collect());
+    if ctx.store.read(|conn| pool::is_noted(conn, &served))? {
+        return Ok(());
+    }
+    ctx.store.write(move |conn| pool::note_served(conn, &served))
 }
 
 /// Claims ready jobs in a scope while slots are free. `free` counts them; `None`: one job, which

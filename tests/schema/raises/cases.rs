@@ -158,7 +158,7 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("pool_update_guard", "a pool keeps its name", &["UPDATE pool SET name = 'b'"]),
     ("pool_update_guard", "the size of a pool", &["UPDATE pool SET size = -1", "UPDATE pool SET size = 10001"]),
     ("pool_update_guard", "head_id of a pool is derived", &["UPDATE pool SET head_id = 3"]),
-    ("pool_use_insert_guard", "pool_use follows", &["INSERT INTO pool_use VALUES (1, 'gpu', 1, 'default', 0, 1.0, 1)"]),
+    ("pool_use_insert_guard", "pool_use follows", &["INSERT INTO pool_use VALUES (1, 'gpu', 1, 'default', '', 0, 1.0, 1)"]),
     ("pool_use_update_guard", "pool_use follows", &["UPDATE pool_use SET amount = 7"]),
     ("pool_use_delete_guard", "pool_use follows", &["DELETE FROM pool_use"]),
     ("pool_unit_insert_guard", "a unit belongs", &["INSERT INTO pool_unit VALUES ('gpu', 1, 11)", "INSERT INTO pool_unit VALUES ('gpu', 1, 10)", "INSERT INTO pool_unit VALUES ('none', 1, 10)"]),
