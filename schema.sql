@@ -47,8 +47,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 27 tables, 70 indexes, 22 views and 144
--- triggers, together 127 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 27 tables, 71 indexes, 22 views and 145
+-- triggers, together 128 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 5 ms, of which about 2 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -546,6 +546,7 @@ END;
 --   stop_group     a number that the jobs of an array have in common, if the rest of them is
 --                  cancelled when one fails
 --   key_taken      it is being cancelled, and a newer job has its unique_key
+--   owner          the uid of the user that it belongs to and runs as; NULL: the owner of the file
 --   env            JSON object of strings
 --   policy         JSON object: timeouts, limits (docs/sql.md)
 --   deferrals      exits with code 75, "not now"
@@ -619,6 +620,7 @@ CREATE TABLE job (
   lane_pass     INTEGER NOT NULL DEFAULT 0,
   key_taken     INTEGER NOT NULL DEFAULT 0,
   place         REAL,
+  owner         INTEGER,
   rank          REAL    GENERATED ALWAYS AS (coalesce(place, id)) VIRTUAL,
   fault         TEXT    GENERATED ALWAYS AS (
     CASE WHEN state <> 'queued' AND state <> 'running' AND state <> 'done' AND state <> 'failed' AND state <> 'cancelled'
@@ -657,7 +659,8 @@ CREATE TABLE job (
                                               AND (unique_key IS NULL OR length(CAST(unique_key AS BLOB)) <= 4000)),
   CONSTRAINT job_texts_are_small       CHECK (length(CAST(command AS BLOB)) <= 4000000 AND length(CAST(env AS BLOB)) <= 4000000
                                               AND length(CAST(policy AS BLOB)) <= 4000000 AND length(CAST(cwd AS BLOB)) <= 4096),
-  CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536)
+  CONSTRAINT job_result_is_small       CHECK (result IS NULL OR length(CAST(result AS BLOB)) <= 65536),
+  CONSTRAINT job_owner_is_a_user       CHECK (owner IS NULL OR owner BETWEEN 1 AND 4294967294)
 ) STRICT;
 
 -- The head of each queue; then the two indexes whose first row says what is due next.
@@ -686,6 +689,8 @@ CREATE INDEX job_by_state   ON job (state, id)                WHERE state <> 'do
 CREATE INDEX job_of_queue   ON job (queue, state, id)         WHERE state <> 'done' AND state <> 'running';
 CREATE INDEX job_label      ON job (label, state, id)         WHERE label IS NOT NULL;
 CREATE INDEX job_task       ON job (task_id)                  WHERE task_id IS NOT NULL;
+-- Jobs of a user who does not own the file, which are counted when the next one is added.
+CREATE INDEX job_of_owner   ON job (owner, state)             WHERE owner IS NOT NULL;
 CREATE INDEX job_ended      ON job (finished_at)              WHERE finished_at IS NOT NULL;
 -- One live job per key. The key is free again in the transaction that ends the job, and for a newer
 -- job as soon as a cancel of this job is open.
@@ -738,6 +743,8 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: a task adds its own jobs; omit task_id and task_hold (tenure task start)')
    WHERE (NEW.task_id IS NOT NULL OR NEW.task_hold)
      AND NOT EXISTS (SELECT 1 FROM task WHERE id = NEW.task_id AND state = 'running' AND job_id IS NULL AND stop_at IS NULL);
+  SELECT RAISE(ABORT, 'tenure: owner is the uid of a user, 1 to 4294967294; omit it for a job of the owner of the file')
+   WHERE NEW.owner NOT BETWEEN 1 AND 4294967294;
   UPDATE job SET key_taken = 1
    WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL AND state IN ('queued', 'running') AND key_taken = 0
      AND EXISTS (SELECT 1 FROM cancel WHERE job_id = job.id AND closed_at IS NULL);
@@ -882,6 +889,12 @@ CREATE TRIGGER job_insert_guard BEFORE INSERT ON job BEGIN
   SELECT RAISE(ABORT, 'tenure: policy: a workspace is accessible to the user of the worker only; omit workspace or user')
    WHERE coalesce(json_type(NEW.policy, '$.workspace'), 'null') <> 'null'
      AND coalesce(json_type(NEW.policy, '$.user'), 'null') <> 'null';
+END;
+
+-- What a user may do to a job, and whom it runs as, follows from its owner.
+CREATE TRIGGER job_keeps_its_owner BEFORE UPDATE OF owner ON job BEGIN
+  SELECT RAISE(ABORT, 'tenure: the owner of a job does not change; use tenure --system add as that user')
+   WHERE NEW.owner IS NOT OLD.owner;
 END;
 
 -- The columns of the worker. Without the capability, the statement is refused with the remedy for
@@ -1217,7 +1230,8 @@ CREATE VIEW jobs AS
          j.attempts, j.max_attempts, j.created_at, j.unique_key, j.exit_code, j.signal, j.error,
          c.id IS NOT NULL AS cancelling,
          CASE WHEN j.state = 'running'
-              THEN (SELECT suspended_at FROM suspend WHERE run_id = j.run_id AND closed_at IS NULL) END AS suspended_at
+              THEN (SELECT suspended_at FROM suspend WHERE run_id = j.run_id AND closed_at IS NULL) END AS suspended_at,
+         j.owner
     FROM job j LEFT JOIN cancel c ON c.job_id = j.id AND c.closed_at IS NULL;
 
 ----------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@
 //! | `job` | PURE: what a job is and what may happen to it | SQL, clocks, threads, the operating system |
 //! | `store` | SQLITE ONLY: the file; one file per verb | processes, decisions about a job |
 //! | `run` | PROCESSES ONLY: spawner, shim, run file, locks, killing trees, output | SQL, policies |
-//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, gates, leases, directories of workspaces, files of secrets, users, asking a shim to stop | long-lived threads |
+//! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, asking as another user, gates, leases, directories of workspaces, files of secrets, users, asking a shim to stop | long-lived threads |
 //! | `worker` | THE THREADS: claims, runs and settles jobs | printing |
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
 //! | `cli` | FACE: one file per subcommand | deciding |
@@ -98,6 +98,10 @@
 //! (socket) → `worker::loops::handover` → `store::receipt` → `store::job::enqueue`. If the
 //! answer is lost, it continues with `queue::once` → `store::receipt`, which finds the jobs or
 //! adds them.
+//!
+//! Other users than the owner of the file do not open it: `cli::system` → `queue::people` →
+//! `host::people` → (socket) → `worker::loops::people` → `queue::people`, which asks `job::people`
+//! who may do what. Their jobs run as themselves (`run::shim`).
 //!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown, a hook) is an
 //! auxiliary run: a run with a kind, a run file and a shim, which is started, watched, resumed
@@ -126,6 +130,7 @@
 //!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows,
 //!   │                                   retention
 //!   ├─ handover                         adds the jobs that clients hand over, without waiting for the flush
+//!   ├─ people                           answers the requests of other users, if this is the system worker
 //!   ├─ wake                             hints that the file has changed: a datagram, inotify, a slow poll
 //!   ├─ notify                           reports to the service manager, where there is one
 //!   └─ orphans                          reaps processes that are reparented when a spawner dies (`run::orphans`)

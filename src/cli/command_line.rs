@@ -14,9 +14,10 @@ use crate::cli::verbs::{
     pipeline, pool, progress, prune, queue, reorder, rerun, resource, restore, retry, rm, run, schedule, seen, set, settings,
     show, slots, status, suspend, task, wait, why, work, workspace,
 };
-use crate::cli::{doctor, face, logging, verbs};
+use crate::cli::{doctor, face, logging, system, verbs};
 use crate::config::{Colour, Flags};
 use crate::error::{Error, Result, exit};
+use crate::queue::people::Change;
 use crate::run::limits;
 
 /// A crash-proof job queue for one Linux VM
@@ -278,6 +279,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
         _ => {}
     }
     let face = Face::new(&cli.global, flags(&verb))?;
+    // Root has the file itself.
+    if face.settings.system.value && !rustix::process::geteuid().is_root() && !matches!(verb, Verb::Config(_)) {
+        return dispatch_to_system(&face, &verb);
+    }
     match verb {
         Verb::Add(args) => add::run(&face, *args),
         Verb::Run(args) => run::run(&face, *args),
@@ -324,6 +329,27 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Fence(args) => fence::run(&face, &args),
         Verb::Config(args) => settings::run(&face, &args),
         Verb::Complete(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Help(_) => Err(Error::Internal("handled above".into())),
+    }
+}
+
+/// The verbs of a user who is not root, for the system worker.
+fn dispatch_to_system(face: &Face, verb: &Verb) -> Result<u8> {
+    let worker = &system::of(face)?;
+    match verb {
+        Verb::Add(args) => system::add::run(face, worker, args),
+        Verb::Ls(args) => system::list::run(face, worker, args),
+        Verb::Status(args) => system::show::status(face, worker, args),
+        Verb::Show(which) => system::show::run(face, worker, which),
+        Verb::Why(which) => system::show::why(face, worker, which),
+        Verb::History(which) => system::show::history(face, worker, which),
+        Verb::Logs(args) => system::logs::run(worker, args),
+        Verb::Wait(args) => system::wait::run(face, worker, args),
+        Verb::Cancel(args) => system::change::run(face, worker, Change::Cancel, &args.which, args.why.clone()),
+        Verb::Retry(args) => system::change::retry(face, worker, args),
+        Verb::Hold(args) => system::change::run(face, worker, Change::Hold, &args.which, None),
+        Verb::Release(args) => system::change::run(face, worker, Change::Release, &args.which, None),
+        Verb::Rm(which) => system::change::remove(face, worker, which),
+        _ => system::refuse(),
     }
 }
 

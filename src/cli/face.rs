@@ -34,7 +34,13 @@ impl Face {
     /// # Errors
     /// They are invalid.
     pub fn new(global: &Global, flags: Flags) -> Result<Self> {
-        let flags = Flags { db: global.db.clone(), color: global.color, allow_shared: global.allow_shared, ..flags };
+        let flags = Flags {
+            db: global.db.clone(),
+            color: global.color,
+            allow_shared: global.allow_shared,
+            system: global.system,
+            ..flags
+        };
         let env = |name: &str| std::env::var_os(name);
         let around = Around { env: &env, is_root: rustix::process::geteuid().is_root() };
         let settings = Settings::resolve(&flags, &around, config::read_file(&around)?)?;

@@ -6,8 +6,8 @@ use crate::host::gates::Machine;
 use crate::job::Hold;
 use crate::job::{JobId, Nonce};
 use crate::store::Health;
+use crate::store::job::counted::Counter;
 use crate::store::job::read::Counts;
-use crate::store::job::rows::Counter;
 use crate::store::lease::Lease;
 
 pub(crate) use crate::queue::fixture::{job, run, sight};

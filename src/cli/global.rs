@@ -18,6 +18,11 @@ pub struct Global {
     /// They can then run commands as you.
     #[arg(long, global = true)]
     pub allow_shared: bool,
+    /// Use the system worker of this machine
+    ///
+    /// It is root's. Jobs run as the user who adds them. With `work`, as root: be that worker.
+    #[arg(long, global = true)]
+    pub system: bool,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,

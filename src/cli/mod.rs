@@ -14,6 +14,7 @@
 //! * No text of a job reaches a terminal as a command to it (`escape`, `shown`).
 //! * Decisions that need neither a file nor a process are pure functions with their tests beside
 //!   them: options to jobs (`options`, `lines`, `pipeline_file`), ends to exit codes (`code`).
+//! * With `--system`, a user who is not root asks the system worker, in the same words (`system`).
 //! * Jobs are handled through the facade (`queue`), machine and worker through `host`.
 //!
 //! Deliberately absent: SQL, signals to processes, and any decision about who owns what.
@@ -41,6 +42,7 @@ mod pueue;
 mod refs;
 mod report;
 mod stop;
+mod system;
 mod top;
 mod verbs;
 mod view;

@@ -2,7 +2,11 @@
 
 use crate::cli::face::Face;
 use crate::config::{self, Settings, Source};
+use crate::error::{Error, Result};
 use crate::host::gates::Floors;
+use crate::host::people::Door;
+use crate::host::users;
+use crate::queue::people;
 use crate::worker::{OnTerm, Options, SlotsFrom};
 
 /// Returns the floors of the configuration.
@@ -31,6 +35,7 @@ pub fn options(face: &Face) -> Options {
         hooks: Some(settings.hooks.value.clone()),
         pools: settings.pools.value.iter().map(|(name, size)| (name.clone(), *size)).collect(),
         owns_process: true,
+        people: settings.people.limits(settings.log_limit_bytes.value),
         ..defaults
     }
 }
@@ -41,6 +46,23 @@ fn slots_from(source: &Source) -> SlotsFrom {
         Source::Flag(name) => SlotsFrom::Named((*name).to_owned()),
         other => SlotsFrom::Default(other.to_string()),
     }
+}
+
+/// Returns what the system worker opens for other users; `None`: this is not that worker.
+///
+/// # Errors
+/// The group of operators does not exist.
+pub fn door(settings: &Settings) -> Result<Option<Door>> {
+    if !settings.system.value {
+        return Ok(None);
+    }
+    let group = settings.people.group.value.as_deref();
+    let unknown = |name: &str| {
+        Error::Invalid(format!("people.group: there is no group {name:?} in /etc/group; groupadd makes one, or omit it"))
+    };
+    let operators = group.map(|name| users::group(name).ok_or_else(|| unknown(name))).transpose()?;
+    let answer = people::answer(settings.people.limits(settings.log_limit_bytes.value));
+    Ok(Some(Door { socket: settings.people.socket.value.clone(), operators, answer }))
 }
 
 /// Returns what TERM means to a worker; `drain` is the older name of one of the values.

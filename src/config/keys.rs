@@ -26,6 +26,14 @@ pub const KEYS: &[&str] = &[
     "repair",
     "hooks",
     "pool",
+    "system",
+    "people.socket",
+    "people.group",
+    "people.queues",
+    "people.max_queued",
+    "people.max_running",
+    "people.max_kept",
+    "people.log_space",
 ];
 /// Most edits between a mistyped name and a suggestion.
 const EDITS_MAX: usize = 3;

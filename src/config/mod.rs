@@ -17,6 +17,7 @@ use crate::job::limits;
 use crate::job::pool;
 use crate::job::worker_limits::{check_load, check_log_limit, check_slots};
 use crate::units;
+pub use people::People;
 pub use values::{Colour, Durability, OnTerm};
 use values::{parse_bool, parse_colour, parse_durability, parse_keep, parse_load, parse_on_term};
 
@@ -62,6 +63,7 @@ pub struct Flags {
     pub on_term: Option<OnTerm>,
     pub stop_timeout_ms: Option<u64>,
     pub allow_shared: bool,
+    pub system: bool,
 }
 
 /// The effective settings.
@@ -102,6 +104,10 @@ pub struct Settings {
     pub hooks: Setting<Vec<HookRule>>,
     /// Sizes of pools.
     pub pools: Setting<BTreeMap<String, u32>>,
+    /// The system worker is meant: for root, to be it; for other users, to be its client.
+    pub system: Setting<bool>,
+    /// What users of the system worker may have.
+    pub people: People,
 }
 
 /// `config.toml`.
@@ -124,6 +130,8 @@ struct File {
     repair: Option<bool>,
     hooks: Option<toml::Table>,
     pool: Option<BTreeMap<String, i64>>,
+    system: Option<bool>,
+    people: people::Table,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -260,6 +268,8 @@ impl Settings {
             repair: layers.of("repair", None, file.repair, parse_bool)?.or(true),
             hooks: layers.hooks(file.hooks)?,
             pools: layers.pools(file.pool)?,
+            system: layers.of("system", flags.system.then_some(("--system", true)), file.system, parse_bool)?.or(false),
+            people: People::resolve(&layers, file.people)?,
         })
     }
 }
@@ -372,6 +382,7 @@ impl Layers<'_> {
 
 mod hooks;
 pub mod keys;
+mod people;
 mod values;
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
 //! | [`secrets`] | remove the files of `secrets/` that no job needs any more |
 //! | [`workspace`] | make the directory of a workspace, for a job or a command |
 //! | [`users`] | who `/etc/passwd` knows |
+//! | [`people`] | reach the system worker as another user |
+//! | [`log_space`] | how much space the logs of a user take |
 //! | [`surroundings`] | whether other processes end together with this one |
 //!
 //! The command line asks, and the worker answers or asks likewise. Nothing here starts a thread
@@ -25,7 +27,9 @@ pub mod gates;
 pub mod handover;
 pub mod lease;
 pub mod lock;
+pub mod log_space;
 mod main_lock;
+pub mod people;
 pub mod report;
 pub mod secrets;
 pub mod sight;

@@ -48,6 +48,9 @@ pub struct JobDocument {
     pub result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<i64>,
+    /// The user that it belongs to, if that does not own the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// Of a running job that is suspended, or is to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspension: Option<SuspensionDocument>,

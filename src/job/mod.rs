@@ -8,6 +8,7 @@
 //! * [`hold`]: why a queued job does not start,
 //! * [`ending`]: consequences of a run's end for its job ([`ending::decide`]),
 //! * [`check`]: whether a job may be added,
+//! * [`people`]: what several users of one worker may do,
 //! * [`names`]: the rules for names and other texts,
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`pool`]: counted things of the machine,
@@ -43,6 +44,7 @@ pub mod id;
 pub mod limits;
 pub mod names;
 pub mod nearest;
+pub mod people;
 pub mod pipeline;
 pub mod placement;
 pub mod policy;

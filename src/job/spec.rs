@@ -67,6 +67,9 @@ pub struct NewJob {
     pub task: Option<i64>,
     /// Its task is held, and so is the job.
     pub task_hold: bool,
+    /// The user that it belongs to and runs as; `None`: the owner of the file. No client says it.
+    #[serde(skip)]
+    pub owner: Option<u32>,
 }
 
 impl NewJob {
@@ -84,6 +87,7 @@ impl NewJob {
             after: Vec::new(),
             task: None,
             task_hold: false,
+            owner: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::job::{JobId, State};
 #[cfg(feature = "cli")]
 use crate::store::job::newest;
 use crate::store::job::read;
+#[cfg(feature = "cli")]
+use crate::store::job::rows;
 
 /// Selects jobs: `Filter::live().queue("mail")`. What is not given does not narrow the selection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +63,13 @@ impl Filter {
         self
     }
 
+    /// Selects jobs of this user, who does not own the file.
+    #[cfg(feature = "cli")]
+    pub(crate) fn owner(mut self, uid: u32) -> Self {
+        self.0.owner = Some(uid);
+        self
+    }
+
     /// Selects at most the newest `n` jobs, up to 100,000.
     pub fn limit(mut self, n: usize) -> Self {
         self.0.limit = Some(n);
@@ -87,8 +96,16 @@ impl Queue {
     ///
     /// # Errors
     /// The file cannot be read.
+    pub(crate) fn rows(&self, filter: &Filter) -> Result<(Vec<rows::Job>, bool)> {
+        self.store.read(|conn| read::listing(conn, &filter.0))
+    }
+
+    /// The same, as a caller sees them.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub(crate) fn listing(&self, filter: &Filter) -> Result<(Vec<JobInfo>, bool)> {
-        let (jobs, more) = self.store.read(|conn| read::listing(conn, &filter.0))?;
+        let (jobs, more) = self.rows(filter)?;
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn job(id: i64, state: State) -> Job {
         cancel_open: false,
         suspension: None,
         unreadable: None,
+        owner: None,
     }
 }
 

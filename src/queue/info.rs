@@ -71,6 +71,8 @@ pub struct JobInfo {
     pub expires_at: Option<SystemTime>,
     /// The task of a pipeline that it belongs to.
     pub task: Option<i64>,
+    /// The uid of the user that it belongs to and runs as; `None`: the owner of the file.
+    pub owner: Option<u32>,
     /// Whether a cancel is requested and not complete.
     pub is_cancelling: bool,
     /// Of a running job: it is suspended, or is to be.
@@ -202,6 +204,7 @@ impl JobInfo {
             deferrals: job.deferrals,
             expires_at: job.expires_at.map(time_of),
             task: job.task_id,
+            owner: job.owner,
             is_cancelling: job.cancel_open,
             suspension: job.suspension.map(Suspension::of),
             is_stopped: false,
@@ -263,7 +266,7 @@ impl Queue {
 }
 
 impl Event {
-    pub(super) fn of(event: rows::Event) -> Self {
+    pub(crate) fn of(event: rows::Event) -> Self {
         let rows::Event { seq, at, job, run, kind, reason, detail } = event;
         Self { seq, at: time_of(at), kind, job, run, reason, detail }
     }

@@ -35,6 +35,8 @@ mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod once;
 mod pause;
+#[cfg(feature = "cli")]
+pub(crate) mod people;
 mod pools;
 #[cfg(feature = "cli")]
 pub(crate) mod process;

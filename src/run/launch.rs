@@ -50,6 +50,9 @@ pub struct Launch {
     pub nice: Option<i32>,
     /// Name of the user to run as; for root only.
     pub user: Option<String>,
+    /// The user that the job belongs to, and runs as instead: one who may be hostile. Nothing that
+    /// the launch names is opened before the process has become that user.
+    pub owner: Option<u32>,
     /// Everything is prepared, and then the shim waits for [`super::Go`] before it records PREPARE
     /// and creates the job's process. If the worker is gone before it said so, the run never
     /// started.
@@ -82,6 +85,7 @@ impl Launch {
             memory_kills: None,
             nice: None,
             user: None,
+            owner: None,
             waits_for_go: false,
         }
     }

@@ -32,6 +32,7 @@
 //!   mounted in it.
 //! * [`output`]: reads logs.
 //! * [`groups`]: where the cgroups of runs are made.
+//! * [`peer`]: who is at the other end of a socket.
 //! * [`machine`]: what identifies this boot, this pid namespace, a new run.
 //!
 //! The order of a start makes it crash-safe: the run file exists and is locked before there is a
@@ -60,6 +61,7 @@ pub mod machine;
 pub mod open_files;
 pub mod orphans;
 pub mod output;
+pub mod peer;
 pub mod record;
 pub mod record_lock;
 pub mod removal;

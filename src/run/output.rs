@@ -24,7 +24,7 @@ pub enum Piece<'a> {
 }
 
 /// Opens a log for reading; `None` if it does not exist yet.
-pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
+pub fn open_log(path: &Path) -> io::Result<Option<File>> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => Ok(Some(file)),
@@ -39,13 +39,29 @@ pub(super) fn open_log(path: &Path) -> io::Result<Option<File>> {
 /// # Errors
 /// The log cannot be read, or `sink` failed.
 pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
-    let Some(file) = open_log(path)? else { return Ok(0) };
+    open_log(path)?.map_or(Ok(0), |file| tail_of(&file, last_lines, sink))
+}
+
+/// The same of a log that is open.
+///
+/// # Errors
+/// As [`tail`].
+pub fn tail_of(file: &File, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
     let end = file.metadata()?.len();
     let start = match last_lines {
-        Some(count) => start_of_last_lines(&file, end, count)?,
+        Some(count) => start_of_last_lines(file, end, count)?,
         None => 0,
     };
-    read_range(&file, start, end, sink)
+    read_range(file, start, end, sink)
+}
+
+/// Reads what an open log has after an offset; returns where that ended.
+///
+/// # Errors
+/// As [`tail`].
+pub fn more_of(file: &File, offset: u64, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+    let end = file.metadata()?.len();
+    read_range(file, offset.min(end), end, sink)
 }
 
 /// Reads the end of a log, at most so many bytes, and whether that is not all of it. A log that

@@ -23,6 +23,7 @@ use super::slots::Slots;
 use super::stop_flag::{Ended, StopFlag};
 use crate::error::{Error, Result};
 use crate::host::lock::WorkerLock;
+use crate::host::log_space::LogSpace;
 use crate::host::report::Phase;
 use crate::job::{HookId, JobId, ResourceId};
 use crate::place::Place;
@@ -66,6 +67,10 @@ pub(super) struct Context {
     pub stops: LoopWaker,
     /// Where clients hand over their jobs; it is closed when the worker detaches from its runs.
     pub handover: Arc<OwnedFd>,
+    /// The same for other users, if they are served.
+    pub people: Option<Arc<OwnedFd>>,
+    /// The space of the logs of each user.
+    pub log_space: LogSpace,
     pub stop: StopFlag,
     spawner: Mutex<Arc<Spawner>>,
     /// The death of the spawner was reported.
@@ -94,11 +99,13 @@ pub(super) struct Parts {
     pub orphans: Option<Orphans>,
     pub limiter: Limiter,
     pub handover: Arc<OwnedFd>,
+    pub people: Option<Arc<OwnedFd>>,
 }
 
 impl Context {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter, handover } = parts;
+        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter, handover, people } =
+            parts;
         let clock_steps = ClockSteps::new(store.clock().now_ms());
         let file_id = belief.file_id.clone();
         Self {
@@ -120,6 +127,8 @@ impl Context {
             claims: LoopWaker::new(),
             stops: LoopWaker::new(),
             handover,
+            people,
+            log_space: LogSpace::default(),
             stop: StopFlag::new(),
             spawner: Mutex::new(Arc::new(spawner)),
             spawner_is_missed: AtomicBool::new(false),
@@ -178,8 +187,10 @@ impl Context {
         self.stop.set_detaching();
         self.report.phase(Phase::Leaving);
         self.stops.wake();
-        // It wakes the thread that waits there.
-        let _closed_already = rustix::net::shutdown(&self.handover, rustix::net::Shutdown::Both);
+        // It wakes the threads that wait there.
+        for listener in std::iter::once(&self.handover).chain(&self.people) {
+            let _closed_already = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
+        }
         self.roster.wake_all();
     }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 pub use crate::host::gates::Floors;
 pub use crate::host::lock::Kind;
+use crate::host::people::Door;
 use crate::job::hook::HookRule;
+use crate::job::people::Limits;
 use crate::job::{names, worker_limits};
 use crate::store::job::claim::Scope;
 
@@ -90,6 +92,10 @@ pub struct Options {
     pub owns_process: bool,
     /// The program that is started as the spawner; `None`: the running one.
     pub spawner: Option<PathBuf>,
+    /// What each user may have, other than the owner of the file.
+    pub people: Limits,
+    /// Where other users are served; `None`: they are not.
+    pub door: Option<Door>,
     /// Interval between two rounds of recovery, in milliseconds.
     pub tick_ms: u64,
 }
@@ -136,6 +142,8 @@ impl Options {
             pools: Vec::new(),
             owns_process: false,
             spawner: None,
+            people: Limits::default(),
+            door: None,
             tick_ms: 10_000,
         }
     }

@@ -36,7 +36,7 @@ mod removal;
 mod retries;
 mod root_client;
 mod run_over;
-mod said;
+pub mod said;
 mod schedule_edits;
 mod schedules;
 mod seen;

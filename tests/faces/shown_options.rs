@@ -122,7 +122,7 @@ const SAMPLES: &[(&str, &str)] = &[
 ];
 
 /// Options of every verb.
-const GLOBAL: &[&str] = &["db", "json", "color", "allow-shared", "help", "version"];
+const GLOBAL: &[&str] = &["db", "json", "color", "allow-shared", "system", "help", "version"];
 
 /// It takes half a minute, and has a test of its own.
 const LONG: &str = "crash-test";

@@ -17,7 +17,7 @@ mod files;
 mod filters;
 mod flushed;
 mod guards;
-mod handover;
+pub mod handover;
 mod hooks;
 mod hostile_sql;
 mod impossible;

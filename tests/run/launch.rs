@@ -29,6 +29,7 @@ pub fn launch_in(dir: &Path, place: &Place, run: RunId, argv: &[&str]) -> Launch
         memory_kills: None,
         nice: None,
         user: None,
+        owner: None,
     }
 }
 

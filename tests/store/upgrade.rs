@@ -40,7 +40,10 @@ const VERSION_11: &str = include_str!("version-11.sql");
 /// The same rows in a file of schema 12, with a job that was moved.
 const VERSION_12: &str = include_str!("version-12.sql");
 
-const OLDER: [(i32, &str, &str); 12] = [
+/// The same rows in a file of schema 13, with a job that uses a pool.
+const VERSION_13: &str = include_str!("version-13.sql");
+
+const OLDER: [(i32, &str, &str); 13] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -53,6 +56,7 @@ const OLDER: [(i32, &str, &str); 12] = [
     (10, VERSION_10, "26"),
     (11, VERSION_11, "26"),
     (12, VERSION_12, "26"),
+    (13, VERSION_13, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -50,7 +50,7 @@ fn toml(value: &Value) -> String {
 /// What is wrong, with the line or the key.
 pub fn parse(text: &str, was: &NewJob, around: &Surroundings) -> Result<NewJob, String> {
     let job = lines::whole(object_of_toml(text)?, around)?;
-    let mut wanted = NewJob { array_index: was.array_index, task: was.task, task_hold: was.task_hold, ..job };
+    let mut wanted = NewJob { array_index: was.array_index, task: was.task, task_hold: was.task_hold, owner: was.owner, ..job };
     wanted.policy.secrets.clone_from(&was.policy.secrets);
     if wanted.policy.stdin.is_none() && matches!(was.policy.stdin, Some(Stdin::Kept(_))) {
         wanted.policy.stdin.clone_from(&was.policy.stdin);

@@ -174,6 +174,7 @@ const NOT_OF_A_LINE: &[(&str, &str)] = &[
     ("json", "of every verb"),
     ("color", "of every verb"),
     ("allow_shared", "of every verb"),
+    ("system", "of every verb"),
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use crate::cli::top::keys::Key;
 use crate::cli::view::{escape, table};
 use crate::job::{Advice, JobId};
 use crate::queue::JobInfo;
-use crate::store::job::rows::QueueRow;
+use crate::store::job::counted::QueueRow;
 
 /// Longest filter, in characters.
 const FILTER_CHARS_MAX: usize = 100;

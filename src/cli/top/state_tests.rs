@@ -4,7 +4,7 @@ use super::*;
 use crate::cli::fixture;
 use crate::cli::parse::time::here;
 use crate::job::State as JobState;
-use crate::store::job::rows::QueueRow;
+use crate::store::job::counted::QueueRow;
 
 pub(in crate::cli::top) fn snapshot(
     live: impl IntoIterator<Item = JobInfo>,

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::job::{Argv, JobId, Nonce, RunId};
 use crate::run::launch::COOKIE;
 use crate::run::{fence, foreground};
-use crate::store::{Store, job::read, job::settle};
+use crate::store::{Store, job::ids, job::settle};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,7 +28,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let argv = args.command.argv().map_err(Error::Invalid)?;
     let (job, run) = (JobId(progress::inside("TENURE_JOB")?), RunId(progress::inside("TENURE_RUN")?));
     let store = face.reader()?;
-    let nonce = store.read(move |conn| read::nonce_of(conn, run))?.ok_or_else(|| over(job, run))?;
+    let nonce = store.read(move |conn| ids::nonce_of(conn, run))?.ok_or_else(|| over(job, run))?;
     carry(nonce)?;
     // In this order: a run whose log lock is held is not over, and a run that is over admits no
     // command.

@@ -23,7 +23,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> String {
+pub(in crate::cli) fn for_people(events: &[Event], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |event: &Event| {
         vec![
             time::local(time::ms_of(event.at), now),

@@ -9,7 +9,7 @@ use crate::cli::view::{json, table};
 use crate::error::{Result, exit};
 use crate::host::waker;
 use crate::job::limits;
-use crate::store::job::rows::LaneRow;
+use crate::store::job::counted::LaneRow;
 use crate::store::{job::control, job::read};
 
 #[derive(Debug, Subcommand)]

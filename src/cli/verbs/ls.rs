@@ -44,7 +44,7 @@ pub struct Args {
     pub sort: Option<Column>,
     /// List these columns, in this order
     ///
-    /// id, state, reason, hold, priority, queue, lane, label, unique, since, created_at,
+    /// id, owner, state, reason, hold, priority, queue, lane, label, unique, since, created_at,
     /// available_at, started_at, finished_at, took, attempts, max_attempts, exit_code, signal,
     /// error, result, progress, run_id, pid, task, array_index, cwd or command, with commas between
     /// them.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, exit};
 use crate::host::waker;
 use crate::job::nearest;
 use crate::store::job::control::QueueSettings;
-use crate::store::job::rows::QueueRow;
+use crate::store::job::counted::QueueRow;
 use crate::store::{job::control, job::pending, job::read};
 use crate::units;
 

@@ -9,7 +9,7 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::view::{escape, table};
 use crate::config::keys::unknown;
-use crate::config::{Colour, Durability, OnTerm, Settings, Source};
+use crate::config::{Colour, Durability, OnTerm, Setting, Settings, Source};
 use crate::error::{Error, Result, exit};
 use crate::job::hook::HookRule;
 use crate::job::pool;
@@ -79,6 +79,10 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::print(&table::table(&["setting", "value", "from"], &[], &shown, face.columns))?;
     }
     Ok(exit::OK)
+}
+
+fn number(key: &'static str, setting: &Setting<u32>) -> Row {
+    Row::new(key, json!({"value": setting.value}), Some(setting.value.to_string()), "", &setting.source)
 }
 
 fn hooks(s: &Settings) -> Row {
@@ -157,5 +161,19 @@ fn rows(s: &Settings) -> Vec<Row> {
             "none",
             &s.pools.source,
         ),
+        Row::new("system", json!({"value": s.system.value}), Some(s.system.value.to_string()), "", &s.system.source),
+        Row::text("people.socket", &s.people.socket.value.to_string_lossy(), &s.people.socket.source),
+        Row::new(
+            "people.group",
+            json!({"value": s.people.group.value}),
+            s.people.group.value.clone(),
+            "none",
+            &s.people.group.source,
+        ),
+        Row::text("people.queues", &s.people.queues.value, &s.people.queues.source),
+        number("people.max_queued", &s.people.queued),
+        number("people.max_running", &s.people.running),
+        number("people.max_kept", &s.people.kept),
+        Row::size("people.log_space", Some(s.people.log_space_bytes.value), &s.people.log_space_bytes.source),
     ]
 }

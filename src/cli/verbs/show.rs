@@ -49,19 +49,19 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
 }
 
 /// Additional facts about a job.
-struct Around<'a> {
+pub(in crate::cli) struct Around<'a> {
     /// Its step of a task, as text.
-    step: Option<String>,
+    pub step: Option<String>,
     /// The text about its run, if it is over and no worker records it.
-    over: Option<String>,
-    suspended_ms: u64,
-    hooks: &'a [HookInfo],
-    events: &'a [Event],
-    now: &'a jiff::Zoned,
-    columns: Option<usize>,
+    pub over: Option<String>,
+    pub suspended_ms: u64,
+    pub hooks: &'a [HookInfo],
+    pub events: &'a [Event],
+    pub now: &'a jiff::Zoned,
+    pub columns: Option<usize>,
 }
 
-fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
+pub(in crate::cli) fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
     let (events, now) = (around.events, around.now);
     let at = |at: Option<SystemTime>| at.map(|at| time::local(time::ms_of(at), now));
     let mut all = vec![
@@ -72,6 +72,7 @@ fn for_people(job: &JobInfo, runs: &[RunInfo], around: &Around<'_>) -> String {
         ("command", Some(table::command(job))),
         ("cwd", Some(job.cwd.clone())),
         ("label", job.label.clone()),
+        ("owner", job.owner.map(table::owner)),
         ("made", events.iter().find(|event| event.kind == "scheduled").and_then(|event| event.detail.clone())),
         ("task", around.step.clone()),
         ("queue", Some(job.queue.clone())),

@@ -19,8 +19,8 @@ use crate::job::Advice;
 use crate::place::Place;
 use crate::queue::why::worker_words;
 use crate::store::Store;
+use crate::store::job::counted::Counter;
 use crate::store::job::read::Counts;
-use crate::store::job::rows::Counter;
 use crate::store::schedule::Summary;
 use crate::units::size_text;
 

@@ -37,7 +37,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn for_people(job: &JobInfo, step: Option<&str>, all: &[Advice]) -> String {
+pub(in crate::cli) fn for_people(job: &JobInfo, step: Option<&str>, all: &[Advice]) -> String {
     let mut text = format!("job {} is {}\n", job.id, line(&table::state(job)));
     if let Some(step) = step {
         text += &format!("  it is {}\n", line(step));

@@ -23,7 +23,7 @@ use crate::error::{Result, exit};
 use crate::host::surroundings;
 use crate::queue::{Ended, Queue, process};
 use crate::units;
-use crate::worker::{OnTerm as Told, signals};
+use crate::worker::{OnTerm as Told, Options, signals};
 
 /// Headings of the options in the help.
 const WHICH: &str = "Which jobs it runs";
@@ -98,7 +98,7 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
         return tell_who_waits(&face.queue()?);
     }
     let until_stopped = !args.until_idle && !args.until_empty;
-    let options = worker_options::options(face);
+    let options = Options { door: worker_options::door(&face.settings)?, ..worker_options::options(face) };
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let drains = options.on_term == Some(Told::Drain);

@@ -18,6 +18,7 @@ use crate::queue::JobInfo;
 #[value(rename_all = "snake_case")]
 pub enum Column {
     Id,
+    Owner,
     State,
     Reason,
     Hold,
@@ -95,6 +96,7 @@ impl Column {
         let time = |time: Option<SystemTime>| time.map_or(Cell::Empty, Cell::Time);
         match self {
             Self::Id => Cell::Number(job.id.0),
+            Self::Owner => job.owner.map_or(Cell::Empty, |uid| Cell::Text(table::owner(uid))),
             Self::State => Cell::Text(job.state.to_string()),
             Self::Reason => job.reason.map_or(Cell::Empty, |reason| Cell::Text(reason.as_str().to_owned())),
             Self::Hold => job.hold.map_or(Cell::Empty, |hold| Cell::Text(hold.as_str().to_owned())),

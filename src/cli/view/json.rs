@@ -13,8 +13,8 @@ pub use crate::job::document::parsed;
 use crate::job::document::{JobDocument, SCHEMA, SuspensionDocument};
 use crate::place::Place;
 use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo, Suspension};
+use crate::store::job::counted::{LaneRow, QueueRow};
 use crate::store::job::pool::PoolRow;
-use crate::store::job::rows::{LaneRow, QueueRow};
 use crate::store::resource::Resource;
 use crate::units::duration_ms;
 
@@ -52,6 +52,7 @@ pub fn job(job: &JobInfo) -> Value {
         result: job.result.clone(),
         task: job.task,
         suspension: job.suspension.map(suspension),
+        owner: job.owner,
     };
     let mut value = document.to_value();
     if job.is_stopped {
@@ -62,6 +63,21 @@ pub fn job(job: &JobInfo) -> Value {
 
 fn suspension(one: Suspension) -> SuspensionDocument {
     SuspensionDocument { state: one.word(), asked_at: at(one.asked_at), since: one.since.map(at) }
+}
+
+/// What a user sees of the job of another one.
+pub fn outline(job: &JobInfo) -> Value {
+    json!({
+        "schema": SCHEMA,
+        "id": job.id,
+        "state": job.state,
+        "queue": job.queue,
+        "label": job.label,
+        "created_at": at(job.created_at),
+        "started_at": job.started_at.map(at),
+        "finished_at": job.finished_at.map(at),
+        "owner": job.owner,
+    })
 }
 
 /// A job with its runs.

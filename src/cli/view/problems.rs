@@ -7,9 +7,9 @@ use crate::job::{Advice, Hold, JobId, RunId};
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
 use crate::store::engine::locks::Holder;
+use crate::store::job::counted::QueueRow;
 use crate::store::job::failures::COUNTED_MAX;
 use crate::store::job::read::Counts;
-use crate::store::job::rows::QueueRow;
 use crate::units::size_text;
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.

@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use crate::cli::parse::time;
 use crate::cli::parse::time::ms_of;
 use crate::cli::view::escape::{line, quote_arguments, whole};
+use crate::host::users::{self, User};
 use crate::job::{Hold, State};
 use crate::queue::{JobInfo, Suspension};
 use crate::store::job::read::Counts;
@@ -139,14 +140,23 @@ fn state_in_list(job: &JobInfo, now: &jiff::Zoned) -> String {
     format!("{} ({what} {})", State::Queued, time::short(ms_of(job.available_at), now))
 }
 
+/// Returns the name of a user, or the number of one without a name.
+pub fn owner(uid: u32) -> String {
+    owner_among(&users::all(), uid)
+}
+
+fn owner_among(names: &[User], uid: u32) -> String {
+    names.iter().find(|user| user.uid == uid).map_or_else(|| uid.to_string(), |user| user.name.clone())
+}
+
 /// Returns how long it has run.
 pub fn took(job: &JobInfo, now_ms: i64) -> String {
     job.started_at.map(|start| time::between(ms_of(start), job.finished_at.map_or(now_ms, ms_of))).unwrap_or_default()
 }
 
 /// Returns jobs, one per line; on a narrow terminal without the column `since`. The columns of
-/// priority and progress are present if a job has any; on a terminal that is wide enough, those of
-/// array index and lane as well.
+/// priority and progress are present if a job has any, that of the owner if there are several; on
+/// a terminal that is wide enough, those of array index and lane as well.
 pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option<usize>) -> String {
     let now_ms = now.timestamp().as_millisecond();
     let progress = |job: &JobInfo| {
@@ -161,10 +171,13 @@ pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option
     let have_index = jobs.iter().any(|job| job.array_index.is_some());
     let have_lane = jobs.iter().any(|job| job.lane.is_some());
     let is_wide = columns.is_none_or(|columns| columns >= WIDE_COLUMNS);
-    let heads = ["id", "index", "state", "prio", "queue", "lane", "label", "since", "took", "progress", "command"];
+    let have_owners = jobs.iter().any(|job| job.owner != jobs[0].owner);
+    let names = if have_owners { users::all() } else { Vec::new() };
+    let heads = ["id", "index", "owner", "state", "prio", "queue", "lane", "label", "since", "took", "progress", "command"];
     let is_shown = |head: &&str| match *head {
         "index" => have_index && !is_narrow,
         "lane" => have_lane && is_wide,
+        "owner" => have_owners,
         "prio" => have_priority,
         "progress" => have_progress,
         "since" => !is_narrow,
@@ -175,6 +188,7 @@ pub fn jobs(jobs: &[JobInfo], now: &jiff::Zoned, coloured: bool, columns: Option
         let cells = [
             job.id.to_string(),
             job.array_index.map(|index| index.to_string()).unwrap_or_default(),
+            name(&job.owner.map_or_else(|| "root".to_owned(), |uid| owner_among(&names, uid))),
             state_in_list(job, now),
             if job.priority == 0 { String::new() } else { job.priority.to_string() },
             name(&job.queue),

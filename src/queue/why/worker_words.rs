@@ -6,7 +6,8 @@ use crate::escape::quote_text;
 use crate::host::report::{CODES, Condition, Phase, Report};
 use crate::host::sight::{Process, Sight};
 use crate::job::Advice;
-use crate::store::job::rows::{Job, QueueRow};
+use crate::store::job::counted::QueueRow;
+use crate::store::job::rows::Job;
 use crate::units::count;
 
 /// A claim loop without a round for this long, in milliseconds, hangs: it polls at least every 10

@@ -18,10 +18,7 @@ use crate::run::wait;
 
 use super::prepare::{Prepared, RESULT_FD, path_of, raw, shown};
 use super::refusal::Refusal;
-
-/// Stack of the child, in bytes; the page below it is inaccessible.
-const STACK_BYTES: usize = 64 << 10;
-const GUARD_BYTES: usize = 4096;
+use super::stack::Stack;
 
 /// What the child was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,7 @@ enum Step {
     Gid,
     Uid,
     Privileges,
+    Umask,
     Chdir,
     ParentDeath,
     Mask,
@@ -135,6 +133,7 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
         Step::Gid => "setgid".to_owned(),
         Step::Uid => "setuid".to_owned(),
         Step::Privileges => "no_new_privs".to_owned(),
+        Step::Umask => "umask".to_owned(),
         Step::Chdir => format!("chdir {}", shown(&prepared.cwd)),
         Step::ParentDeath => "the shim died".to_owned(),
         Step::Mask => "sigprocmask".to_owned(),
@@ -160,6 +159,10 @@ fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
 /// which line was meant for a shell.
 fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
     let may = |path: &Path| prepared.identity.as_ref().map_or_else(|| unexecutable::we_may(path), |user| user.may_pass(path));
+    // The files were named by a user; root looks at none of them.
+    if prepared.identity.as_ref().is_some_and(|user| user.is_owner) {
+        return None;
+    }
     let cwd = path_of(&prepared.cwd);
     match failure.step {
         Step::Chdir => unexecutable::explain_directory(cwd, &may),
@@ -172,38 +175,6 @@ fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
             may: &may,
         }),
         _ => None,
-    }
-}
-
-/// The child's stack.
-struct Stack {
-    base: *mut c_void,
-}
-
-impl Stack {
-    fn new() -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-        // SAFETY: a new private mapping; no other code knows of it.
-        let base = unsafe { libc::mmap(ptr::null_mut(), STACK_BYTES, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the first page of the mapping made above.
-        unsafe { libc::mprotect(base, GUARD_BYTES, libc::PROT_NONE) };
-        Ok(Self { base })
-    }
-
-    /// Stacks grow down on every machine that this runs on.
-    fn top(&self) -> *mut c_void {
-        // SAFETY: one past the end of the mapping, and aligned to 16 as its length is.
-        unsafe { self.base.byte_add(STACK_BYTES) }
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; the child that used it no longer does.
-        unsafe { libc::munmap(self.base, STACK_BYTES) };
     }
 }
 
@@ -245,6 +216,8 @@ const STEPS: &[(Step, Prepare)] = &[
     (Step::Gid, set_gid),
     (Step::Uid, set_uid),
     (Step::Privileges, no_new_privileges),
+    (Step::None, own_keyring),
+    (Step::Umask, set_umask),
     (Step::Chdir, change_directory),
     (Step::ParentDeath, die_with_the_shim),
     (Step::Mask, empty_mask),
@@ -331,6 +304,23 @@ fn no_new_privileges(shared: &Shared<'_>) -> Result<(), c_int> {
     }
     // SAFETY: a system call without memory.
     check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
+}
+
+/// The session keyring of the worker may hold keys of root, and a process may use the keys of its
+/// session. Where there are no keyrings, or a sandbox refuses the call, there is nothing to use.
+fn own_keyring(shared: &Shared<'_>) -> Result<(), c_int> {
+    const JOIN_SESSION_KEYRING: c_int = 1;
+    if shared.prepared.identity.is_some() {
+        // SAFETY: a system call without memory: no name is given.
+        unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<c_char>()) };
+    }
+    Ok(())
+}
+
+fn set_umask(shared: &Shared<'_>) -> Result<(), c_int> {
+    let Some(mask) = shared.prepared.umask else { return Ok(()) };
+    // SAFETY: a system call without memory, which never fails; the mask is the child's own.
+    check(unsafe { libc::syscall(libc::SYS_umask, mask) })
 }
 
 fn change_directory(shared: &Shared<'_>) -> Result<(), c_int> {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::ptr;
 
 use super::refusal::Refusal;
+use crate::run::launch::Launch;
 
 /// Room for one entry of the user database, in bytes.
 const ENTRY_BYTES_MAX: usize = 64 << 10;
@@ -22,45 +23,96 @@ pub struct Identity {
     pub user: u32,
     pub group: u32,
     pub groups: Vec<u32>,
-    /// `HOME`, `USER` and `SHELL` from the user database.
+    /// `HOME`, `USER` and `SHELL` from the user database; of an owner also `LOGNAME`.
     pub env: Vec<(&'static str, Vec<u8>)>,
+    /// The user was not chosen by root: see [`crate::run::Launch::owner`].
+    pub is_owner: bool,
 }
 
 impl Identity {
+    /// Returns the user of a launch, if it is not that of the worker.
+    ///
+    /// # Errors
+    /// As [`Identity::named`]; or this process may not become that user.
+    pub fn of(launch: &Launch) -> Result<Option<Self>, Refusal> {
+        let identity = match (launch.owner, launch.user.as_deref()) {
+            (None, None) => return Ok(None),
+            (None, Some(name)) => Self::named(name)?,
+            (Some(uid), None) => Self::numbered(uid)?,
+            (Some(_), Some(_)) => return Err(refusal("a job of a user runs as that user; omit --user".to_owned())),
+        };
+        identity.may_be_taken()?;
+        Ok(Some(identity))
+    }
+
+    /// Looks the owner of a job up.
+    fn numbered(uid: u32) -> Result<Self, Refusal> {
+        let find = |entry, buffer: &mut [u8], found| {
+            // SAFETY: all pointers live until the call returns, and the length is that of the
+            // buffer.
+            unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr().cast(), buffer.len(), found) }
+        };
+        let unknown = || refusal(format!("user {uid}: there is no such user any more; getent passwd {uid} looks it up"));
+        let identity = Self::looked_up(&format!("user {uid}"), find, unknown)?;
+        // Not by an entry with a wrong number, and never root.
+        if identity.user != uid || uid == 0 { Err(unknown()) } else { Ok(Self { is_owner: true, ..identity }) }
+    }
+
     /// Looks a user up by name.
     ///
     /// # Errors
     /// The user does not exist, or the database cannot be read.
-    pub fn of(name: &str) -> Result<Self, Refusal> {
-        let refused = |errno| Refusal::shared(format!("user {name}"), &io::Error::from_raw_os_error(errno));
-        let c_name = CString::new(name).map_err(|_| refused(libc::EINVAL))?;
+    pub fn named(name: &str) -> Result<Self, Refusal> {
+        let what = format!("user {name}");
+        let c_name =
+            CString::new(name).map_err(|_| Refusal::shared(what.clone(), &io::Error::from_raw_os_error(libc::EINVAL)))?;
+        let find = |entry, buffer: &mut [u8], found| {
+            // SAFETY: all pointers live until the call returns, and the length is that of the
+            // buffer.
+            unsafe { libc::getpwnam_r(c_name.as_ptr(), entry, buffer.as_mut_ptr().cast(), buffer.len(), found) }
+        };
+        let unknown = || {
+            refusal(format!(
+                "user {name}: there is no such user; getent passwd lists the users, add the job again with one of them"
+            ))
+        };
+        let mut identity = Self::looked_up(&what, find, unknown)?;
+        identity.env.retain(|(name, _)| *name != "LOGNAME");
+        Ok(identity)
+    }
+
+    fn looked_up(
+        what: &str,
+        find: impl FnOnce(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> i32,
+        unknown: impl FnOnce() -> Refusal,
+    ) -> Result<Self, Refusal> {
+        let refused = |errno| Refusal::shared(what.to_owned(), &io::Error::from_raw_os_error(errno));
         let mut buffer = vec![0_u8; ENTRY_BYTES_MAX];
         let mut entry = MaybeUninit::<libc::passwd>::zeroed();
         let mut found = ptr::null_mut();
-        // SAFETY: all pointers live until the call returns, and the length is that of the buffer.
-        let errno = unsafe {
-            libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found)
-        };
+        let errno = find(entry.as_mut_ptr(), &mut buffer, &raw mut found);
         if errno != 0 {
             return Err(refused(errno));
         }
         if found.is_null() {
-            return Err(Refusal {
-                errno: libc::EINVAL,
-                text: format!(
-                    "user {name}: there is no such user; getent passwd lists the users, add the job again with one of them"
-                ),
-                ours: false,
-            });
+            return Err(unknown());
         }
         // SAFETY: zeroed at first, and filled by the call, which has found the user.
         let entry = unsafe { entry.assume_init() };
-        let groups = groups_of(&c_name, entry.pw_gid).ok_or_else(|| refused(libc::EINVAL))?;
         // SAFETY: texts that end with NUL, or null, in `buffer`, which lives.
-        let text = |at: *const libc::c_char| (!at.is_null()).then(|| unsafe { CStr::from_ptr(at) }.to_bytes().to_vec());
-        let env = [("HOME", text(entry.pw_dir)), ("USER", text(entry.pw_name)), ("SHELL", text(entry.pw_shell))];
-        let env = env.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?))).collect();
-        Ok(Self { name: name.to_owned(), user: entry.pw_uid, group: entry.pw_gid, groups, env })
+        let text = |at: *const libc::c_char| (!at.is_null()).then(|| unsafe { CStr::from_ptr(at) }.to_owned());
+        let name = text(entry.pw_name).ok_or_else(|| refused(libc::EINVAL))?;
+        let groups = groups_of(&name, entry.pw_gid).ok_or_else(|| refused(libc::EINVAL))?;
+        let shown = name.to_string_lossy().into_owned();
+        let env = [
+            ("HOME", text(entry.pw_dir)),
+            ("USER", Some(name.clone())),
+            ("LOGNAME", Some(name)),
+            ("SHELL", text(entry.pw_shell)),
+        ];
+        let env =
+            env.into_iter().filter_map(|(name, value)| Some((name, value?.into_bytes()))).filter(|(_, value)| !value.is_empty());
+        Ok(Self { name: shown, user: entry.pw_uid, group: entry.pw_gid, groups, env: env.collect(), is_owner: false })
     }
 
     /// Whether that user may traverse a directory, by its mode.
@@ -89,6 +141,10 @@ impl Identity {
     }
 }
 
+fn refusal(text: String) -> Refusal {
+    Refusal { errno: libc::EINVAL, text, ours: false }
+}
+
 fn groups_of(name: &CString, group: u32) -> Option<Vec<u32>> {
     let mut room = 64;
     while room <= GROUPS_MAX {
@@ -110,10 +166,12 @@ mod tests {
 
     #[test]
     fn root_is_found_and_an_unknown_user_is_not() {
-        let root = Identity::of("root").unwrap();
+        let root = Identity::named("root").unwrap();
         assert_eq!((root.user, root.group), (0, 0));
         assert!(root.groups.contains(&0));
-        assert!(Identity::of("no such user, ever").unwrap_err().text.contains("no such user"));
-        assert_eq!(Identity::of("a\0b").unwrap_err().errno, libc::EINVAL);
+        assert!(Identity::named("no such user, ever").unwrap_err().text.contains("no such user"));
+        assert_eq!(Identity::named("a\0b").unwrap_err().errno, libc::EINVAL);
+        assert!(Identity::numbered(0).unwrap_err().text.contains("no such user"), "a job never belongs to root");
+        assert!(Identity::numbered(u32::MAX - 7).unwrap_err().text.contains("no such user"));
     }
 }

@@ -8,13 +8,16 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FallocateFlags, fallocate, fstat};
+use rustix::fs::{FallocateFlags, fallocate, fstat, ftruncate};
 
+use crate::job::limits::RESULT_BYTES_MAX;
 use crate::run::machine::{boottime_ms, now_ms};
 
 /// Shortest and longest interval between two checks of the size, in milliseconds.
 const LOOK_MS_MIN: u64 = 100;
 const LOOK_MS_MAX: u64 = 2_000;
+/// Most of a result that stays, in bytes: a little more than is read of it.
+const RESULT_KEPT_BYTES: u64 = RESULT_BYTES_MAX as u64 + 4_096;
 /// Holes begin and end at multiples of this, in bytes.
 const BLOCK_BYTES: u64 = 4096;
 /// While the job runs, the log may exceed its limit by this fraction, so that not every check
@@ -23,6 +26,10 @@ const SLACK_PART: u64 = 8;
 
 pub struct LogFile {
     file: OwnedFd,
+    /// Where a user's job writes its result: no more of it is kept than will be read.
+    result: Option<OwnedFd>,
+    /// The job belongs to a user, who must not fill the disk in any way.
+    is_strict: bool,
     limit_bytes: u64,
     size: u64,
     /// End of the punched range.
@@ -37,10 +44,21 @@ pub struct LogFile {
 
 impl LogFile {
     /// A log that is empty now. `limit_bytes` of 0 means no limit.
-    pub fn new(file: OwnedFd, limit_bytes: u64) -> Self {
+    pub fn new(file: OwnedFd, result: Option<OwnedFd>, is_strict: bool, limit_bytes: u64) -> Self {
         let now = boottime_ms();
         let look_every_ms = LOOK_MS_MIN;
-        Self { file, limit_bytes, size: 0, hole_end: 0, looked_ms: now, last_output_ms: now, look_every_ms, gave_up: false }
+        Self {
+            file,
+            result,
+            is_strict,
+            limit_bytes,
+            size: 0,
+            hole_end: 0,
+            looked_ms: now,
+            last_output_ms: now,
+            look_every_ms,
+            gave_up: false,
+        }
     }
 
     /// When the job last wrote output, in milliseconds since the boot, as of the last check.
@@ -77,6 +95,15 @@ impl LogFile {
         self.look_every_ms = next_interval_ms(self.look_every_ms, grown, now.saturating_sub(self.looked_ms), self.limit_bytes);
         (self.size, self.looked_ms) = (size, now);
         self.punch(self.limit_bytes / SLACK_PART);
+        self.cut_result();
+    }
+
+    fn cut_result(&self) {
+        let Some(result) = self.result.as_ref().filter(|_| self.is_strict) else { return };
+        if fstat(result).is_ok_and(|stat| u64::try_from(stat.st_size).unwrap_or(0) > RESULT_KEPT_BYTES) {
+            // It would be refused only by a disk that has failed.
+            let _checked_again = ftruncate(result, RESULT_KEPT_BYTES);
+        }
     }
 
     /// Makes the last check: from here on the limit is exact.
@@ -96,7 +123,9 @@ impl LogFile {
         let from = self.hole_end.max(start);
         match punch_out(&self.file, from, end) {
             Ok(()) => self.hole_end = end,
-            Err(_) => self.gave_up = true,
+            // The file system cannot drop the middle: the end goes.
+            Err(_) if self.is_strict && ftruncate(&self.file, start).is_ok() => self.size = start,
+            Err(_) => self.gave_up = !self.is_strict,
         }
     }
 }
@@ -146,7 +175,7 @@ mod tests {
     fn output_just_before_a_suspension_is_not_dated_before_it() {
         const SUSPENDED_MS: u64 = 5_000;
         let file = tempfile::tempfile().unwrap();
-        let mut log = LogFile::new(file.try_clone().unwrap().into(), 0);
+        let mut log = LogFile::new(file.try_clone().unwrap().into(), None, false, 0);
         std::io::Write::write_all(&mut &file, b"begin").unwrap();
         file.set_modified(crate::clock::time_of(now_ms() - SUSPENDED_MS.cast_signed())).unwrap();
         // The last check was just before, and the suspension is over now.

@@ -27,6 +27,7 @@ mod memory;
 mod next;
 mod prepare;
 pub(super) mod refusal;
+mod stack;
 mod stop_signal;
 mod suspend;
 mod watch;
@@ -172,12 +173,13 @@ fn run(mut journal: Journal, spec: Spec, me: &Myself) -> Left {
     let started = Record::Started(Started { pid, shim_pid: me.pid, shim_start_ticks: me.start_ticks, at_ms, kept });
     let records = if marked { vec![started, Record::Marked] } else { vec![started] };
     let _ = journal.write_all(&records);
-    let (log, memory) = prepared.into_what_is_still_needed();
+    let (log, result, memory) = prepared.into_what_is_still_needed();
     let nonce_bits = launch.nonce.signal_bits();
     // To look a user up may have loaded modules and opened files.
-    let is_own_user = launch.user.is_none();
+    let is_own_user = launch.user.is_none() && launch.owner.is_none();
+    let is_of_user = launch.owner.is_some();
     drop(launch);
-    let log = logfile::LogFile::new(log, limits.log_limit_bytes);
+    let log = logfile::LogFile::new(log, result, is_of_user, limits.log_limit_bytes);
     let left = ending::see_to_the_end(journal, pid, &limits, nonce_bits, log, memory);
     if is_short && is_own_user { left } else { Left::Doubt }
 }

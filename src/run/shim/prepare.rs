@@ -27,6 +27,8 @@ use super::refusal::Refusal;
 /// and the variable that names it.
 pub const RESULT_FD: i32 = 3;
 const RESULT: &str = "TENURE_RESULT";
+/// The mask of new files of a user's job, as a login has it.
+const OWNERS_UMASK: u32 = 0o022;
 /// A prober may hold the log's lock for an instant; the number of attempts, one millisecond apart.
 const LOG_LOCK_TRIES_MAX: u32 = 200;
 
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub log: OwnedFd,
     pub identity: Option<Identity>,
     pub nice: Option<i32>,
+    /// The mask of new files, if it is not that of the worker.
+    pub umask: Option<u32>,
     pub memory: Memory,
     /// Where the job of another user writes its result, if it cannot reach the file by path.
     pub result: Option<OwnedFd>,
@@ -61,9 +65,10 @@ impl Prepared {
         let Some(name) = launch.argv.first().filter(|name| !name.is_empty()) else {
             return Err(Refusal { errno: libc::EINVAL, text: "the command is empty".to_owned(), ours: false });
         };
-        let identity = launch.user.as_deref().map(Identity::of).transpose()?;
-        if let Some(identity) = &identity {
-            identity.may_be_taken()?;
+        let identity = Identity::of(launch)?;
+        if identity.as_ref().is_some_and(|identity| identity.is_owner) && launch.stdin.is_some() {
+            let text = "a job of a user has no stdin that root opens; let the command read the file".to_owned();
+            return Err(Refusal { errno: libc::EPERM, text, ours: false });
         }
         let path = launch.variable("PATH").unwrap_or(PATH_DEFAULT.as_bytes()).to_vec();
         let log = open_log(&launch.log, identity.as_ref())?;
@@ -77,7 +82,8 @@ impl Prepared {
             stdin: open_stdin(launch.stdin.as_deref())?,
             log,
             identity,
-            nice: launch.nice,
+            nice: nice_of(launch),
+            umask: launch.owner.map(|_| OWNERS_UMASK),
             memory: Memory::of(launch),
             result,
             mark: limit_of(launch.nonce),
@@ -85,9 +91,16 @@ impl Prepared {
     }
 
     /// Releases everything that is not needed once the command is executing.
-    pub fn into_what_is_still_needed(self) -> (OwnedFd, Memory) {
-        (self.log, self.memory)
+    pub fn into_what_is_still_needed(self) -> (OwnedFd, Option<OwnedFd>, Memory) {
+        (self.log, self.result, self.memory)
     }
+}
+
+/// A user's job is not scheduled before the worker, also if that was started with `nice`: root
+/// sets the value.
+fn nice_of(launch: &Launch) -> Option<i32> {
+    let ours = || rustix::process::getpriority_process(None).unwrap_or(0);
+    launch.nice.map(|nice| if launch.owner.is_some() { nice.max(ours()) } else { nice })
 }
 
 fn c_string(bytes: &[u8], what: &str) -> Result<CString, Refusal> {
@@ -158,11 +171,14 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
 
 /// A job of the worker's own user creates the file itself if it needs one. For another user it is
 /// created here, and tenure's two directories get search permission only: they cannot be listed,
-/// and nothing but this file can be read. If a directory above them is closed to that user, the job
-/// gets the open file instead.
+/// and nothing but this file can be read. If a directory above them is closed to that user, or the
+/// user is not chosen by root, the job gets the open file instead.
 fn result_for(launch: &Launch, identity: Option<&Identity>) -> Result<Option<OwnedFd>, Refusal> {
     let (Some(path), Some(identity)) = (&launch.result, identity) else { return Ok(None) };
     let file = create_for(path, Some(identity), "making", OFlags::empty())?;
+    if identity.is_owner {
+        return Ok(Some(file));
+    }
     for dir in path.ancestors().skip(1).take(2).filter(|dir| !identity.may_pass(dir)) {
         let opened = fs::metadata(dir).and_then(|meta| {
             let mode = meta.permissions().mode() | 0o001;

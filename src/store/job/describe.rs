@@ -49,6 +49,7 @@ fn describe(row: &Job, after: Vec<(JobId, crate::job::Need)>) -> Result<NewJob, 
         after,
         task: row.task_id,
         task_hold: row.task_hold,
+        owner: row.owner,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Run ids, and the sequences that must never decrease.
+//! Run ids with their nonces, and the sequences that must never decrease.
 //!
 //! A run id is the fencing token, so none is ever used twice: not after a power cut, and not after
 //! an older copy of the file was restored. They come in blocks; the caller reserves a block with a
@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
+use crate::job::{Nonce, RunId};
+use crate::store::engine::text::text;
 
 /// Greatest id that the file accepts; the CHECK on `run.id` has the same number.
 pub const ID_MAX: i64 = 1 << 52;
@@ -67,6 +69,13 @@ fn set_meta(conn: &Connection, key: &str, value: i64) -> Result<()> {
 
 /// A run that could start immediately: its file exists and is locked.
 pub use crate::job::RunKey as Prepared;
+
+/// Returns the nonce of a run; `None`: the run does not exist.
+pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
+    let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
+    let nonce: Option<String> = nonce.query_row([run.0], |row| text(row, 0)).optional()?;
+    Ok(nonce.and_then(|text| text.parse().ok()))
+}
 
 #[cfg(test)]
 mod tests {

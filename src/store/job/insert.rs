@@ -21,7 +21,7 @@ use crate::store::job::ended::{Aftermath, TaskStep};
 use crate::store::job::rows;
 
 /// Columns of the statement that inserts jobs.
-const COLUMNS: usize = 20;
+const COLUMNS: usize = 21;
 /// Jobs of a batch that one statement inserts: SQLite opens the indexes, and keeps what it would
 /// have to restore of each page, once for a statement.
 pub const BLOCK: usize = 10;
@@ -196,6 +196,7 @@ fn bind(insert: &mut Statement<'_>, after: usize, job: &NewJob, now_ms: i64) -> 
         &job.placement.slots,
         &job.stop_group,
         &uses,
+        &job.owner,
     ];
     for (n, column) in columns.iter().enumerate() {
         insert.raw_bind_parameter(after + n + 1, column)?;

@@ -1,7 +1,7 @@
 -- name: insert
 INSERT INTO job (command, queue, lane, priority, label, cwd, available_at, max_attempts, created_at, expires_at, unique_key,
-                 array_index, env, policy, user_hold, task_id, task_hold, slots, stop_group, uses)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20);
+                 array_index, env, policy, user_hold, task_id, task_hold, slots, stop_group, uses, owner)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21);
 
 -- name: live
 SELECT id, state FROM job

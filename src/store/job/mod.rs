@@ -4,7 +4,8 @@
 //! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
 //! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
 //! `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the commands
-//! around a job, `ids` assigns run ids, `rows` reads rows as values, with the values of `cells`.
+//! around a job, `ids` assigns run ids, `owned` counts the jobs of each user, `rows` reads rows as
+//! values, with the values of `cells`.
 
 pub mod auxiliary;
 pub(in crate::store) mod cancel;
@@ -15,6 +16,7 @@ pub mod claim;
 pub(in crate::store) mod claim_order_tests;
 pub mod close_run;
 pub mod control;
+pub mod counted;
 pub mod describe;
 pub(in crate::store) mod ended;
 pub mod enqueue;
@@ -27,6 +29,7 @@ pub mod ids;
 pub(in crate::store) mod insert;
 pub mod nested;
 pub mod newest;
+pub mod owned;
 pub mod pending;
 pub mod pool;
 pub mod read;

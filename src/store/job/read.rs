@@ -10,10 +10,11 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use crate::error::{Error, Result};
 use crate::job::nearest;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Nonce, Policy, Reason, ResourceId, RunId, State};
+use crate::job::{Hold, JobId, Need, Policy, Reason, ResourceId, RunId, State};
 use crate::store::engine::text::{maybe, text};
+use crate::store::job::counted::{Counter, LaneRow, QueueRow};
 use crate::store::job::rows;
-use crate::store::job::rows::{Counter, Dependency, Event, Job, LaneRow, QueueRow, Run, job_columns, run_columns};
+use crate::store::job::rows::{Dependency, Event, Job, Run, job_columns, run_columns};
 
 /// Most jobs in one list, unless the filter says less.
 pub const JOBS_MAX: usize = 100_000;
@@ -29,6 +30,8 @@ pub struct Filter {
     pub queue: Option<String>,
     pub label: Option<String>,
     pub ids: Vec<RangeInclusive<i64>>,
+    /// Jobs of this user.
+    pub owner: Option<u32>,
     /// Ended, else started, else added at or after this instant, in milliseconds UTC.
     pub since_ms: Option<i64>,
     /// At most so many, the newest.
@@ -135,10 +138,12 @@ fn statement_of(filter: &Filter, state: State, limit: usize) -> (String, Vec<Val
         }
     }
     let mut values = Vec::new();
-    for (column, wanted) in [("queue", &filter.queue), ("label", &filter.label)] {
+    let owner = filter.owner.map(|uid| Value::from(i64::from(uid)));
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    for (column, wanted) in [("queue", text(&filter.queue)), ("label", text(&filter.label)), ("owner", owner)] {
         if let Some(wanted) = wanted {
             sql.push_str(&format!(" AND {plus}job.{column} = ?"));
-            values.push(Value::from(wanted.clone()));
+            values.push(wanted);
         }
     }
     if !filter.ids.is_empty() {
@@ -219,13 +224,6 @@ pub fn stuck_runs(conn: &Connection) -> Result<Vec<(RunId, Option<JobId>, String
     let mut stuck = conn.prepare_cached(sql!("read.sql", "stuck"))?;
     let rows = stuck.query_map([], |row| Ok((RunId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(JobId), text(row, 2)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Returns the nonce of a run; `None`: the run does not exist.
-pub fn nonce_of(conn: &Connection, run: RunId) -> Result<Option<Nonce>> {
-    let mut nonce = conn.prepare_cached("SELECT nonce FROM run WHERE id = ?1")?;
-    let nonce: Option<String> = nonce.query_row([run.0], |row| text(row, 0)).optional()?;
-    Ok(nonce.and_then(|text| text.parse().ok()))
 }
 
 /// The probes and teardowns of a resource, newest last.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Result, Row};
+use serde::{Deserialize, Serialize};
 
 use crate::job::spec::was_needless;
 use crate::job::{
@@ -35,11 +36,12 @@ macro_rules! job_columns_but_suspension {
          job.created_at, job.expires_at, job.unique_key, job.array_index, job.env, job.policy, job.deferrals, job.failed_starts, \
          job.last_reason, job.exit_code, job.signal, job.error, job.progress, job.result, job.user_hold, job.task_id, \
          job.task_hold, job.unmet, job.broken, job.due_seen, job.lane_pass, job.slots, job.uses, \
-         EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL), job.stop_group IS NOT NULL"
+         EXISTS (SELECT 1 FROM cancel WHERE cancel.job_id = job.id AND cancel.closed_at IS NULL), job.stop_group IS NOT NULL, \
+         job.owner"
     };
 }
 /// How many columns that are.
-pub(in crate::store) const JOB_COLUMNS: usize = 43;
+pub(in crate::store) const JOB_COLUMNS: usize = 44;
 
 /// The columns that [`Run::from_row`] reads, in its order.
 macro_rules! run_columns {
@@ -51,8 +53,9 @@ macro_rules! run_columns {
 }
 pub(in crate::store) use {job_columns, job_columns_but_suspension, run_columns};
 
-/// A row of `job`, and whether a cancel is open. Times are milliseconds UTC.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A row of `job`, and whether a cancel is open. Times are milliseconds UTC. As JSON it is what the
+/// system worker tells the client of another user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub id: JobId,
     /// JSON, see [`Job::argv`].
@@ -111,6 +114,8 @@ pub struct Job {
     /// Why the job cannot be run: a client wrote bytes that are not UTF-8. The displayed text
     /// differs from what was written.
     pub unreadable: Option<String>,
+    /// The user that it belongs to and runs as; `None`: the owner of the file.
+    pub owner: Option<u32>,
 }
 
 /// The columns of [`Job`] that any client writes, with their positions in `job_columns!()`.
@@ -163,8 +168,10 @@ impl Job {
             uses: maybe(row, 39)?,
             cancel_open: row.get(40)?,
             stops_array: row.get(41)?,
-            suspension: maybe(row, 42)?.as_deref().and_then(suspension),
+            suspension: maybe(row, 43)?.as_deref().and_then(suspension),
             unreadable: text::first_fault(row, &JOB_TEXTS)?,
+            // A number that no user can have is never the owner of the file.
+            owner: row.get::<_, Option<i64>>(42)?.map(|uid| u32::try_from(uid).unwrap_or(u32::MAX)),
         })
     }
 
@@ -201,8 +208,9 @@ impl Job {
     }
 }
 
-/// A row of `run`. Times are milliseconds UTC.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A row of `run`. Times are milliseconds UTC. As JSON it is without its nonce, by which its shim
+/// knows who may stop it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub id: RunId,
     /// `None` for an auxiliary run that belongs to no job.
@@ -211,6 +219,7 @@ pub struct Run {
     /// The job's own run, for an auxiliary run of it.
     pub parent: Option<RunId>,
     pub attempt: u32,
+    #[serde(skip, default = "no_nonce")]
     pub nonce: Nonce,
     /// The worker that claimed or last adopted it.
     pub instance: String,
@@ -239,6 +248,10 @@ pub struct Run {
     pub hook: Option<HookId>,
 }
 
+fn no_nonce() -> Nonce {
+    Nonce([0; 16])
+}
+
 impl Run {
     pub fn key(&self) -> RunKey {
         RunKey { run: self.id, nonce: self.nonce }
@@ -257,7 +270,7 @@ impl Run {
             parent: row.get::<_, Option<i64>>(at + 3)?.map(RunId),
             attempt: count(row, at + 4)?,
             // A nonce that does not parse matches nothing: such a run counts as foreign.
-            nonce: text(row, at + 5)?.parse().unwrap_or(Nonce([0; 16])),
+            nonce: text(row, at + 5)?.parse().unwrap_or(no_nonce()),
             instance: text(row, at + 6)?,
             boot_id: text(row, at + 7)?,
             claimed_at: row.get(at + 8)?,
@@ -283,7 +296,7 @@ impl Run {
 }
 
 /// A row of `history`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The order within the history of one job.
     pub seq: i64,
@@ -293,65 +306,6 @@ pub struct Event {
     pub kind: String,
     pub reason: Option<String>,
     pub detail: Option<String>,
-}
-
-/// A queue and its counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueRow {
-    pub name: String,
-    /// `None`: no limit of its own.
-    pub slots: Option<i64>,
-    pub paused: bool,
-    /// A job that fails pauses it.
-    pub pauses_on_failure: bool,
-    /// The job that has paused it by failing.
-    pub paused_by: Option<JobId>,
-    /// When it did, in milliseconds UTC.
-    pub paused_at: Option<i64>,
-    pub max_runtime_ms: Option<u64>,
-    pub running: i64,
-    pub ready: i64,
-    /// Queued and held by something.
-    pub waiting: i64,
-}
-
-impl QueueRow {
-    /// Reads the columns of `queues` in read.sql.
-    pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self {
-            name: text(row, 0)?,
-            slots: row.get(1)?,
-            paused: row.get(2)?,
-            max_runtime_ms: row.get::<_, Option<i64>>(3)?.and_then(|ms| u64::try_from(ms).ok()),
-            pauses_on_failure: row.get(4)?,
-            paused_by: row.get::<_, Option<i64>>(5)?.map(JobId),
-            paused_at: row.get(6)?,
-            running: row.get(7)?,
-            ready: row.get(8)?,
-            waiting: row.get(9)?,
-        })
-    }
-}
-
-/// A lane and its counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneRow {
-    pub key: String,
-    pub max_running: i64,
-    pub running: i64,
-    /// Queued members that wait for nothing but the lane, up to 10,000.
-    pub waiting: i64,
-    /// It is the lane of one array with a limit of its own.
-    pub of_array: bool,
-}
-
-/// A counter over the life of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counter {
-    pub name: String,
-    pub n: i64,
-    pub last_at: Option<i64>,
-    pub note: Option<String>,
 }
 
 /// A job that another one waits for.

@@ -1,5 +1,7 @@
 //! A suspension of a running job, as its row has it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::job::JobId;
 
 /// A running job that has what another one waits for.
@@ -19,7 +21,7 @@ pub struct Wanted {
 }
 
 /// An open suspension, as its row has it. Times are milliseconds UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     pub id: i64,
     pub asked_at: i64,

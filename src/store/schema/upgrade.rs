@@ -35,6 +35,7 @@ const STEPS: &[(i32, Step)] = &[
     (11, rebuild_tables),
     (12, rebuild_tables),
     (13, rebuild_tables),
+    (14, rebuild_tables),
 ];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
@@ -221,6 +222,7 @@ mod tests {
             include_str!("../../../tests/store/version-10.sql"),
             include_str!("../../../tests/store/version-11.sql"),
             include_str!("../../../tests/store/version-12.sql"),
+            include_str!("../../../tests/store/version-13.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

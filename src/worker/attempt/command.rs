@@ -16,9 +16,10 @@ use crate::job::limits::{
 };
 use crate::job::policy::Stdin;
 use crate::job::resource::Step;
-use crate::job::{Argv, Policy, Reason, RunEnd, RunKey, workspace};
+use crate::job::{Argv, Policy, Reason, RunEnd, RunKey, people, workspace};
 use crate::run::Launch;
 use crate::run::unexecutable::{self, PATH_DEFAULT, Refused};
+use crate::store::job::rows::Job;
 use crate::store::resource::Resource;
 use crate::worker::context::Context;
 use crate::worker::job_run::JobRun;
@@ -54,6 +55,9 @@ impl<'a> Command<'a> {
             return Err(format!(
                 "{fault}, so it cannot be run; add it again, with arguments that are not UTF-8 as {{\"hex\": \"...\"}}"
             ));
+        }
+        if job.row.owner.is_some() {
+            people::safe(&job.policy).map_err(|refused| refused.to_string())?;
         }
         let asked = variables(&job.row.env, job.row.task_id.is_some())?;
         Ok(Self { ctx, job, argv, asked, secrets: secrets(ctx, &job.policy)? })
@@ -117,18 +121,19 @@ impl<'a> Command<'a> {
         let deadline_ms = timeout_ms.map(|ms| ctx.now_ms().saturating_add_unsigned(ms));
         let around =
             Circumstances { db: ctx.place().db(), key, slot: job.slot, units: &job.units, previous_reason, result, deadline_ms };
-        let inherited = |name: &str| inherited_for(policy, name);
+        let inherited = |name: &str| inherited_by(row, policy, name);
         let (cwd, log) = (row.cwd.clone().into_bytes(), ctx.place().log_file(key.run));
         let env = environment::assemble(row, &asked, secrets, &around, inherited);
         Launch {
             timeout_ms,
             grace_ms: policy.grace_ms(),
-            log_limit_bytes: policy.log_limit_bytes.unwrap_or(ctx.options.log_limit_bytes),
+            log_limit_bytes: log_limit(ctx, job),
             memory_bytes: policy.memory_bytes,
             memory_group: policy.memory_bytes.and_then(|_| ctx.limiter.group(key)),
             memory_kills: ctx.limiter.kills.clone(),
             nice: policy.nice,
             user: policy.user.clone(),
+            owner: row.owner,
             ..Launch::plain(key, argv.arguments().to_vec(), env, cwd, log)
         }
     }
@@ -136,7 +141,10 @@ impl<'a> Command<'a> {
     fn path(&self) -> Vec<u8> {
         let asked = || self.asked.get("PATH").map(|path| path.clone().into_bytes());
         let secret = self.secrets.get("PATH").cloned();
-        secret.or_else(asked).or_else(|| inherited_for(&self.job.policy, "PATH")).unwrap_or_else(|| PATH_DEFAULT.into())
+        secret
+            .or_else(asked)
+            .or_else(|| inherited_by(&self.job.row, &self.job.policy, "PATH"))
+            .unwrap_or_else(|| PATH_DEFAULT.into())
     }
 
     /// Checks that the command can be found, as far as that is known before its directory exists;
@@ -242,6 +250,23 @@ fn inherited(name: &str) -> Option<Vec<u8>> {
 pub(super) fn inherited_for(policy: &Policy, name: &str) -> Option<Vec<u8>> {
     let is_personal = policy.user.is_some() && ["HOME", "USER", "SHELL"].contains(&name);
     inherited(name).filter(|_| !is_personal)
+}
+
+/// The same for a job that may belong to another user, to whom nothing of the worker is passed.
+fn inherited_by(row: &Job, policy: &Policy, name: &str) -> Option<Vec<u8>> {
+    match row.owner {
+        None => inherited_for(policy, name),
+        Some(_) => (name == "PATH").then(|| PATH_DEFAULT.into()),
+    }
+}
+
+/// Returns the log limit of a run, in bytes.
+fn log_limit(ctx: &Context, job: &JobRun) -> u64 {
+    let wanted = job.policy.log_limit_bytes;
+    match job.row.owner {
+        None => wanted.unwrap_or(ctx.options.log_limit_bytes),
+        Some(uid) => people::log_limit(wanted, &ctx.options.people, ctx.log_space.of(&ctx.store, uid)),
+    }
 }
 
 fn secrets(ctx: &Context, policy: &Policy) -> Result<BTreeMap<String, Vec<u8>>, String> {

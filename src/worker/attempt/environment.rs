@@ -136,8 +136,14 @@ fn units(around: &Circumstances<'_>) -> impl Iterator<Item = (String, String)> {
 
 fn ours(job: &Job, around: &Circumstances<'_>) -> Vec<(&'static str, Vec<u8>)> {
     use std::os::unix::ffi::OsStrExt;
+    // A user whom the file is closed to reaches the worker as everywhere: `tenure` in a job of the
+    // system worker is a client of that worker.
+    let reached = match job.owner {
+        None => ("TENURE_DB", around.db.as_os_str().as_bytes().to_vec()),
+        Some(_) => ("TENURE_SYSTEM", b"true".to_vec()),
+    };
     let mut ours = vec![
-        ("TENURE_DB", around.db.as_os_str().as_bytes().to_vec()),
+        reached,
         ("TENURE_JOB", job.id.to_string().into_bytes()),
         ("TENURE_RUN", around.key.run.to_string().into_bytes()),
         ("TENURE_COOKIE", around.key.nonce.to_string().into_bytes()),

@@ -33,6 +33,9 @@ pub fn of_hook(ctx: &Context, hook: &Hook, job: &Job, key: RunKey) -> Result<Lau
     let is_own = hook.rule.is_none();
     // A policy that cannot be read any more has no user that could be forgotten: no hook was made.
     let policy = job.policy()?;
+    if is_own && job.owner.is_some() {
+        return Err("a job of another user has no hooks of its own, which root would run".into());
+    }
     let asked = if is_own { variables(&job.env, job.task_id.is_some())? } else { BTreeMap::new() };
     let place = ctx.place();
     let user = policy.user.clone().filter(|_| is_own);
@@ -121,6 +124,7 @@ fn document(hook: &Hook, job: &Job) -> String {
         result: job.result.clone().filter(|_| is_latest),
         task: job.task_id,
         suspension: None,
+        owner: job.owner,
     };
     format!("{}\n", document.to_value())
 }

@@ -22,6 +22,7 @@ use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
 use crate::worker::descriptors;
 use crate::worker::loops::handover::Door;
+use crate::worker::loops::people::{self, People};
 use crate::worker::loops::wake::Listener;
 use crate::worker::loops::{claim, handover, recover, service_manager, slots, stops, wake, workspaces};
 use crate::worker::options::Options;
@@ -81,6 +82,7 @@ impl Worker {
         let spawner = Spawner::start(options.spawner.as_deref())?;
         let mut listener = Listener::bind(&place)?;
         let mut door = Door::open(&place)?;
+        let people = options.door.clone().map(People::open).transpose()?;
         let ctx = Arc::new(Context::new(Parts {
             store,
             options,
@@ -93,12 +95,13 @@ impl Worker {
             orphans,
             limiter,
             handover: door.listener(),
+            people: people.as_ref().map(People::listener),
         }));
         slots::follow(&ctx)?;
         let mut cursors = recover::Cursors::default();
         recover::round(&ctx, &mut cursors)?;
         ctx.report.round_of_reaper();
-        let threads = vec![
+        let mut threads = vec![
             thread("claims", &ctx, claim::run)?,
             thread("recovery", &ctx, move |ctx| recover::run(ctx, cursors))?,
             thread("workspaces", &ctx, workspaces::run)?,
@@ -107,6 +110,9 @@ impl Worker {
             thread("handover", &ctx, move |ctx| handover::serve(ctx, &mut door))?,
             thread("notify", &ctx, service_manager::run)?,
         ];
+        if let Some(mut people) = people {
+            threads.push(thread("people", &ctx, move |ctx| people::serve(ctx, &mut people))?);
+        }
         ctx.report.phase(Phase::Serving);
         drop(starting);
         if ctx.options.owns_process {

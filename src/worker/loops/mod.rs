@@ -13,6 +13,7 @@ pub(super) mod claim;
 pub(super) mod handover;
 mod held_back;
 mod leftovers;
+pub(super) mod people;
 pub(super) mod recover;
 mod repair;
 mod retention;

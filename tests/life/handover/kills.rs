@@ -21,7 +21,7 @@ const CALLS_MAX: usize = 200;
 const AFTER_ANSWER: Duration = Duration::from_millis(300);
 
 /// Kills a process as it enters the n-th call of a kind, from now on. Returns when it is watched.
-fn killed_at(worker: &Worker, call: &str, n: usize, nest: &Nest) -> Started {
+pub fn killed_at(worker: &Worker, call: &str, n: usize, nest: &Nest) -> Started {
     let mut strace = Command::new("strace");
     let inject = format!("inject={call}:signal=KILL:when={n}");
     strace.args(["-f", "-p", &worker.pid().to_string(), "-e", &format!("trace={call}"), "-e", &inject, "-o"]);

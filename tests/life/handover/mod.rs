@@ -1,7 +1,7 @@
 //! Jobs that `add` hands to the running worker: answered as if it had written them itself, and added once also if the answer is lost.
 
 mod hostile;
-mod kills;
+pub mod kills;
 
 use std::os::fd::OwnedFd;
 use std::process::Command;

@@ -1,0 +1,48 @@
+//! How much space the logs of a user take on the disk.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::store::Store;
+use crate::store::job::owned;
+use crate::sync::lock;
+
+/// How long a measurement is used again, in milliseconds: one looks at each log of the user.
+const FRESH_MS: u64 = 5_000;
+/// Most logs that are looked at: a user with more has used up all space.
+const LOGS_MAX: usize = 20_000;
+/// `st_blocks` counts in these, in bytes.
+const BLOCK_BYTES: u64 = 512;
+
+/// The space of each user, as it was measured last.
+#[derive(Debug, Default)]
+pub struct LogSpace(Mutex<BTreeMap<u32, (Instant, u64)>>);
+
+impl LogSpace {
+    /// Returns the space of the logs of a user, in bytes; the most there can be, if it cannot be
+    /// measured.
+    pub fn of(&self, store: &Store, uid: u32) -> u64 {
+        if let Some((at, bytes)) = lock(&self.0).get(&uid).copied()
+            && at.elapsed() < Duration::from_millis(FRESH_MS)
+        {
+            return bytes;
+        }
+        let bytes = measure(store, uid).unwrap_or(u64::MAX);
+        let mut seen = lock(&self.0);
+        seen.retain(|_, (at, _)| at.elapsed() < Duration::from_millis(FRESH_MS));
+        seen.insert(uid, (Instant::now(), bytes));
+        bytes
+    }
+}
+
+/// A log whose middle was dropped takes less than its length.
+fn measure(store: &Store, uid: u32) -> crate::error::Result<u64> {
+    let runs = store.read(move |conn| owned::runs(conn, uid, LOGS_MAX + 1))?;
+    if runs.len() > LOGS_MAX {
+        return Ok(u64::MAX);
+    }
+    let space = |run| std::fs::symlink_metadata(store.place().log_file(run)).map_or(0, |meta| meta.blocks() * BLOCK_BYTES);
+    Ok(runs.into_iter().map(space).fold(0, u64::saturating_add))
+}
