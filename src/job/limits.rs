@@ -27,6 +27,9 @@ pub const AFTER_MAX: usize = 10_000;
 /// How often in a row a job is requeued without having started before it ends as failed, reason
 /// `spawn`.
 pub const FAILED_STARTS_MAX: u32 = 5;
+/// The same for a job of another user than the owner of the file: those with a lack of resources of
+/// that user count as well, each with a wait before the next.
+pub const FAILED_STARTS_OF_USER_MAX: u32 = 30;
 /// How often a job may defer itself (exit 75) unless `--max-deferrals` sets another limit.
 pub const DEFERRALS_MAX_DEFAULT: u32 = 20;
 /// Longest time that a prepare command may take, in milliseconds.

@@ -41,6 +41,8 @@ pub const ATTEMPTS_MAX: u32 = 100;
 pub const GRACE_MS_MAX: u64 = 600_000;
 /// How often such a job may exit with 75, "not now".
 pub const DEFERRALS_MAX: u32 = 100;
+/// Shortest first wait before such a job is tried again, in milliseconds.
+pub const BACKOFF_MS_MIN: u64 = 1_000;
 const _: () = assert!(DEFERRALS_MAX >= DEFERRALS_MAX_DEFAULT && GRACE_MS_MAX >= GRACE_MS_DEFAULT);
 
 /// The user who asks.
@@ -223,6 +225,12 @@ fn bounded(policy: &Policy, limits: &Limits) -> Result<(), Refused> {
     }
     if policy.max_deferrals.is_some_and(|most| most > DEFERRALS_MAX) {
         return refused("max-deferrals", format!("at most {DEFERRALS_MAX}"));
+    }
+    if policy.backoff_ms.is_some_and(|(first, _)| first < BACKOFF_MS_MIN) {
+        return refused(
+            "backoff",
+            format!("a job of a user waits at least {} s before it is tried again", BACKOFF_MS_MIN / 1_000),
+        );
     }
     if policy.nice.is_some_and(|nice| nice < 0) {
         return refused("nice", "only root goes below 0; use 0 or more");

@@ -202,24 +202,46 @@ fn other_user_of(place: &Place, run: RunId) -> Option<u32> {
 /// Whether a process that may belong to the run holds a lock on its log. A lock is not the run's if
 /// all processes that are seen to have the log open are excluded: they were given the log.
 fn is_log_locked_by(place: &Place, run: RunId, marks: &Marks) -> Result<bool> {
-    if !is_log_locked(place, run)? {
+    let lock = log_lock(place, run)?;
+    if lock == LogLock::Free {
         return Ok(false);
     }
     let writers = holders::writers_of(&place.log_file(run));
-    Ok(writers.is_empty() || !writers.into_iter().all(|pid| marks.excludes(pid)))
+    let is_excluded = |pid| marks.excludes(pid);
+    Ok(match writers.as_slice() {
+        // Root sees every process. The one descriptor that there is cannot be of the run: it does
+        // not write.
+        [] => lock == LogLock::Held || other_user_of(place, run).is_none(),
+        writers => !writers.iter().copied().all(is_excluded),
+    })
+}
+
+/// What the kernel says of the log of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogLock {
+    Free,
+    Held,
+    /// It is not said: a process has a lease on the log, which the user of a job may have, and then
+    /// it is open once, there.
+    Leased,
 }
 
 /// Whether any process holds a lock on the log of a run: one that has it as stdout or stderr, or a
-/// fenced command. `false` without a log.
+/// fenced command; or a lease, so that it is not said. `false` without a log.
 ///
 /// # Errors
 /// The log cannot be opened or queried.
 pub fn is_log_locked(place: &Place, run: RunId) -> Result<bool> {
+    Ok(log_lock(place, run)? != LogLock::Free)
+}
+
+fn log_lock(place: &Place, run: RunId) -> Result<LogLock> {
     let path = place.log_file(run);
-    match super::output::open_log(&path)
-        .and_then(|file| file.map_or(Ok(false), |file| Ok(is_locked(&file)? || fence::is_held(&file)?)))
-    {
-        Ok(locked) => Ok(locked),
-        Err(error) => Err(Error::io(format!("asking for the lock of {}", path.display()), error)),
-    }
+    let opened = match super::output::open_log(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(LogLock::Leased),
+        opened => opened,
+    };
+    let is_held = opened.and_then(|file| file.map_or(Ok(false), |file| Ok(is_locked(&file)? || fence::is_held(&file)?)));
+    let is_held = is_held.map_err(|error| Error::io(format!("asking for the lock of {}", path.display()), error))?;
+    Ok(if is_held { LogLock::Held } else { LogLock::Free })
 }

@@ -7,6 +7,7 @@ mod jobs;
 mod kills;
 mod limits;
 mod matrix;
+mod shortages;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -64,11 +65,16 @@ impl Town {
 
     /// The system worker, with settings such as `PEOPLE_MAX_QUEUED=3`.
     pub fn work(&self, args: &[&str], settings: &[(&str, &str)]) -> Worker {
+        self.work_by(&[], args, settings)
+    }
+
+    /// The same, executed by another program.
+    pub fn work_by(&self, program: &[&str], args: &[&str], settings: &[(&str, &str)]) -> Worker {
         let socket = self.socket();
         let mut env = vec![("TENURE_PEOPLE_SOCKET".to_owned(), socket.into_os_string())];
         env.extend(settings.iter().map(|(name, value)| (format!("TENURE_{name}"), value.into())));
         let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_os_str())).collect();
-        let worker = self.nest.work_with(&[&["--system"], args].concat(), &env);
+        let worker = self.nest.work_by(program, &[&["--system"], args].concat(), &env);
         // A worker that was killed has left its own.
         until("the worker to listen", || connected(&self.socket()));
         worker

@@ -306,3 +306,34 @@ fn a_shim_that_is_dying_is_not_dead() {
     shim.0.wait().unwrap();
     assert_eq!(round(&run), Emptied::default());
 }
+
+/// A process that has a lease on a file delays each open of it. The user of a job owns its log.
+#[test]
+fn a_lease_on_a_log_is_no_error_and_of_another_user_no_writer() {
+    const LEASE: &str =
+        r#"$| = 1; $SIG{IO} = "IGNORE"; open F, "<", $ARGV[0] or die; fcntl F, 1024, 1 or die "$!"; print "ready\n"; sleep 600"#;
+    let is_root = rustix::process::geteuid().is_root();
+    let bench = Bench::new();
+    for is_of_other in [false, true] {
+        let launch = bench.shell("true");
+        let log = bench.place.log_file(launch.run);
+        std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+        std::fs::write(&log, "").unwrap();
+        if is_of_other && is_root {
+            std::os::unix::fs::chown(&log, Some(1), Some(1)).unwrap();
+        }
+        let mut holder = std::process::Command::new("perl")
+            .args(["-e", LEASE])
+            .arg(&log)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        let emptied = tree::empty(&bench.place, RunKey { run: launch.run, nonce: launch.nonce });
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        // Root sees that no process writes there.
+        assert_eq!(emptied.unwrap().log_locked, !(is_of_other && is_root));
+    }
+}

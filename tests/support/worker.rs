@@ -1,7 +1,7 @@
 //! A worker of a nest.
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tenure::host::lock::Holder;
 use tenure::place::Place;
@@ -16,10 +16,15 @@ impl Nest {
 
     /// As [`Nest::work`], with more in its environment.
     pub fn work_with(&self, args: &[&str], env: &[(&str, &std::ffi::OsStr)]) -> Worker {
+        self.work_by(&[], args, env)
+    }
+
+    /// As [`Nest::work_with`], executed by another program, which is given the command as its last arguments.
+    pub fn work_by(&self, program: &[&str], args: &[&str], env: &[(&str, &std::ffi::OsStr)]) -> Worker {
         let mut all = vec!["work"];
         all.extend(args);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.file("worker.log")).expect("the worker's log");
-        let mut command = self.tenure(&all);
+        let mut command = behind(program, self.tenure(&all));
         command.stdout(Stdio::null()).stderr(log).envs(env.iter().copied());
         if std::env::var_os("RUST_LOG").is_some() {
             command.env("RUST_LOG", std::env::var_os("RUST_LOG").unwrap_or_default());
@@ -42,6 +47,18 @@ impl Nest {
         all.extend(args);
         self.ok(&all);
     }
+}
+
+/// The same command, which a program executes.
+fn behind(program: &[&str], command: Command) -> Command {
+    let Some((first, rest)) = program.split_first() else { return command };
+    let mut behind = Command::new(first);
+    behind.args(rest).arg(command.get_program()).args(command.get_args());
+    behind.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        behind.current_dir(dir);
+    }
+    behind
 }
 
 /// A worker that is killed when the test is over.

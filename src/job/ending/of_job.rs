@@ -4,7 +4,7 @@
 //! It is the same function whether the worker saw the end, found the record after a crash, or found
 //! nothing.
 
-use super::run_end::RunEnd;
+use super::run_end::{RunEnd, is_want_of_resources};
 use crate::job::limits;
 use crate::job::policy::{Policy, RetryOn};
 use crate::job::reason::{Cause, Exit, Outcome, Reason};
@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     /// How often in a row it was requeued without having started.
     pub failed_starts: u32,
     pub policy: &'a Policy,
+    /// It belongs to another user than the owner of the file, who may make each start fail.
+    pub is_of_user: bool,
     /// A client requested a cancel that is not completed yet.
     pub cancel_open: bool,
 }
@@ -54,7 +56,7 @@ pub struct Decision {
 
 /// Decides how an ended run settles its job. `now_ms` is milliseconds UTC, `chance` is in 0..1.
 pub fn decide(facts: &Facts<'_>, end: &RunEnd, now_ms: i64, chance: f64) -> Decision {
-    let assessment = assess(end);
+    let assessment = assess(facts, end);
     let next = match end {
         // The worker died during an auxiliary run: that says nothing against the job, however often
         // it happens.
@@ -90,13 +92,15 @@ impl Assessment {
     }
 }
 
-fn assess(end: &RunEnd) -> Assessment {
+fn assess(facts: &Facts<'_>, end: &RunEnd) -> Assessment {
     match end {
         RunEnd::NeverStarted | RunEnd::Unprepared => {
             Assessment { outcome: Outcome::Unstarted, reason: None, exit_code: None, signal: None, error: None }
         }
         RunEnd::NoMeans { error, .. } => Assessment::new(Outcome::Unstarted, Reason::Spawn, error),
-        RunEnd::NotExecuted { errno: WANT_OF_ITS_USER, error } => Assessment::new(Outcome::Unstarted, Reason::Spawn, error),
+        RunEnd::NotExecuted { errno, error } if is_want_of_its_user(facts, *errno) => {
+            Assessment::new(Outcome::Unstarted, Reason::Spawn, error)
+        }
         RunEnd::NotExecuted { error, .. } | RunEnd::Unrunnable { error } => {
             Assessment::new(Outcome::Failed, Reason::Spawn, error)
         }
@@ -143,12 +147,23 @@ fn assess_exit(exit: Exit, cause: Option<Cause>, out_of_memory: bool) -> Assessm
     Assessment { outcome, reason: Some(reason), exit_code, signal, error }
 }
 
-/// Longest wait before a job is retried whose user lacked a resource, in milliseconds.
+/// Longest wait before a job is retried whose user lacked a resource, in milliseconds; and the
+/// shortest one, if root has not said how long.
 const WANT_WAIT_MS_MAX: u64 = 60_000;
+const WANT_WAIT_MS_MIN: u64 = 10_000;
 
 /// EAGAIN of a job with another user: that user has reached the process limit. A job that its own
 /// memory limit prevents from being executed is at fault itself.
 const WANT_OF_ITS_USER: i32 = 11;
+const ENOMEM: i32 = 12;
+
+/// Whether the user of a job, and not the job, kept it from being executed. A path of a user's job
+/// may answer with any errno, and a shortage of the machine looks the same: both are waited for,
+/// and counted.
+fn is_want_of_its_user(facts: &Facts<'_>, errno: i32) -> bool {
+    let is_of_job = errno == ENOMEM && facts.policy.memory_bytes.is_some();
+    errno == WANT_OF_ITS_USER || (facts.is_of_user && is_want_of_resources(errno) && !is_of_job)
+}
 
 fn next_move(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
     let reason = assessment.reason;
@@ -185,6 +200,9 @@ fn is_taken_out(policy: &Policy, assessment: &Assessment) -> bool {
 }
 
 fn requeue(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
+    if facts.is_of_user {
+        return requeue_of_user(facts, reason, now_ms, chance);
+    }
     if reason.is_some() {
         // The user of the job, not tenure, has no process or memory left: that ends no job, and
         // others are claimed meanwhile.
@@ -202,6 +220,23 @@ fn requeue(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) 
     }
     // A crash of the worker is not a reason to wait.
     Next::Again { available_at: 0, attempts: facts.attempts.saturating_sub(1), deferrals: facts.deferrals, failed_starts }
+}
+
+/// A start that comes to nothing leaves a row and a log, and the user may be the cause: each waits,
+/// and there is an end to them.
+fn requeue_of_user(facts: &Facts<'_>, reason: Option<Reason>, now_ms: i64, chance: f64) -> Next {
+    let failed_starts = facts.failed_starts.saturating_add(1);
+    if failed_starts >= limits::FAILED_STARTS_OF_USER_MAX {
+        return Next::Failed(Reason::Spawn);
+    }
+    let wait_ms = backoff_ms(facts.policy, failed_starts, chance).clamp(WANT_WAIT_MS_MIN, WANT_WAIT_MS_MAX);
+    Next::Again {
+        // A crash of the worker is not a reason to wait.
+        available_at: if reason.is_some() { after(now_ms, wait_ms) } else { 0 },
+        attempts: facts.attempts.saturating_sub(1),
+        deferrals: facts.deferrals,
+        failed_starts,
+    }
 }
 
 fn try_again(facts: &Facts<'_>, assessment: &Assessment, now_ms: i64, chance: f64) -> Next {
@@ -226,158 +261,5 @@ fn after(now_ms: i64, wait_ms: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(policy: &Policy, attempts: u32, max_attempts: u32) -> Facts<'_> {
-        Facts { attempts, max_attempts, deferrals: 0, failed_starts: 0, policy, cancel_open: false }
-    }
-
-    fn ended(exit: Exit, cause: Option<Cause>) -> RunEnd {
-        RunEnd::Ended { exit, cause, out_of_memory: false }
-    }
-
-    #[test]
-    fn only_exit_zero_without_a_cause_is_done() {
-        let policy = Policy::default();
-        let f = facts(&policy, 1, 1);
-        for code in 0..=255 {
-            let d = decide(&f, &ended(Exit::Code(code), None), 0, 0.0);
-            assert_eq!(d.next == Next::Done, code == 0);
-            for cause in Cause::ALL {
-                assert_ne!(decide(&f, &ended(Exit::Code(code), Some(*cause)), 0, 0.0).next, Next::Done);
-            }
-        }
-        for end in [RunEnd::Lost, RunEnd::NeverStarted, RunEnd::CheckFailed { error: "no".into() }, ended(Exit::Signal(9), None)]
-        {
-            assert_ne!(decide(&f, &end, 0, 0.0).next, Next::Done, "{end:?}");
-        }
-    }
-
-    #[test]
-    fn one_attempt_is_one_attempt_but_for_what_never_started() {
-        let policy = Policy::default();
-        let f = facts(&policy, 1, 1);
-        assert_eq!(decide(&f, &RunEnd::Lost, 0, 0.0).next, Next::Failed(Reason::Lost));
-        assert_eq!(decide(&f, &ended(Exit::Code(3), None), 0, 0.0).next, Next::Failed(Reason::Exit));
-        assert_eq!(
-            decide(&f, &RunEnd::NeverStarted, 7, 0.0).next,
-            Next::Again { available_at: 0, attempts: 0, deferrals: 0, failed_starts: 1 }
-        );
-        let eagain = RunEnd::NotExecuted { errno: 11, error: "fork".into() };
-        assert!(matches!(
-            decide(&f, &eagain, 7, 0.0).next,
-            Next::Again { attempts: 0, failed_starts: 0, available_at: 10_007, .. }
-        ));
-        let enoent = RunEnd::NotExecuted { errno: 2, error: "no such file".into() };
-        assert_eq!(decide(&f, &enoent, 7, 0.0).next, Next::Failed(Reason::Spawn));
-    }
-
-    #[test]
-    fn five_starts_that_came_to_nothing_end_as_spawn() {
-        let policy = Policy::default();
-        let f = Facts { failed_starts: 4, ..facts(&policy, 1, 1) };
-        assert_eq!(decide(&f, &RunEnd::NeverStarted, 0, 0.0).next, Next::Failed(Reason::Spawn));
-    }
-
-    #[test]
-    fn want_of_means_never_ends_a_job_and_burns_nothing() {
-        let policy = Policy::default();
-        for errno in [5, 11, 12, 23, 24, 28, 30, 105, 109, 122] {
-            for failed_starts in [0, 4, 1_000] {
-                let f = Facts { failed_starts, deferrals: 3, ..facts(&policy, 1, 1) };
-                let end = RunEnd::NoMeans { errno, error: "words".into() };
-                let d = decide(&f, &end, 7, 0.5);
-                assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, failed_starts }, "{errno}");
-                assert_eq!((d.outcome, d.error.as_deref()), (Outcome::Unstarted, Some("words")));
-                let cancelled = Facts { cancel_open: true, ..f };
-                assert_eq!(decide(&cancelled, &end, 7, 0.5).next, Next::Cancelled);
-                if errno == WANT_OF_ITS_USER {
-                    let of_its_user = RunEnd::NotExecuted { errno, error: "words".into() };
-                    let next = decide(&f, &of_its_user, 7, 0.5).next;
-                    assert!(
-                        matches!(next, Next::Again { attempts: 0, deferrals: 3, failed_starts: u, .. } if u == failed_starts),
-                        "{next:?}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn not_now_uses_no_attempt_and_has_a_limit() {
-        let policy = Policy::default();
-        let end = ended(Exit::Code(75), None);
-        let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
-        assert_eq!(d.outcome, Outcome::Deferred);
-        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, failed_starts: 0 });
-        let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
-        assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Exit));
-        let refused = Policy::from_json(r#"{"no_retry_on": [75]}"#).unwrap();
-        assert_eq!(decide(&facts(&refused, 1, 5), &end, 0, 0.0).next, Next::Failed(Reason::Exit));
-    }
-
-    #[test]
-    fn each_not_now_waits_longer_up_to_the_longest() {
-        let policy = Policy::from_json(r#"{"backoff_ms": [100, 1000]}"#).unwrap();
-        for end in [ended(Exit::Code(75), None), RunEnd::PrepareFailed { error: "no room".into() }] {
-            let waits = [0, 1, 2, 3, 4, 5].map(|deferrals| {
-                // Neither the attempts nor the failed starts count.
-                let f = Facts { deferrals, failed_starts: 3, ..facts(&policy, 5, 9) };
-                match decide(&f, &end, 7_000, 0.0).next {
-                    Next::Again { available_at, .. } => available_at - 7_000,
-                    other => panic!("{end:?} after {deferrals} deferrals: {other:?}"),
-                }
-            });
-            assert_eq!(waits, [100, 200, 400, 800, 1000, 1000], "{end:?}");
-        }
-    }
-
-    #[test]
-    fn an_unprepared_workspace_is_not_now_and_uses_no_attempt() {
-        let policy = Policy::default();
-        let end = RunEnd::PrepareFailed { error: "no room".into() };
-        let d = decide(&facts(&policy, 1, 1), &end, 1_000, 0.0);
-        assert_eq!((d.outcome, d.reason, d.exit_code), (Outcome::Deferred, Some(Reason::Workspace), None));
-        assert_eq!(d.error.as_deref(), Some("no room"));
-        assert_eq!(d.next, Next::Again { available_at: 11_000, attempts: 0, deferrals: 1, failed_starts: 0 });
-        let often = Facts { deferrals: 20, ..facts(&policy, 1, 5) };
-        assert_eq!(decide(&often, &end, 0, 0.0).next, Next::Failed(Reason::Workspace));
-        let refused = Policy::from_json(r#"{"no_retry_on": ["workspace"]}"#).unwrap();
-        assert_eq!(decide(&facts(&refused, 1, 5), &end, 0, 0.0).next, Next::Failed(Reason::Workspace));
-        assert_eq!(decide(&facts(&refused, 1, 5), &RunEnd::Withdrawn, 0, 0.0).next, Next::Cancelled);
-    }
-
-    #[test]
-    fn a_worker_that_dies_during_a_prepare_costs_the_job_nothing() {
-        let policy = Policy::default();
-        let f = Facts { failed_starts: 4, deferrals: 3, ..facts(&policy, 1, 1) };
-        let d = decide(&f, &RunEnd::Unprepared, 7, 0.0);
-        assert_eq!((d.outcome, d.reason), (Outcome::Unstarted, None));
-        assert_eq!(d.next, Next::Again { available_at: 0, attempts: 0, deferrals: 3, failed_starts: 4 });
-        let cancelled = Facts { cancel_open: true, ..f };
-        assert_eq!(decide(&cancelled, &RunEnd::Unprepared, 7, 0.0).next, Next::Cancelled);
-    }
-
-    #[test]
-    fn no_way_back_to_the_queue_passes_an_open_cancel() {
-        let policy = Policy::default();
-        for end in [RunEnd::NeverStarted, RunEnd::Lost, ended(Exit::Code(75), None), ended(Exit::Code(1), None)] {
-            let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
-            assert_eq!(decide(&f, &end, 0, 0.0).next, Next::Cancelled, "{end:?}");
-        }
-        let last = Facts { cancel_open: true, ..facts(&policy, 1, 1) };
-        assert_eq!(decide(&last, &RunEnd::Lost, 0, 0.0).next, Next::Cancelled);
-        assert_eq!(decide(&last, &ended(Exit::Code(1), None), 0, 0.0).next, Next::Failed(Reason::Exit));
-        let f = Facts { cancel_open: true, ..facts(&policy, 1, 3) };
-        assert_eq!(decide(&f, &ended(Exit::Code(0), None), 0, 0.0).next, Next::Done);
-    }
-
-    #[test]
-    fn a_bare_signal_to_the_shim_is_a_loss_and_not_a_cancel() {
-        let policy = Policy::default();
-        let d = decide(&facts(&policy, 1, 2), &ended(Exit::Signal(15), Some(Cause::Shutdown)), 0, 0.0);
-        assert_eq!((d.outcome, d.reason), (Outcome::Lost, Some(Reason::Shutdown)));
-        assert!(matches!(d.next, Next::Again { attempts: 1, .. }));
-    }
-}
+#[path = "of_job_tests.rs"]
+mod tests;

@@ -10,35 +10,14 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::CString;
 use std::io;
 use std::os::raw::{c_char, c_int, c_void};
-use std::path::Path;
 use std::ptr;
 
-use crate::run::unexecutable::{self, Refused};
 use crate::run::wait;
 
-use super::prepare::{Prepared, RESULT_FD, path_of, raw, shown};
+use super::failure::{Failure, Step, describe};
+use super::prepare::{Prepared, RESULT_FD, raw};
 use super::refusal::Refusal;
 use super::stack::Stack;
-
-/// What the child was doing when it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    None,
-    Group,
-    Fds,
-    Cgroup,
-    Limit,
-    Nice,
-    Groups,
-    Gid,
-    Uid,
-    Privileges,
-    Umask,
-    Chdir,
-    ParentDeath,
-    Mask,
-    Execve,
-}
 
 /// Input of the child, and where it reports why it failed.
 struct Shared<'a> {
@@ -61,14 +40,6 @@ pub struct Begun {
     pub pid: i32,
     /// Whether it has the limit that marks its processes.
     pub marked: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Failure {
-    step: Step,
-    errno: c_int,
-    /// Which candidate was refused.
-    candidate: usize,
 }
 
 /// Starts the job; returns once the command is executing.
@@ -121,63 +92,6 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
-fn describe(failure: &Failure, prepared: &Prepared) -> Refusal {
-    let what = match failure.step {
-        Step::None => "nothing".to_owned(),
-        Step::Group => "setpgid".to_owned(),
-        Step::Fds => "dup2".to_owned(),
-        Step::Cgroup => "joining the cgroup".to_owned(),
-        Step::Limit => "setrlimit".to_owned(),
-        Step::Nice => format!("nice {} (only root may go below 0)", prepared.nice.unwrap_or_default()),
-        Step::Groups => "setgroups (only root may use another user)".to_owned(),
-        Step::Gid => "setgid".to_owned(),
-        Step::Uid => "setuid".to_owned(),
-        Step::Privileges => "no_new_privs".to_owned(),
-        Step::Umask => "umask".to_owned(),
-        Step::Chdir => format!("chdir {}", shown(&prepared.cwd)),
-        Step::ParentDeath => "the shim died".to_owned(),
-        Step::Mask => "sigprocmask".to_owned(),
-        Step::Execve => match prepared.candidates.as_slice() {
-            [only] => format!("execve {}", shown(only)),
-            // Not found anywhere: naming the command says more than the last directory that was
-            // searched.
-            _ if failure.errno == libc::ENOENT => format!("execve {} (looked for in PATH)", shown(&prepared.argv[0])),
-            many => format!("execve {}", shown(&many[failure.candidate.min(many.len() - 1)])),
-        },
-    };
-    let error = io::Error::from_raw_os_error(failure.errno);
-    let why = why(failure, prepared);
-    // A job that is stopped by its own memory limit or its user's process limit is not a shortage
-    // of the worker.
-    let its_own = (failure.errno == libc::ENOMEM && prepared.memory.data_limit_bytes().is_some())
-        || (failure.errno == libc::EAGAIN && prepared.identity.is_some());
-    let refusal = if its_own { Refusal::new(what, &error) } else { Refusal::shared(what, &error) };
-    refusal.because(why)
-}
-
-/// Explains an errno by inspecting the files: which interpreter is missing, what is not executable,
-/// which line was meant for a shell.
-fn why(failure: &Failure, prepared: &Prepared) -> Option<String> {
-    let may = |path: &Path| prepared.identity.as_ref().map_or_else(|| unexecutable::we_may(path), |user| user.may_pass(path));
-    // The files were named by a user; root looks at none of them.
-    if prepared.identity.as_ref().is_some_and(|user| user.is_owner) {
-        return None;
-    }
-    let cwd = path_of(&prepared.cwd);
-    match failure.step {
-        Step::Chdir => unexecutable::explain_directory(cwd, &may),
-        Step::Execve => unexecutable::explain(&Refused {
-            errno: failure.errno,
-            argv: &prepared.argv.iter().map(|argument| argument.as_bytes().to_vec()).collect::<Vec<_>>(),
-            candidates: &prepared.candidates.iter().map(path_of).collect::<Vec<_>>(),
-            cwd,
-            path: &prepared.path,
-            may: &may,
-        }),
-        _ => None,
-    }
-}
-
 /// The child. Returns only if it failed; what it returns is its exit status, which is not read.
 extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `execute` gives a pointer to a `Shared` that outlives us.
@@ -212,6 +126,7 @@ const STEPS: &[(Step, Prepare)] = &[
     (Step::Limit, limit_memory),
     (Step::None, mark_by_limit),
     (Step::Nice, set_nice),
+    (Step::Keyring, leave_the_keyring_of_the_worker),
     (Step::Groups, set_groups),
     (Step::Gid, set_gid),
     (Step::Uid, set_uid),
@@ -307,14 +222,29 @@ fn no_new_privileges(shared: &Shared<'_>) -> Result<(), c_int> {
 }
 
 /// The session keyring of the worker may hold keys of root, and a process may use the keys of its
-/// session. Where there are no keyrings, or a sandbox refuses the call, there is nothing to use.
-fn own_keyring(shared: &Shared<'_>) -> Result<(), c_int> {
-    const JOIN_SESSION_KEYRING: c_int = 1;
-    if shared.prepared.identity.is_some() {
-        // SAFETY: a system call without memory: no name is given.
-        unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<c_char>()) };
+/// session. It is left as root, whose quota of keys no user can fill. Where there are no keyrings,
+/// or a sandbox refuses the call to the job as well, there is nothing to use.
+fn leave_the_keyring_of_the_worker(shared: &Shared<'_>) -> Result<(), c_int> {
+    if shared.prepared.identity.is_none() {
+        return Ok(());
     }
+    match join_new_keyring() {
+        Err(libc::ENOSYS | libc::EPERM) => Ok(()),
+        joined => joined,
+    }
+}
+
+/// The keyring then belongs to the user, and so do its keys. A user whose quota is full stays in
+/// the empty one.
+fn own_keyring(shared: &Shared<'_>) -> Result<(), c_int> {
+    let _the_other_one_is_empty = shared.prepared.identity.as_ref().map(|_| join_new_keyring());
     Ok(())
+}
+
+fn join_new_keyring() -> Result<(), c_int> {
+    const JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: a system call without memory: no name is given.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<c_char>()) })
 }
 
 fn set_umask(shared: &Shared<'_>) -> Result<(), c_int> {

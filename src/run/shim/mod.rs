@@ -21,6 +21,7 @@
 mod attributes;
 mod ending;
 mod execute;
+mod failure;
 mod identity;
 mod logfile;
 mod memory;

@@ -158,15 +158,20 @@ fn open_log(path: &Path, identity: Option<&Identity>) -> Result<OwnedFd, Refusal
         match flock(&log, FlockOperation::NonBlockingLockExclusive) {
             // A blocking request for the lock has no deadline.
             Err(Errno::WOULDBLOCK) => thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(Refusal::ours(format!("locking the log {}", path.display()), &error.into())),
+            Err(error) => return Err(on_its_file(path, identity, "locking the log", &error.into())),
             Ok(()) => return Ok(log),
         }
     }
-    Err(Refusal {
-        errno: libc::EAGAIN,
-        text: format!("locking the log {}: another process holds it", path.display()),
-        ours: true,
-    })
+    Err(on_its_file(path, identity, "locking the log", &io::Error::from(Errno::WOULDBLOCK)))
+}
+
+/// An error about a file that belongs to the job's user already. It may come of that user, such as
+/// by a quota, and then says nothing about the machine.
+fn on_its_file(path: &Path, identity: Option<&Identity>, what: &str, error: &io::Error) -> Refusal {
+    if identity.is_some_and(|user| user.is_owner) {
+        return Refusal::new("giving the user a log and a result", error);
+    }
+    Refusal::ours(format!("{what} {}", path.display()), error)
 }
 
 /// A job of the worker's own user creates the file itself if it needs one. For another user it is
@@ -197,7 +202,7 @@ fn create_for(path: &Path, identity: Option<&Identity>, what: &str, extra: OFlag
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(path).map_err(refused)?;
     if let Some(identity) = identity {
         let (user, group) = (Uid::from_raw(identity.user), Gid::from_raw(identity.group));
-        fchown(&file, Some(user), Some(group)).map_err(|e| refused(e.into()))?;
+        fchown(&file, Some(user), Some(group)).map_err(|e| on_its_file(path, Some(identity), what, &e.into()))?;
     }
     Ok(file.into())
 }

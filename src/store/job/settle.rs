@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::job::ending::decide;
-use crate::job::limits::{FAILED_STARTS_MAX, RESULT_BYTES_MAX};
+use crate::job::limits::{FAILED_STARTS_MAX, FAILED_STARTS_OF_USER_MAX, RESULT_BYTES_MAX};
 use crate::job::{Decision, Exit, Facts, JobId, Next, Outcome, Policy, Reason, RunEnd, RunId, State};
 pub use crate::store::job::close_run::RunRecord;
 use crate::store::job::close_run::{End, close_run};
@@ -70,6 +70,7 @@ pub fn settle(conn: &Connection, s: &Settle, now_ms: i64) -> Result<Settled> {
         deferrals: known.deferrals,
         failed_starts: known.failed_starts,
         policy: &policy,
+        is_of_user: known.is_of_user,
         cancel_open: known.cancel_open,
     };
     let decision = decide(&facts, &s.end, now_ms, s.chance);
@@ -124,6 +125,7 @@ struct Known {
     deferrals: u32,
     failed_starts: u32,
     policy: String,
+    is_of_user: bool,
     cancel_open: bool,
     task: Option<i64>,
     /// A dependency on the job is unmet.
@@ -146,6 +148,7 @@ fn facts(conn: &Connection, job: JobId, run: RunId) -> Result<Option<Known>> {
             task: row.get(6)?,
             has_dependants: row.get(7)?,
             is_of_an_array: row.get(8)?,
+            is_of_user: row.get(9)?,
         })
     });
     Ok(known.optional()?)
@@ -171,7 +174,8 @@ fn end(
         State::Cancelled => Some(cancelled_text(conn, s, known, decision)?),
         _ if decision.outcome == Outcome::Unstarted => {
             let last = decision.error.as_deref().map(|error| format!("; the last time: {error}")).unwrap_or_default();
-            Some(format!("was requeued {FAILED_STARTS_MAX} times in a row without having started{last}"))
+            let most = if known.is_of_user { FAILED_STARTS_OF_USER_MAX } else { FAILED_STARTS_MAX };
+            Some(format!("was requeued {most} times in a row without having started{last}"))
         }
         _ => decision.error.clone(),
     };

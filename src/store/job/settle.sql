@@ -29,7 +29,8 @@ SELECT attempts, max_attempts, deferrals, failed_starts, policy,
          -- No job of a task with a stop request is retried, although the task waits for the real
          -- end of a critical one.
          OR (task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM task WHERE id = job.task_id AND state = 'running' AND stop_at IS NULL)),
-       task_id, EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet'), stop_group IS NOT NULL
+       task_id, EXISTS (SELECT 1 FROM dependency WHERE on_job = ?1 AND state = 'unmet'), stop_group IS NOT NULL,
+       owner IS NOT NULL
   FROM job WHERE id = ?1 AND state = 'running' AND run_id = ?2;
 
 -- name: result

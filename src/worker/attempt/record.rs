@@ -1,5 +1,7 @@
 //! Turns the records of a run into the values of its row.
 
+use rustix::io::Errno;
+
 use super::handle::Attempt;
 use crate::error::Error;
 use crate::job::{RunEnd, RunId};
@@ -11,6 +13,8 @@ use crate::worker::context::Context;
 /// Interval between two attempts to open a result for which there was no descriptor, in
 /// milliseconds.
 const RESULT_AGAIN_MS: u64 = 200;
+/// How often it is attempted again while a process has a lease on the result.
+const LEASED_TRIES_MAX: u32 = 5;
 
 /// How a job's run ended, with the values of its row and its run file.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,14 +81,28 @@ fn result_of(ctx: &Context, run: RunId) -> Option<String> {
     // A job may have created anything there: a link is not followed, and a pipe is not waited for.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32;
     let path = ctx.place().result_file(run);
+    let mut leased = 0;
     let file = loop {
-        match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(|e| Error::io("opening a result", e))
-        {
+        let error = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => break file,
+            Err(_) if ctx.is_detaching() => return None,
+            Err(error) => error,
+        };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
             // The result is not lost because of a shortage of descriptors.
-            Err(error) if !ctx.is_detaching() && ctx.notes_want(&error) => ctx.pause(RESULT_AGAIN_MS),
-            Err(_) => return None,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+                ctx.notes_want(&Error::io("opening a result", error));
+            }
+            // A process has a lease on the file, as the job's user may: that is not a shortage, and
+            // is waited for only as long as a program may need that gives it back when asked.
+            Some(Errno::AGAIN) if leased < LEASED_TRIES_MAX => leased += 1,
+            Some(Errno::AGAIN) => {
+                log::warn!("run {run}: its result is not recorded: a process has a lease on {}", path.display());
+                return None;
+            }
+            _ => return None,
         }
+        ctx.pause(RESULT_AGAIN_MS);
     };
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return None;

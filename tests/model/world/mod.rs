@@ -269,13 +269,12 @@ impl World {
             deferrals: job.deferrals,
             failed_starts: job.failed_starts,
             policy: &job.policy,
+            is_of_user: false,
             cancel_open: job.cancel_open,
         };
         let decision = decide(&facts, end, now, chance);
         job.last_reason = decision.reason.or(job.last_reason);
-        if decision.reason.is_some() {
-            job.latest_exit = decision.exit_code;
-        }
+        job.latest_exit = if decision.reason.is_some() { decision.exit_code } else { job.latest_exit };
         job.pid = None;
         let (state, reason) = match decision.next {
             Next::Again { available_at, attempts, deferrals, failed_starts } => {
