@@ -5,6 +5,7 @@
 
 mod ask;
 mod serve;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

@@ -7,6 +7,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::words;
 use super::{Ask, CHANGED_MAX, Came, Change, Kind, LISTED_MAX, Overview, Reply, Seen, Which};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -280,8 +281,8 @@ fn record(queue: &Queue, asker: Asker, id: JobId) -> Result<Reply> {
 fn why(queue: &Queue, asker: Asker, id: JobId) -> Result<Reply> {
     allowed(queue, asker, id, Act::Read)?;
     let explainer = Explainer::new(&queue.store, clock::here(queue.now_ms()), &Floors::default())?;
-    let (facts, all) = explainer.of(id)?;
-    Ok(Reply::Why { job: Box::new(facts.job), all })
+    let (facts, all) = explainer.of_row(id)?;
+    Ok(Reply::Why { job: Box::new(facts.job), all: all.into_iter().map(words::for_user).collect() })
 }
 
 /// The log is opened here, below a directory of root alone, for reading; its user owns it.

@@ -65,16 +65,33 @@ impl<'a> Explainer<'a> {
     /// # Errors
     /// The file, the lock file or the run file cannot be read.
     pub fn of(&self, id: JobId) -> Result<(WhyFacts, Vec<Advice>)> {
-        let now_ms = self.store.clock().now_ms();
-        let facts = self.store.read(|conn| why::why(conn, id, now_ms))?;
+        let facts = self.facts(id)?;
         let (over, stopped) = (over::of(self.store, id)?, stopped::of(self.store, &facts.job)?);
         let around = around::Around { over, stopped, script: script(&facts.job), ..self.around.clone() };
-        let mut all = obstacles::of(&facts, &around);
+        Ok(self.findings(facts, &around))
+    }
+
+    /// The same by the file alone: without a look at the processes of a job, of which its user may
+    /// have made any number.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn of_row(&self, id: JobId) -> Result<(WhyFacts, Vec<Advice>)> {
+        Ok(self.findings(self.facts(id)?, &self.around))
+    }
+
+    fn facts(&self, id: JobId) -> Result<WhyFacts> {
+        let now_ms = self.store.clock().now_ms();
+        self.store.read(|conn| why::why(conn, id, now_ms))
+    }
+
+    fn findings(&self, facts: WhyFacts, around: &around::Around) -> (WhyFacts, Vec<Advice>) {
+        let mut all = obstacles::of(&facts, around);
         if let Some(place) = self.standing.as_ref().filter(|_| !facts.job.state.is_terminal()) {
             all.retain(|one| one.code != "no_worker" || !place.is_refused);
             all.push(place.advice.clone());
         }
-        Ok((facts, all))
+        (facts, all)
     }
 }
 
