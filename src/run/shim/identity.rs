@@ -14,6 +14,8 @@ use crate::run::launch::Launch;
 
 /// Room for one entry of the user database, in bytes.
 const ENTRY_BYTES_MAX: usize = 64 << 10;
+/// Whether a process that has changed its user may be traced by that user: 0 no, 1 yes, 2 no.
+const SUID_DUMPABLE: &str = "/proc/sys/fs/suid_dumpable";
 /// Maximum number of groups of a user; the kernel's own limit.
 const GROUPS_MAX: usize = 65_536;
 
@@ -42,6 +44,9 @@ impl Identity {
             (Some(_), Some(_)) => return Err(refusal("a job of a user runs as that user; omit --user".to_owned())),
         };
         identity.may_be_taken()?;
+        if identity.is_owner {
+            is_memory_closed(&fs::read_to_string(SUID_DUMPABLE).unwrap_or_default())?;
+        }
         Ok(Some(identity))
     }
 
@@ -141,6 +146,17 @@ impl Identity {
     }
 }
 
+/// Checks that a process that has changed its user can be traced by root alone: the one that
+/// becomes the job has the memory of the shim until it executes the command.
+fn is_memory_closed(suid_dumpable: &str) -> Result<(), Refusal> {
+    if ["0", "2"].contains(&suid_dumpable.trim()) {
+        return Ok(());
+    }
+    let text =
+        "fs.suid_dumpable is not 0 or 2, so that a user could write into the memory of root's shim; sysctl fs.suid_dumpable=2";
+    Err(Refusal { errno: libc::EPERM, text: text.to_owned(), ours: false })
+}
+
 fn refusal(text: String) -> Refusal {
     Refusal { errno: libc::EINVAL, text, ours: false }
 }
@@ -163,6 +179,13 @@ fn groups_of(name: &CString, group: u32) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_job_of_a_user_starts_where_that_user_could_trace_its_shim() {
+        for (value, is_closed) in [("0\n", true), ("2\n", true), ("1\n", false), ("", false)] {
+            assert_eq!(is_memory_closed(value).is_ok(), is_closed, "{value:?}");
+        }
+    }
 
     #[test]
     fn root_is_found_and_an_unknown_user_is_not() {

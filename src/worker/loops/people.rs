@@ -50,6 +50,8 @@ const BURST: u64 = 200;
 const UNKNOWN: u32 = u32::MAX;
 /// Pause of a round while a user has used up its rate, in milliseconds.
 const REST_MS: u64 = 10;
+/// Only the owner of a file removes it from the directory.
+const STICKY: u32 = 0o1000;
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -115,6 +117,7 @@ impl People {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
             rustix::net::bind(&socket, &SocketAddrUnix::new(short.as_ref().map_or(path.as_path(), |short| short.path()))?)?;
+            // No user has written any directory above it, so this is the socket.
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
             rustix::net::listen(&socket, BACKLOG)?;
             Ok(socket)
@@ -219,22 +222,37 @@ fn is_readable(socket: &OwnedFd) -> bool {
     matches!(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&now)), Ok(n) if n > 0)
 }
 
-/// The directory belongs to root alone: no other user can put a socket of theirs in its place.
+/// The directory and all above it belong to root alone: no other user can put a socket, or a link,
+/// of theirs in its place.
 fn make_directory(socket: &Path) -> Result<()> {
     let dir = socket.parent().filter(|_| socket.is_absolute());
     let dir = dir.ok_or_else(|| Error::Invalid(format!("{}: the path of a socket is absolute", socket.display())))?;
+    dir.parent().map_or(Ok(()), |above| of_root_alone(above, STICKY))?;
     match std::fs::DirBuilder::new().mode(0o755).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Error::io(format!("making {}", dir.display()), error));
-        }
-        _ => {}
+        // Also where the worker makes files that others do not read.
+        Ok(()) => std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        failed => failed,
     }
-    let meta = std::fs::symlink_metadata(dir).map_err(|e| Error::io(format!("looking at {}", dir.display()), e))?;
-    if !meta.is_dir() || meta.uid() != 0 || meta.mode() & OTHERS_WRITE != 0 {
-        return Err(Error::Refused(format!(
-            "{} is not a directory that only root writes, so another user could listen there; chown root {0}; chmod go-w {0}",
-            dir.display()
-        )));
+    .map_err(|e| Error::io(format!("making {}", dir.display()), e))?;
+    of_root_alone(dir, 0)
+}
+
+/// Checks a directory and all above it, each at its real place. In a shared one with the sticky
+/// bit, such as `/tmp`, no other user replaces what is root's: `or_bit` says whether that is
+/// enough.
+fn of_root_alone(dir: &Path, or_bit: u32) -> Result<()> {
+    let real = std::fs::canonicalize(dir).map_err(|e| Error::io(format!("looking at {}", dir.display()), e))?;
+    for dir in real.ancestors().chain(dir.ancestors()) {
+        let meta = std::fs::symlink_metadata(dir).map_err(|e| Error::io(format!("looking at {}", dir.display()), e))?;
+        let enough = if dir == real { or_bit } else { STICKY };
+        let is_shared = meta.mode() & OTHERS_WRITE != 0 && meta.mode() & enough == 0;
+        if meta.uid() != 0 || (is_shared && !meta.is_symlink()) {
+            return Err(Error::Refused(format!(
+                "{} is not a directory that only root writes, so another user could listen there; chown root {0}; chmod go-w {0}",
+                dir.display()
+            )));
+        }
     }
     Ok(())
 }
@@ -305,6 +323,21 @@ mod tests {
                 set(mode);
                 assert!(make_directory(&socket).unwrap_err().to_string().contains("only root writes"), "{mode:o}");
             }
+            // One above it, which is not shared as /tmp is.
+            set(0o755);
+            let above = |mode| std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            above(0o777);
+            assert!(make_directory(&socket).is_err());
+            above(0o1777);
+            make_directory(&socket).unwrap();
+            std::os::unix::fs::chown(dir.path(), Some(1), None).unwrap();
+            let link = dir.path().join("link");
+            assert!(make_directory(&socket).is_err() && make_directory(&link.join("system.sock")).is_err());
+            assert!(!link.exists(), "nothing is made in a directory of a user");
+            std::os::unix::fs::chown(dir.path(), Some(0), None).unwrap();
+            std::os::unix::fs::symlink("/etc", &link).unwrap();
+            above(0o755);
+            make_directory(&link.join("system.sock")).unwrap();
         }
         assert!(make_directory(Path::new("relative.sock")).is_err());
     }
