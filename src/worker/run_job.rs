@@ -115,7 +115,7 @@ fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<C
 
 fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
     let command = Command::of_job(ctx, job).map_err(Halt::unrunnable)?;
-    let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms()).map_err(|error| Halt::no_means(&error))?;
+    let attempt = Attempt::of_job(ctx, job).map_err(|error| Halt::no_means(&error))?;
     let directory = steps::workspace::enter(&attempt, job, &command)?;
     let launch = command.launch(directory.as_deref()).map_err(Halt::unrunnable)?;
     let over = attempt::run(&attempt, job, launch, file, ticket)?;
@@ -129,7 +129,7 @@ fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<
 }
 
 fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
-    let attempt = Attempt::of_job(ctx, job.key, job.policy.grace_ms())?;
+    let attempt = Attempt::of_job(ctx, job)?;
     if open.open_cancel {
         attempt.waker.request_stop(Cause::Cancel);
     }

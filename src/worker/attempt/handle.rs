@@ -7,7 +7,11 @@ use crate::error::Result;
 use crate::job::{Cause, Exit, RunEnd, RunKey};
 use crate::run::record::Records;
 use crate::worker::context::Context;
+use crate::worker::job_run::JobRun;
 use crate::worker::run_waker::RunWaker;
+
+/// How long the start of a job of a user may take, in milliseconds.
+pub const START_MS: u64 = 60_000;
 
 /// One supervised command: a run that a thread of this worker watches.
 pub struct Attempt<'a> {
@@ -21,6 +25,9 @@ pub struct Attempt<'a> {
     /// The worker has ended the run, together with its shim, for this cause: there is no record of
     /// its end.
     pub forced: Cell<Option<Cause>>,
+    /// It belongs to a user, who may keep it from starting without an end: by a directory of a file
+    /// system of their own, or by a signal.
+    pub is_of_user: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -28,16 +35,17 @@ impl<'a> Attempt<'a> {
     ///
     /// # Errors
     /// The system gives no descriptor.
-    pub fn of_job(ctx: &'a Arc<Context>, key: RunKey, grace_ms: u64) -> Result<Self> {
+    pub fn of_job(ctx: &'a Arc<Context>, job: &JobRun) -> Result<Self> {
         let waker = Arc::new(RunWaker::new()?);
-        Ok(Self { is_of_job: true, ..Self::new(ctx, key, waker, grace_ms) })
+        let is_of_user = job.row.owner.is_some();
+        Ok(Self { is_of_job: true, is_of_user, ..Self::new(ctx, job.key, waker, job.policy.grace_ms()) })
     }
 
     /// Returns the attempt of a run that shares a waker: a stop request for one of them is one for
     /// both.
     pub fn new(ctx: &'a Arc<Context>, key: RunKey, waker: Arc<RunWaker>, grace_ms: u64) -> Self {
         ctx.roster.watch(key.run, Arc::clone(&waker));
-        Self { ctx, key, waker, grace_ms, is_of_job: false, forced: Cell::new(None) }
+        Self { ctx, key, waker, grace_ms, is_of_job: false, forced: Cell::new(None), is_of_user: false }
     }
 
     /// Returns the end according to the records, or to what this worker has done to the run.
@@ -51,6 +59,10 @@ impl<'a> Attempt<'a> {
                 exit: exited.exit,
                 cause: exited.cause,
                 out_of_memory: records.drained.as_ref().is_some_and(|drained| drained.out_of_memory),
+            },
+            // Its own limits count from its start.
+            (None, Some(Cause::Timeout)) if records.started.is_none() => RunEnd::TooLate {
+                error: format!("did not start within {} s: its directory or its command does not answer", START_MS / 1_000),
             },
             (None, Some(cause)) => RunEnd::Ended { exit: Exit::Signal(libc::SIGKILL), cause: Some(cause), out_of_memory: false },
             (None, None) => RunEnd::Lost,

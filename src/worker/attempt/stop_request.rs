@@ -98,7 +98,9 @@ impl StopRequest {
         // A shim that has received it has told the job to end. Otherwise, if the job's own process
         // has ended, no process has seen how.
         let was_running = has_heard || !has_ended(records);
-        log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", attempt.key.run);
+        if self.unfound.is_none() {
+            log::warn!("run {}: its shim did not answer a stop request ({cause}); ending the shim", attempt.key.run);
+        }
         match stop::kill_shim(place, attempt.key) {
             Ok(Asked::Sent) if was_running => attempt.forced.set(Some(cause)),
             Ok(Asked::Sent) => {}

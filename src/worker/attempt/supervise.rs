@@ -6,11 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::handle::Attempt;
+use super::handle::{Attempt, START_MS};
 use super::stop_request::{StopRequest, has_ended};
 use super::suspension::Suspending;
 use crate::error::Result;
 use crate::job::Cause;
+use crate::job::verdict::Progress;
 use crate::run::machine::boottime_ms;
 use crate::run::record::{Records, Started, Suspension};
 use crate::run::runfile::{self, Inspection};
@@ -48,6 +49,8 @@ pub struct Supervisor {
     told: Option<Option<String>>,
     next_look: Option<Instant>,
     next_limit: Option<Instant>,
+    /// When the start of a job of a user is ended that has begun and not come to an end.
+    starts_by: Option<Instant>,
 }
 
 /// The log of a run with an idle-timeout, as of the last check.
@@ -80,6 +83,7 @@ impl Supervisor {
             told: None,
             next_look: None,
             next_limit: None,
+            starts_by: None,
         }
     }
 
@@ -154,10 +158,13 @@ impl Supervisor {
 
     /// Asks a shim that is past a limit to stop the run, since a stopped shim enforces none.
     fn keep_limits(&mut self, attempt: &Attempt<'_>, records: &Records) {
-        let Some(kept) = records.started.and_then(|started| started.kept) else { return };
         if self.overdue.is_some() {
             return;
         }
+        if records.started.is_none() && attempt.is_of_user {
+            return self.keep_start(attempt);
+        }
+        let Some(kept) = records.started.and_then(|started| started.kept) else { return };
         if records.suspension.as_ref().is_some_and(Suspension::holds_limits) {
             return;
         }
@@ -176,6 +183,28 @@ impl Supervisor {
         }
         let looks = kept.idle_timeout_ms.map_or(WAIT_MS_MAX, |ms| (ms / 4).clamp(OUTPUT_LOOK_MS.0, OUTPUT_LOOK_MS.1));
         self.next_limit = Some(Instant::now() + Duration::from_millis((at_ms - now_ms).min(looks)));
+    }
+
+    /// A start that a user delays without an end is ended as a run past its limit is. The time
+    /// counts from when the shim is about to create the process; before that the user has no part.
+    fn keep_start(&mut self, attempt: &Attempt<'_>) {
+        let now = Instant::now();
+        let Some(starts_by) = self.starts_by else {
+            let seen = runfile::inspect(attempt.ctx.place(), attempt.key.run);
+            if let Ok(Inspection::Found { records, .. }) = seen
+                && records.progress() != Progress::Nothing
+            {
+                self.starts_by = Some(now + Duration::from_millis(START_MS));
+            }
+            self.next_limit = Some(now + Duration::from_millis(TROUBLE_LOOK_MS));
+            return;
+        };
+        if starts_by > now {
+            self.next_limit = Some(starts_by);
+            return;
+        }
+        log::warn!("run {}: its user keeps it from starting; it is ended", attempt.key.run);
+        self.overdue = Some(Cause::Timeout);
     }
 
     /// Returns until when the run may be silent, in milliseconds since the boot. By the size of its
