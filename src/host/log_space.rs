@@ -5,9 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::job::people::Limits;
 use crate::store::Store;
 use crate::store::job::owned;
 use crate::sync::lock;
+use crate::units::size_text;
 
 /// How long a measurement is used again, in milliseconds: one looks at each log of the user.
 const FRESH_MS: u64 = 5_000;
@@ -37,12 +39,36 @@ impl LogSpace {
     }
 }
 
+/// Returns why a user may have no more logs, if that is so. `used`: see [`LogSpace::of`].
+pub fn too_many_logs(limits: &Limits, used: u64) -> Option<String> {
+    if used == u64::MAX {
+        return Some("the jobs of the user have too many logs to be measured".to_owned());
+    }
+    let (taken, most) = (size_text(used), size_text(limits.log_bytes));
+    (used > limits.log_bytes).then(|| format!("the logs of the user take {taken}, above {most}, the limit of each user"))
+}
+
 /// A log whose middle was dropped takes less than its length.
 fn measure(store: &Store, uid: u32) -> crate::error::Result<u64> {
     let runs = store.read(move |conn| owned::runs(conn, uid, LOGS_MAX + 1))?;
     if runs.len() > LOGS_MAX {
         return Ok(u64::MAX);
     }
-    let space = |run| std::fs::symlink_metadata(store.place().log_file(run)).map_or(0, |meta| meta.blocks() * BLOCK_BYTES);
-    Ok(runs.into_iter().map(space).fold(0, u64::saturating_add))
+    let space = |path| std::fs::symlink_metadata(path).map_or(0, |meta| meta.blocks().saturating_mul(BLOCK_BYTES));
+    // Of a run that is over there is no result any more.
+    let of_run = |run| space(store.place().log_file(run)).saturating_add(space(store.place().result_file(run)));
+    Ok(runs.into_iter().map(of_run).fold(0, u64::saturating_add))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_whose_logs_take_all_space_may_have_no_more() {
+        let limits = Limits { log_bytes: 1 << 20, ..Limits::default() };
+        assert_eq!(too_many_logs(&limits, 1 << 20), None);
+        assert!(too_many_logs(&limits, (1 << 20) + 1).unwrap().contains("limit of each user"));
+        assert!(too_many_logs(&limits, u64::MAX).unwrap().contains("too many logs"));
+    }
 }

@@ -20,6 +20,8 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg,
 };
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
 use crate::host::waker::short;
 use crate::run::peer::Peer;
 use crate::store::Store;
@@ -30,8 +32,6 @@ pub const REQUEST_BYTES_MAX: usize = 64 << 10;
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Bytes of an answer in one packet.
 const PACKET_BYTES: usize = 32 << 10;
-/// Pause before a client tries again that found no place, in milliseconds.
-const AGAIN_MS: u64 = 20;
 /// The user of the system worker.
 const ROOT: u32 = 0;
 
@@ -153,8 +153,10 @@ pub fn ask(socket: &Path, request: &[u8], until: Instant) -> Result<Told, Troubl
 
 fn connect(path: &Path, until: Instant) -> Result<OwnedFd, Trouble> {
     let open = || -> io::Result<OwnedFd> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // It waits in line, where it is not overtaken by those who try again and again.
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        set_socket_timeout(&socket, Timeout::Send, Some(left))?;
         let short = short(path)?;
         let address = SocketAddrUnix::new(short.as_ref().map_or(path, |short| short.path()))?;
         rustix::net::connect(&socket, &address)?;
@@ -163,10 +165,7 @@ fn connect(path: &Path, until: Instant) -> Result<OwnedFd, Trouble> {
     loop {
         match open() {
             Ok(socket) => return Ok(socket),
-            // Its line is full.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(AGAIN_MS));
-            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && Instant::now() < until => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Trouble::Busy),
             Err(error) => return Err(Trouble::NoWorker(error)),
         }

@@ -100,6 +100,19 @@ impl Queue {
         self.store.read(|conn| read::listing(conn, &filter.0))
     }
 
+    /// The same, each as it is shown to a user, and not many more than so many bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn rows_within(
+        &self,
+        filter: &Filter,
+        bytes_max: usize,
+        shown: impl Fn(rows::Job) -> rows::Job,
+    ) -> Result<(Vec<rows::Job>, bool)> {
+        self.store.read(|conn| read::listing_within(conn, &filter.0, bytes_max, &shown))
+    }
+
     /// The same, as a caller sees them.
     ///
     /// # Errors

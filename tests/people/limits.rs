@@ -80,7 +80,9 @@ fn the_logs_of_a_user_have_a_limit_together() {
         (said.code == 6).then_some(said)
     });
     let refused = refused.expect("the limit to be reached");
-    assert!(refused.err.contains("your logs take"), "{refused:?}");
+    assert!(refused.err.contains("the logs of the user take"), "{refused:?}");
+    let retried = town.say(ANN, &["retry", &first]);
+    assert!(retried.code == 6 && retried.err.contains("the logs of the user take"), "{retried:?}");
     let logs: u64 = town
         .nest
         .sql()
@@ -144,4 +146,21 @@ fn a_job_is_not_held_and_released_without_end() {
     assert!(!town.socket().exists());
     let said = town.say(ANN, &["ls"]);
     assert!(said.code == 5 && said.err.contains("tenure work --system"), "{said:?}");
+}
+
+#[test]
+fn a_queue_that_a_user_could_pause_is_warned_of() {
+    if !can_be_several("a queue that pauses itself") {
+        return;
+    }
+    let town = Town::new();
+    for (queue, settings) in [("default", "default"), ("other", "default"), ("other", "default,other")] {
+        town.nest.ok(&["queue", "set", "default", "--on-failure", "none"]);
+        town.nest.ok(&["queue", "set", queue, "--on-failure", "pause"]);
+        let worker = town.work(&[], &[("PEOPLE_QUEUES", settings)]);
+        town.ok(ANN, &["ls"]);
+        let is_open = settings.contains(queue);
+        assert_eq!(worker.said().contains(&format!("queue {queue} pauses itself")), is_open, "{}", worker.said());
+        drop(worker);
+    }
 }

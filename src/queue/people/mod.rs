@@ -7,6 +7,9 @@ mod ask;
 mod serve;
 mod words;
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -14,10 +17,13 @@ use crate::job::{Advice, JobId, NewJob, RunId, State};
 use crate::store::USER_VERSION;
 use crate::store::job::rows;
 use crate::store::receipt::{Answer, Key};
+use crate::sync::lock;
 
 pub(crate) use ask::System;
 pub(crate) use serve::answer;
 
+/// Least time between two lines of the log about requests that failed.
+const LOG_EVERY: Duration = Duration::from_secs(1);
 /// Most jobs of one list.
 pub(crate) const LISTED_MAX: usize = 500;
 /// Most jobs that one request changes.
@@ -174,11 +180,24 @@ impl Kind {
             Error::Refused(text) => (Self::Refused, text),
             Error::Unconfirmed(text) => (Self::Unconfirmed, text),
             error => {
-                log::warn!("a request of a user failed: {error}");
+                // A user can ask again and again.
+                if is_time_to_log() {
+                    log::warn!("a request of a user failed: {error}");
+                }
                 (Self::Failed, "the system worker could not do it now; its log says why to root".to_owned())
             }
         }
     }
+}
+
+fn is_time_to_log() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = lock(&LAST);
+    let is_time = last.is_none_or(|at| at.elapsed() >= LOG_EVERY);
+    if is_time {
+        *last = Some(Instant::now());
+    }
+    is_time
 }
 
 /// The first line of a request.

@@ -12,7 +12,7 @@ use super::{Ask, CHANGED_MAX, Came, Change, Kind, LISTED_MAX, Overview, Reply, S
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::host::gates::Floors;
-use crate::host::log_space::LogSpace;
+use crate::host::log_space::{self, LogSpace};
 use crate::host::people::{ANSWER_BYTES_MAX, Answer, Asked, Told};
 use crate::job::people::{self, Act, Asker, Limits, Sight};
 use crate::job::{JobId, NewJob, RunId, RunKind, check, names};
@@ -25,7 +25,6 @@ use crate::store::job::control::Cancelled;
 use crate::store::job::{owned, read, rows, suspend};
 use crate::store::receipt::{self, Key};
 use crate::store::upkeep::remove;
-use crate::units::size_text;
 
 /// How old a request to add jobs may be, in milliseconds: its receipt is kept for longer.
 const ADD_MS: u64 = 60_000;
@@ -99,18 +98,7 @@ impl People {
             check::of_description(job, [], now_ms).map_err(|refusal| Error::Invalid(refusal.to_string()))?;
             own(job, asker.uid);
         }
-        let used = self.log_space.of(&queue.store, asker.uid);
-        if used == u64::MAX {
-            let text = "your jobs have too many logs to be measured; remove ended jobs: tenure --system rm ID...";
-            return Err(Error::Refused(text.into()));
-        }
-        if used > self.limits.log_bytes {
-            return Err(Error::Refused(format!(
-                "your logs take {}, above {}, the limit of each user; remove ended jobs: tenure --system rm ID...",
-                size_text(used),
-                size_text(self.limits.log_bytes)
-            )));
-        }
+        self.has_log_space(queue, asker.uid)?;
         let Limits { queued, kept, running, .. } = self.limits;
         let (_, answer) = queue.adding().commit(move |conn, now_ms| {
             if let Some(answer) = receipt::find(conn, &key)? {
@@ -123,6 +111,15 @@ impl People {
             Ok((done.added, done.answer))
         })?;
         Ok(Reply::Added(answer))
+    }
+
+    /// Refuses what would make more logs of a user who has as many as each may have.
+    fn has_log_space(&self, queue: &Queue, uid: u32) -> Result<()> {
+        let used = self.log_space.of(&queue.store, uid);
+        match log_space::too_many_logs(&self.limits, used) {
+            Some(why) => Err(Error::Refused(format!("{why}; remove ended jobs: tenure --system rm ID..."))),
+            None => Ok(()),
+        }
     }
 
     fn change(&self, queue: &Queue, asker: Asker, verb: Change, ids: &[JobId], why: Option<String>) -> Result<Reply> {
@@ -174,6 +171,9 @@ impl People {
         let owner = allowed(queue, asker, id, act)?;
         let Some(uid) = owner.filter(|_| act != Act::Cancel) else { return Ok(()) };
         let Limits { queued, .. } = self.limits;
+        if act == Act::Retry {
+            self.has_log_space(queue, uid)?;
+        }
         queue.store.read(move |conn| {
             owned::refuse_endless(conn, id)?;
             // A retry adds no job that is kept.
@@ -242,7 +242,7 @@ fn jobs(queue: &Queue, asker: Asker, which: &Which) -> Result<Reply> {
     let filter = which.since_ms.iter().fold(filter, |filter, ms| filter.since(clock::time_of(*ms)));
     let filter = if which.mine { filter.owner(asker.uid) } else { filter };
     let filter = filter.states(which.states.iter().copied()).limit(which.limit.clamp(1, LISTED_MAX));
-    let (found, mut more) = queue.rows(&filter)?;
+    let (found, mut more) = queue.rows_within(&filter, LIST_BYTES_MAX, |job| seen_by(asker, job).job)?;
     let (mut seen, mut bytes) = (Vec::new(), 0_usize);
     // The end of the list is kept, and what runs is in front of it.
     for job in found.into_iter().rev() {

@@ -8,7 +8,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FallocateFlags, fallocate, fstat, ftruncate};
+use rustix::fs::{FallocateFlags, Stat, fallocate, fstat, ftruncate};
 
 use crate::job::limits::RESULT_BYTES_MAX;
 use crate::run::machine::{boottime_ms, now_ms};
@@ -20,6 +20,8 @@ const LOOK_MS_MAX: u64 = 2_000;
 const RESULT_KEPT_BYTES: u64 = RESULT_BYTES_MAX as u64 + 4_096;
 /// Holes begin and end at multiples of this, in bytes.
 const BLOCK_BYTES: u64 = 4096;
+/// What a file may take more than its bytes: blocks are kept in groups, and files have an index.
+const SPACE_SLACK_BYTES: u64 = 1 << 20;
 /// While the job runs, the log may exceed its limit by this fraction, so that not every check
 /// punches a hole.
 const SLACK_PART: u64 = 8;
@@ -92,17 +94,36 @@ impl LogFile {
             self.last_output_ms = now.saturating_sub(ago).clamp(self.looked_ms.min(now), now);
         }
         let grown = size.saturating_sub(self.size);
-        self.look_every_ms = next_interval_ms(self.look_every_ms, grown, now.saturating_sub(self.looked_ms), self.limit_bytes);
+        self.look_every_ms = if self.is_strict {
+            LOOK_MS_MIN
+        } else {
+            next_interval_ms(self.look_every_ms, grown, now.saturating_sub(self.looked_ms), self.limit_bytes)
+        };
         (self.size, self.looked_ms) = (size, now);
+        self.release_hidden_space(space_of(&stat));
         self.punch(self.limit_bytes / SLACK_PART);
         self.cut_result();
     }
 
+    /// A user can reserve space after the end of a file, which its size does not show, and fill
+    /// the dropped part again. Output that comes in this instant may be lost with it.
+    fn release_hidden_space(&mut self, space: u64) {
+        let most = self.limit_bytes.saturating_add(self.limit_bytes / SLACK_PART).saturating_add(SPACE_SLACK_BYTES);
+        if !self.is_strict || self.limit_bytes == 0 || space <= most {
+            return;
+        }
+        if ftruncate(&self.file, self.size).is_ok() {
+            self.hole_end = 0;
+        }
+    }
+
     fn cut_result(&self) {
         let Some(result) = self.result.as_ref().filter(|_| self.is_strict) else { return };
-        if fstat(result).is_ok_and(|stat| u64::try_from(stat.st_size).unwrap_or(0) > RESULT_KEPT_BYTES) {
+        let Ok(stat) = fstat(result) else { return };
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        if size > RESULT_KEPT_BYTES || space_of(&stat) > RESULT_KEPT_BYTES + SPACE_SLACK_BYTES {
             // It would be refused only by a disk that has failed.
-            let _checked_again = ftruncate(result, RESULT_KEPT_BYTES);
+            let _checked_again = ftruncate(result, size.min(RESULT_KEPT_BYTES));
         }
     }
 
@@ -128,6 +149,11 @@ impl LogFile {
             Err(_) => self.gave_up = !self.is_strict,
         }
     }
+}
+
+/// The space that a file takes on the disk, in bytes.
+fn space_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
 }
 
 fn punch_out(file: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
@@ -184,6 +210,29 @@ mod tests {
         log.was_suspended(SUSPENDED_MS);
         log.check();
         assert!(log.last_output_ms() >= begun + SUSPENDED_MS, "{} ms of silence", begun + SUSPENDED_MS - log.last_output_ms());
+    }
+
+    #[test]
+    fn no_space_is_hidden_after_the_end_or_in_the_dropped_part() {
+        const LIMIT: u64 = 64 << 10;
+        let files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        let [log_file, result] = &files;
+        let mut log = LogFile::new(log_file.try_clone().unwrap().into(), Some(result.try_clone().unwrap().into()), true, LIMIT);
+        let space = |file: &std::fs::File| space_of(&fstat(file).unwrap());
+        for file in &files {
+            std::io::Write::write_all(&mut &*file, b"written").unwrap();
+            fallocate(file, FallocateFlags::KEEP_SIZE, 0, 50 << 20).unwrap();
+            assert!(space(file) >= 50 << 20);
+        }
+        log.check();
+        files.iter().for_each(|file| assert!(space(file) <= LIMIT + SPACE_SLACK_BYTES, "{}", space(file)));
+        std::io::Write::write_all(&mut &*log_file, &vec![b'x'; 8 << 20]).unwrap();
+        log.check();
+        assert!(space(log_file) <= 2 * LIMIT && log.hole_end > 0, "{}", space(log_file));
+        fallocate(log_file, FallocateFlags::KEEP_SIZE, 0, 8 << 20).unwrap();
+        log.check();
+        assert!(space(log_file) <= 2 * LIMIT, "{}", space(log_file));
+        assert_eq!(log_file.metadata().unwrap().len(), (8 << 20) + 7);
     }
 
     #[test]

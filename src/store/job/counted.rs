@@ -1,9 +1,10 @@
 //! Rows with counts: queues, lanes and the counters of the file.
 
-use rusqlite::{Result, Row};
+use rusqlite::{Connection, Row};
 
+use crate::error::Result;
 use crate::job::JobId;
-use crate::store::engine::text::text;
+use crate::store::engine::text::{maybe, text};
 
 /// A queue and its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct QueueRow {
 
 impl QueueRow {
     /// Reads the columns of `queues` in read.sql.
-    pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
+    pub(in crate::store) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             name: text(row, 0)?,
             slots: row.get(1)?,
@@ -62,4 +63,34 @@ pub struct Counter {
     pub n: i64,
     pub last_at: Option<i64>,
     pub note: Option<String>,
+}
+
+/// Every queue, by name, with its counts.
+pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
+    let mut queues = conn.prepare_cached(sql!("read.sql", "queues"))?;
+    let rows = queues.query_map([], QueueRow::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every lane, by key.
+pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
+    let mut lanes = conn.prepare_cached(sql!("read.sql", "lanes"))?;
+    let rows = lanes.query_map([], |row| {
+        Ok(LaneRow {
+            key: text(row, 0)?,
+            max_running: row.get(1)?,
+            running: row.get(2)?,
+            waiting: row.get(3)?,
+            of_array: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the counters of the worker and its reaper over the life of the file.
+pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
+    let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
+    let rows = counters
+        .query_map([], |row| Ok(Counter { name: text(row, 0)?, n: row.get(1)?, last_at: row.get(2)?, note: maybe(row, 3)? }))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -12,7 +12,7 @@ use crate::job::nearest;
 use crate::job::policy::Stdin;
 use crate::job::{Hold, JobId, Need, Policy, Reason, ResourceId, RunId, State};
 use crate::store::engine::text::{maybe, text};
-use crate::store::job::counted::{Counter, LaneRow, QueueRow};
+pub use crate::store::job::counted::{counters, lanes, queues};
 use crate::store::job::rows;
 use crate::store::job::rows::{Dependency, Event, Job, Run, job_columns, run_columns};
 
@@ -65,7 +65,7 @@ pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
     // State by state, because each has its own range of the index, and the newest of each are
     // enough.
     for state in states(filter) {
-        found.extend(jobs_in(conn, filter, state, limit)?);
+        found.extend(jobs_in(conn, filter, state, limit, |job, _| Some(job))?);
     }
     found.sort_unstable_by_key(|job: &Job| job.id);
     found.drain(..found.len().saturating_sub(limit));
@@ -84,14 +84,30 @@ pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
 /// Returns the jobs to list: running jobs first, however many others there are, then the rest that
 /// match the filter; each newest last. Also returns whether there are more.
 pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
+    listing_within(conn, filter, usize::MAX, |job| job)
+}
+
+/// The same, each job as it is shown, and of each state no more than about so many bytes.
+pub fn listing_within(
+    conn: &Connection,
+    filter: &Filter,
+    bytes_max: usize,
+    shown: impl Fn(Job) -> Job,
+) -> Result<(Vec<Job>, bool)> {
+    let mut is_cut = false;
     let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
     let (mut running, mut rest) = (Vec::new(), Vec::new());
     // One more of each than is listed shows whether there are more.
     for state in states(filter) {
-        let found = jobs_in(conn, filter, state, limit.saturating_add(1))?;
+        let found = jobs_in(conn, filter, state, limit.saturating_add(1), |job, bytes| {
+            let job = shown(job);
+            *bytes = bytes.saturating_add(job.text_bytes());
+            is_cut |= *bytes > bytes_max;
+            (*bytes <= bytes_max).then_some(job)
+        })?;
         if state == State::Running { running.extend(found) } else { rest.extend(found) }
     }
-    let more = running.len() + rest.len() > limit;
+    let more = is_cut || running.len() + rest.len() > limit;
     let newest = |jobs: &mut Vec<Job>, most: usize| {
         jobs.sort_unstable_by_key(|job| job.id);
         jobs.drain(..jobs.len().saturating_sub(most));
@@ -117,11 +133,23 @@ fn states(filter: &Filter) -> Vec<State> {
 const SINCE_LIVE: &str = " AND coalesce(job.started_at, job.created_at) >= ?";
 const SINCE_ENDED: &str = " AND job.finished_at >= ?";
 
-fn jobs_in(conn: &Connection, filter: &Filter, state: State, limit: usize) -> Result<Vec<Job>> {
+/// Reads jobs, the newest first, until `keep` takes no more; it may count bytes.
+fn jobs_in(
+    conn: &Connection,
+    filter: &Filter,
+    state: State,
+    limit: usize,
+    mut keep: impl FnMut(Job, &mut usize) -> Option<Job>,
+) -> Result<Vec<Job>> {
     let (sql, values) = statement_of(filter, state, limit);
     let mut jobs = conn.prepare(&sql)?;
-    let rows = jobs.query_map(params_from_iter(values), Job::from_row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = jobs.query(params_from_iter(values))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let Some(job) = keep(Job::from_row(row)?, &mut bytes) else { break };
+        found.push(job);
+    }
+    Ok(found)
 }
 
 /// Returns the statement that finds the newest jobs in a state, and its values.
@@ -290,28 +318,6 @@ pub fn similar_queue(conn: &Connection, name: &str) -> Result<Option<String>> {
     Ok(nearest::one_apart(name, names.iter().map(String::as_str)).map(str::to_owned))
 }
 
-/// Every queue, by name, with its counts.
-pub fn queues(conn: &Connection) -> Result<Vec<QueueRow>> {
-    let mut queues = conn.prepare_cached(sql!("read.sql", "queues"))?;
-    let rows = queues.query_map([], QueueRow::from_row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Every lane, by key.
-pub fn lanes(conn: &Connection) -> Result<Vec<LaneRow>> {
-    let mut lanes = conn.prepare_cached(sql!("read.sql", "lanes"))?;
-    let rows = lanes.query_map([], |row| {
-        Ok(LaneRow {
-            key: text(row, 0)?,
-            max_running: row.get(1)?,
-            running: row.get(2)?,
-            waiting: row.get(3)?,
-            of_array: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
 /// Counts the jobs by state and by hold.
 pub fn counts(conn: &Connection) -> Result<Counts> {
     let mut counts = Counts::default();
@@ -341,14 +347,6 @@ pub fn running_in(conn: &Connection, queues: &[String]) -> Result<i64> {
     let mut running = conn.prepare_cached("SELECT coalesce(sum(n), 0) FROM tally WHERE queue = ?1 AND state = 'running'")?;
     let distinct: std::collections::BTreeSet<_> = queues.iter().collect();
     distinct.into_iter().try_fold(0, |sum, queue| Ok(sum + running.query_row([queue], |row| row.get::<_, i64>(0))?))
-}
-
-/// Returns the counters of the worker and its reaper over the life of the file.
-pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
-    let mut counters = conn.prepare_cached("SELECT name, n, last_at, note FROM counter ORDER BY name")?;
-    let rows = counters
-        .query_map([], |row| Ok(Counter { name: text(row, 0)?, n: row.get(1)?, last_at: row.get(2)?, note: maybe(row, 3)? }))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Returns a value of the table `meta`.

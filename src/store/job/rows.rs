@@ -123,6 +123,13 @@ const JOB_TEXTS: [(usize, &str); 8] =
     [(1, "command"), (5, "queue"), (6, "lane"), (8, "label"), (9, "cwd"), (19, "unique_key"), (21, "env"), (22, "policy")];
 
 impl Job {
+    /// Returns about how many bytes its texts have.
+    pub fn text_bytes(&self) -> usize {
+        let maybe = [&self.error, &self.result, &self.progress, &self.label, &self.unique_key, &self.uses];
+        let maybe: usize = maybe.into_iter().flatten().map(String::len).sum();
+        self.command.len() + self.env.len() + self.policy.len() + self.cwd.len() + maybe
+    }
+
     /// Reads the columns of `job_columns!()`.
     pub(in crate::store) fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::environment::{self, Circumstances};
 use super::own_user;
 use crate::error::said;
+use crate::host::log_space;
 use crate::job::limits::{
     ARGUMENT_BYTES_MAX, CHECK_TIMEOUT_MS_DEFAULT, PREPARE_TIMEOUT_MS, PROBE_TIMEOUT_MS, TEARDOWN_TIMEOUT_MS_DEFAULT,
 };
@@ -43,6 +44,7 @@ impl<'a> Command<'a> {
     /// Text for the owner of the job.
     pub fn of_job(ctx: &'a Context, job: &'a JobRun) -> Result<Self, String> {
         job.is_runnable()?;
+        another_log(ctx, job)?;
         Self::around(ctx, job, job.row.argv().map_err(|e| e.to_string())?)
     }
 
@@ -258,6 +260,14 @@ fn inherited_by(row: &Job, policy: &Policy, name: &str) -> Option<Vec<u8>> {
         None => inherited_for(policy, name),
         Some(_) => (name == "PATH").then(|| PATH_DEFAULT.into()),
     }
+}
+
+/// Checks that a job of a user may have one more log: the first one always, as no job is added
+/// above the limit.
+fn another_log(ctx: &Context, job: &JobRun) -> Result<(), String> {
+    let Some(uid) = job.row.owner.filter(|_| job.previous_reason.is_some()) else { return Ok(()) };
+    let why = log_space::too_many_logs(&ctx.options.people, ctx.log_space.of(&ctx.store, uid));
+    why.map_or(Ok(()), |why| Err(format!("it is not tried again: {why}; remove ended jobs, then: tenure retry {}", job.row.id)))
 }
 
 /// Returns the log limit of a run, in bytes.

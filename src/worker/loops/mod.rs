@@ -14,6 +14,7 @@ pub(super) mod handover;
 mod held_back;
 mod leftovers;
 pub(super) mod people;
+mod rate;
 pub(super) mod recover;
 mod repair;
 mod retention;

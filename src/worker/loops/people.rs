@@ -28,11 +28,14 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::error::{Error, Result};
+use crate::escape::quote_text;
 use crate::host::people::{Asked, Door, REQUEST_BYTES_MAX, Sending, Told};
 use crate::host::users::Known;
 use crate::host::waker::short;
 use crate::run::peer::Peer;
+use crate::store::job::read;
 use crate::worker::context::Context;
+use crate::worker::loops::rate::Rate;
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -41,11 +44,8 @@ const GUESTS_MAX: usize = 256;
 const OF_USER_MAX: usize = 8;
 /// Most connections that one round accepts.
 const ACCEPTED_MAX: usize = 64;
-/// How long a connection may be there, in milliseconds.
+/// How long a client may take to send its request, and to read its answer, in milliseconds.
 const GUEST_MS: u64 = 5_000;
-/// Requests of one user in a second, and how many may come at once.
-const RATE_PER_S: u64 = 100;
-const BURST: u64 = 200;
 /// The number to which all users are counted that are not in the list of users.
 const UNKNOWN: u32 = u32::MAX;
 /// Pause of a round while a user has used up its rate, in milliseconds.
@@ -75,28 +75,6 @@ struct Guest {
     /// `None` until its request was read.
     sending: Option<Sending>,
     is_over: bool,
-}
-
-/// How many requests a user may send now.
-struct Rate {
-    tokens: u64,
-    at: Instant,
-}
-
-impl Rate {
-    fn take(&mut self, now: Instant) -> bool {
-        let new = u64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(u64::MAX) * RATE_PER_S / 1_000;
-        if new > 0 {
-            (self.tokens, self.at) = (self.tokens.saturating_add(new).min(BURST), now);
-        }
-        let may = self.tokens > 0;
-        self.tokens -= u64::from(may);
-        may
-    }
-
-    fn is_full(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at).as_millis() >= u128::from(BURST * 1_000 / RATE_PER_S)
-    }
 }
 
 impl People {
@@ -188,11 +166,16 @@ impl People {
     fn answer(&mut self, ctx: &Context) -> bool {
         let (mut served, mut is_resting) = (BTreeSet::new(), false);
         for guest in self.guests.iter_mut().filter(|guest| guest.sending.is_none()) {
-            if served.contains(&guest.counted) || !is_readable(&guest.socket) {
+            if !is_readable(&guest.socket) {
                 continue;
             }
+            // It has done its part, and waits for its turn.
             let now = Instant::now();
-            let rate = self.rates.entry(guest.counted).or_insert(Rate { tokens: BURST, at: now });
+            guest.until = now + Duration::from_millis(GUEST_MS);
+            if served.contains(&guest.counted) {
+                continue;
+            }
+            let rate = self.rates.entry(guest.counted).or_insert(Rate::full(now));
             if !rate.take(now) {
                 is_resting = true;
                 continue;
@@ -212,6 +195,8 @@ impl People {
             let is_operator = self.door.operators.is_some_and(|group| guest.peer.is_in(group));
             let asked = Asked { uid: guest.peer.uid, is_known: guest.counted != UNKNOWN, is_operator, request };
             guest.sending = Some(Sending::new((self.door.answer)(&ctx.store, &asked)));
+            rate.charge(now.elapsed());
+            guest.until = Instant::now() + Duration::from_millis(GUEST_MS);
         }
         is_resting
     }
@@ -279,8 +264,20 @@ fn remove_leftover(path: &Path) -> Result<()> {
     std::fs::remove_file(path).map_err(|e| Error::io(format!("removing {}", path.display()), e))
 }
 
+/// Any user can add a job that fails.
+fn warn_of_pauses(ctx: &Context) {
+    let queues = ctx.store.read(read::queues).unwrap_or_default();
+    for queue in queues.iter().filter(|queue| queue.pauses_on_failure && ctx.options.people.queues.contains(&queue.name)) {
+        let name = quote_text(&queue.name);
+        log::warn!(
+            "queue {name} pauses itself when a job fails, and each user can add one that does; tenure queue set {name} --on-failure none"
+        );
+    }
+}
+
 /// The thread, until the worker detaches from its runs.
 pub fn serve(ctx: &Arc<Context>, people: &mut People) {
+    warn_of_pauses(ctx);
     let mut is_resting = false;
     while !ctx.is_detaching() {
         people.wait(is_resting);
@@ -297,19 +294,6 @@ pub fn serve(ctx: &Arc<Context>, people: &mut People) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_is_used_up_and_comes_back() {
-        let start = Instant::now();
-        let mut rate = Rate { tokens: BURST, at: start };
-        let taken = |rate: &mut Rate, at: Instant| (0..10 * BURST).filter(|_| rate.take(at)).count() as u64;
-        assert_eq!(taken(&mut rate, start), BURST);
-        assert_eq!(taken(&mut rate, start + Duration::from_millis(5)), 0);
-        assert_eq!(taken(&mut rate, start + Duration::from_millis(1_000)), RATE_PER_S);
-        assert!(!rate.is_full(start + Duration::from_millis(1_500)));
-        assert_eq!(taken(&mut rate, start + Duration::from_secs(3_600)), BURST);
-        assert!(rate.is_full(start + Duration::from_secs(3_700)));
-    }
 
     #[test]
     fn a_directory_that_others_write_is_refused() {
