@@ -85,6 +85,8 @@ impl ChangeStream {
         if !may_be_new {
             return Ok(false);
         }
+        // If the read fails, there is still something to read.
+        self.is_at_end = false;
         let from = self.next;
         let page = self.queue.store.read(|conn| stream::page(conn, from, PAGE_ROWS))?;
         if page.next != from {
