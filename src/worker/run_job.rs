@@ -135,7 +135,7 @@ fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<En
     }
     // Also without a row: a run that stands still for no reason that the file knows continues.
     let wanted = open.job.suspension.map_or(Wanted { id: 0, is_suspended: false }, Suspension::wanted);
-    attempt.waker.want(wanted);
+    attempt.waker.want_at_first(wanted);
     let same_boot = open.run.boot_id == ctx.boot_id;
     let unstarted = steps::workspace::is_known_unstarted(&attempt, job, same_boot);
     let over = attempt::resume(&attempt, job, Known { same_boot, unstarted })?;

@@ -63,6 +63,16 @@ impl RunWaker {
         }
     }
 
+    /// The same of a row that was read before the run could be asked: what was asked since is newer.
+    pub fn want_at_first(&self, wanted: Wanted) {
+        let mut now = lock(&self.wanted);
+        if now.is_none() {
+            *now = Some(wanted);
+            drop(now);
+            self.wake();
+        }
+    }
+
     /// Returns whether the run is to be suspended.
     pub fn wanted(&self) -> Option<Wanted> {
         *lock(&self.wanted)
