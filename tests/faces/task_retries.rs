@@ -107,6 +107,27 @@ fn a_retry_is_refused_where_it_would_be_wrong() {
     assert_eq!(task(&nest, 1)["state"], "cancelled", "nothing was changed");
 }
 
+/// The new job of the stage would make what the old teardown removes.
+#[test]
+fn a_retry_waits_for_what_the_failed_stage_has_made() {
+    let tenure = env!("CARGO_BIN_EXE_tenure");
+    let pipeline = format!(
+        "[pipeline.p]\nstart = \"a\"\n[pipeline.p.stage.a]\nshell = \"{tenure} resource add vm --teardown 'test -e gone' && test -e good\"\n"
+    );
+    let nest = with(&pipeline);
+    start(&nest, &["p"]);
+    nest.work_until_idle(&["--tick", "50ms"]);
+    assert_eq!(task(&nest, 1)["state"], "failed");
+    refused(&nest, &["task", "retry", "1"], 6, &["not torn down yet", "tenure resource show 1"]);
+    std::fs::write(nest.file("gone"), "").unwrap();
+    std::fs::write(nest.file("good"), "").unwrap();
+    nest.ok(&["resource", "release", "1"]);
+    nest.work_until_idle(&["--tick", "50ms"]);
+    nest.ok(&["task", "retry", "1"]);
+    nest.work_until_idle(&["--tick", "50ms"]);
+    assert_eq!(task(&nest, 1)["state"], "done");
+}
+
 #[test]
 fn a_retry_is_not_refused_for_max_rounds() {
     let nest = with(&SHIP.replace("max_rounds = 3", "max_rounds = 1"));

@@ -7,7 +7,12 @@ UPDATE task SET state = 'running', stage = ?2, job_id = NULL, error = NULL, fini
 INSERT INTO event (job_id, kind, detail) VALUES (?1, 'task_retried', ?2);
 
 -- name: releasing
-SELECT id FROM resource WHERE task_id = ?1 AND state = 'releasing' ORDER BY id LIMIT 1;
+-- Of the task, of a job of it, or of a run of one.
+SELECT min(id) FROM (
+  SELECT id FROM resource WHERE task_id = ?1 AND state = 'releasing'
+  UNION ALL
+  SELECT resource_id FROM blocking_resource WHERE job_id IN (SELECT job_id FROM task_step WHERE task_id = ?1 AND job_id IS NOT NULL))
+HAVING min(id) IS NOT NULL;
 
 -- name: gone
 SELECT DISTINCT name FROM resource
