@@ -87,6 +87,23 @@ fn an_id_of_another_file_is_refused() {
     }
 }
 
+/// Numbers that the file before has given would make a reader take new changes for old ones.
+#[test]
+fn a_reader_continues_behind_a_restore() {
+    let nest = Nest::new();
+    nest.ok(&["add", "--hold", "--", "true"]);
+    nest.ok(&["backup", "copy.db"]);
+    let changes = || (0..3).for_each(|_| ["release", "hold"].iter().for_each(|verb| drop(nest.ok(&[verb, "1"]))));
+    changes();
+    let last = lines(&nest.ok(&["events"])).pop().unwrap()["id"].as_str().unwrap().to_owned();
+    nest.ok(&["restore", "copy.db"]);
+    let after = lines(&nest.ok(&["events", "--after", &last]));
+    assert_eq!(words(&after), ["1 restored"], "{after:?}");
+    changes();
+    let after = lines(&nest.ok(&["events", "--after", &last]));
+    assert_eq!((after.len(), words(&after)[1].as_str()), (7, "1 released"), "{after:?}");
+}
+
 #[test]
 fn a_follower_starts_at_the_end_and_ends_with_its_reader() {
     let nest = Nest::new();

@@ -78,8 +78,7 @@ pub fn restore(
     let copy = copy_of(&source, &place)?;
     let file_id = random_name()?;
     home::announce(&place, &file_id)?;
-    let mut restored = treat_copy(&copy, &place, &floor, living, file_id, now_ms)?;
-    continue_above(&copy.open()?, &present.given)?;
+    let mut restored = treat_copy(&copy, &place, &floor, &present.given, living, file_id, now_ms)?;
     if present.usable {
         restored.kept = replace(&place, &copy, raise_above_run, raise_above_job, now_ms)?;
     } else {
@@ -220,8 +219,8 @@ struct Present {
 
 /// How often the present file is kept again because a client has written to it meanwhile.
 const KEEP_TRIES_MAX: u32 = 5;
-/// Tables whose ids people use, besides jobs and tasks.
-const NUMBERED: [&str; 3] = ["resource", "schedule", "pipeline"];
+/// Tables whose ids people and programs use, besides jobs and tasks.
+const NUMBERED: [&str; 4] = ["resource", "schedule", "pipeline", "event"];
 /// Ids that tenure assigns are below this; a sequence beyond it was set by a client.
 const GIVEN_MAX: i64 = 1 << 52;
 
@@ -274,7 +273,15 @@ fn copy_of(source: &Place, place: &Place) -> Result<Copy> {
 
 /// Everything is done to the copy before it is in place, so that a crash leaves no untreated copy
 /// there.
-fn treat_copy(copy: &Copy, place: &Place, floor: &Stamp, living: &[Lease], file_id: String, now_ms: i64) -> Result<Restored> {
+fn treat_copy(
+    copy: &Copy,
+    place: &Place,
+    floor: &Stamp,
+    given: &[(&str, i64)],
+    living: &[Lease],
+    file_id: String,
+    now_ms: i64,
+) -> Result<Restored> {
     let conn = copy.open()?;
     prepare(&conn, Access::Write, Durability::Full)?;
     if let Identity::Older { version } = identify(&conn)? {
@@ -282,6 +289,8 @@ fn treat_copy(copy: &Copy, place: &Place, floor: &Stamp, living: &[Lease], file_
     }
     let transaction = rusqlite::Transaction::new_unchecked(&conn, TransactionBehavior::Immediate)?;
     crate::store::repair_schema(&transaction)?;
+    // The treatment makes events, which a reader of the changes has not seen.
+    continue_above(&transaction, given)?;
     let restored = treat(&transaction, floor, living, &file_id, "the file was restored from a copy", now_ms)?;
     home::note(&transaction, &home::noted(place)?)?;
     transaction.commit()?;
