@@ -1,6 +1,7 @@
 -- name: all
 SELECT p.name, p.size, (SELECT count(*) FROM pool_unit WHERE pool = p.name),
-       (SELECT count(*) FROM (SELECT 1 FROM pool_use WHERE pool = p.name AND waits = 1 LIMIT 10000))
+       (SELECT count(*) FROM (SELECT 1 FROM pool_use u JOIN job j ON j.id = u.job_id
+                               WHERE u.pool = p.name AND j.state = 'queued' AND j.hold = 'pool' LIMIT 10000))
   FROM pool p ORDER BY p.name;
 
 -- name: live
