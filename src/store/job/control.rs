@@ -300,7 +300,8 @@ pub(in crate::store) fn queued(conn: &Connection, id: JobId, what: &str) -> Resu
     match job.state {
         State::Queued => Ok(job),
         State::Running => {
-            let stops = if what == "held" { format!("tenure suspend {id} stops it for a while, ") } else { String::new() };
+            let may_stop = what == "held" && !job.cancel_open;
+            let stops = if may_stop { format!("tenure suspend {id} stops it for a while, ") } else { String::new() };
             Err(Error::Refused(format!(
                 "job {id} is running, only a queued job can be {what}; {stops}tenure cancel {id} ends it"
             )))
