@@ -63,7 +63,7 @@ impl RunWaker {
         }
     }
 
-    /// The same of a row that was read before the run could be asked: what was asked since is newer.
+    /// The same of a row that was read before the run could be asked: what was asked since counts.
     pub fn want_at_first(&self, wanted: Wanted) {
         let mut now = lock(&self.wanted);
         if now.is_none() {
