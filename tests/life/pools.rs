@@ -38,6 +38,18 @@ fn a_job_waits_for_all_that_it_uses_and_in_its_turn() {
     assert!(why.contains(&format!("it uses 2 of pool \"gpu\", and 1 of 2 are free (taken: 1 by job {one})")), "{why}");
     let why = nest.ok(&["why", &small.to_string()]);
     assert!(why.contains(&format!("job {both} comes first in pool \"gpu\"")), "{why}");
+    // One that is suspended gives nothing back by itself; another one that is suspended has nothing to do with it.
+    let other = nest.sh(&[], HOLDER);
+    nest.until_log(other, "units");
+    for (suspended, remedy) in [(other, format!("tenure wait {one}")), (one, format!("tenure resume {one}"))] {
+        nest.ok(&["suspend", &suspended.to_string()]);
+        until("the suspension", || (nest.show(suspended)["suspension"]["state"] == "suspended").then_some(()));
+        let why = nest.ok(&["why", &both.to_string()]);
+        assert_eq!((why.contains(&remedy), why.contains("(suspended)")), (true, suspended == one), "{why}");
+        nest.ok(&["resume", &suspended.to_string()]);
+        until("it to continue", || nest.show(suspended)["suspension"].is_null().then_some(()));
+    }
+    go(&nest, other);
     let shown = nest.show(small);
     assert_eq!((&shown["hold"], &shown["uses"]), (&"pool".into(), &serde_json::json!({"gpu": 1})));
     go(&nest, one);

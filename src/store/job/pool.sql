@@ -22,8 +22,8 @@ UPDATE pool SET size = ?2 WHERE name = ?1 AND size <> ?2;
 
 -- name: takers
 -- The jobs that have units of a pool, whether they are suspended, and how many they have.
-SELECT job_id, EXISTS (SELECT 1 FROM job j JOIN suspend s ON s.run_id = j.run_id AND s.closed_at IS NULL WHERE j.id = job_id),
-       count(*) FROM pool_unit WHERE pool = ?1 GROUP BY job_id ORDER BY job_id LIMIT ?2;
+SELECT job_id, EXISTS (SELECT 1 FROM job j JOIN suspend s ON s.run_id = j.run_id AND s.closed_at IS NULL WHERE j.id = u.job_id),
+       count(*) FROM pool_unit u WHERE pool = ?1 GROUP BY job_id ORDER BY job_id LIMIT ?2;
 
 -- name: units
 SELECT pool, unit FROM pool_unit WHERE job_id = ?1 ORDER BY pool, unit;
