@@ -20,7 +20,15 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(policy) = Policy::from_json(text) {
         assert_eq!(Policy::from_json(&policy.to_json()), Ok(policy.clone()));
         assert!(backoff_ms(&policy, u32::MAX, 1.0) <= policy.backoff_ms.map_or(u64::MAX, |(_, most)| most));
-        let facts = Facts { attempts: 1, max_attempts: 2, deferrals: 0, failed_starts: 0, policy: &policy, cancel_open: false };
+        let facts = Facts {
+            attempts: 1,
+            max_attempts: 2,
+            deferrals: 0,
+            failed_starts: 0,
+            policy: &policy,
+            cancel_open: false,
+            is_of_user: false,
+        };
         for code in [0, 1, 75] {
             decide(&facts, &RunEnd::Ended { exit: Exit::Code(code), cause: None, out_of_memory: false }, i64::MAX, 1.0);
         }
