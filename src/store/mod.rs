@@ -67,6 +67,10 @@ pub mod upkeep;
 pub mod workspace;
 
 #[cfg(test)]
+#[path = "../../tests/model/dice.rs"]
+#[allow(dead_code)] // the integration tests need more of it
+pub(crate) mod dice;
+#[cfg(test)]
 #[path = "../../tests/model/file.rs"]
 pub(crate) mod fixture;
 

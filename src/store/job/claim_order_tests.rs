@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::job::{JobId, Nonce, Reason, RunId};
+use crate::store::dice::{Dice, seed};
 use crate::store::fixture;
 use crate::store::job::claim;
 use crate::store::job::claim::Scope;
@@ -57,18 +58,6 @@ fn slots_of(conn: &Connection, job: JobId) -> usize {
     conn.query_row("SELECT slots FROM job WHERE id = ?1", [job.0], |row| row.get::<_, u32>(0)).unwrap() as usize
 }
 
-/// A generator of numbers that a seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
-    }
-}
-
 struct Play {
     conn: Connection,
     dice: Dice,
@@ -83,7 +72,7 @@ impl Play {
     }
 
     fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.dice.below(all.len() as u64) as usize]
+        self.dice.of(all)
     }
 
     fn do_something(&mut self) {
@@ -182,11 +171,8 @@ fn no_slot_is_taken_twice_and_no_wide_job_is_starved() {
     let conn = fixture::fresh();
     conn.execute_batch("UPDATE meta SET value = '1000000' WHERE key = 'run_id_limit'").unwrap();
     slots::note(&conn, Some(SLOTS)).unwrap();
-    let mut drawn = [0; 8];
-    crate::random::fill(&mut drawn).unwrap();
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(u64::from_le_bytes(drawn));
-    println!("SEED={seed}");
-    let mut play = Play { conn, dice: Dice(seed | 1), run: 0, claimed: 0 };
+    let seed = seed();
+    let mut play = Play { conn, dice: Dice::new(seed), run: 0, claimed: 0 };
     let (mut running, mut order, mut too_wide): (Vec<JobId>, Vec<JobId>, Vec<JobId>) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..600 {
         if step < 400 {
@@ -219,10 +205,7 @@ fn no_slot_is_taken_twice_and_no_wide_job_is_starved() {
 
 #[test]
 fn the_order_of_claims_is_that_of_the_heads_of_all_open_queues() {
-    let mut drawn = [0; 8];
-    crate::random::fill(&mut drawn).unwrap();
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(u64::from_le_bytes(drawn));
-    println!("SEED={seed}");
+    let seed = seed();
     let (mut claimed, mut history) = (0, 0);
     // How many are claimed in one depends on what is drawn.
     while history < 20 || claimed < 100 {
@@ -230,8 +213,7 @@ fn the_order_of_claims_is_that_of_the_heads_of_all_open_queues() {
         history += 1;
         let conn = fixture::fresh();
         conn.execute_batch("UPDATE meta SET value = '1000000' WHERE key = 'run_id_limit'").unwrap();
-        let mut play =
-            Play { conn, dice: Dice(seed.wrapping_add(history).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1), run: 0, claimed: 0 };
+        let mut play = Play { conn, dice: Dice::new(seed.wrapping_add(history)), run: 0, claimed: 0 };
         for _ in 0..60 {
             play.do_something();
             if play.dice.below(3) == 0 {

@@ -7,6 +7,7 @@ use rusqlite::OptionalExtension;
 
 use super::*;
 use crate::job::{Nonce, RunId};
+use crate::store::dice::{Dice, seed};
 use crate::store::fixture;
 use crate::store::job::claim::{self, Scope};
 use crate::store::job::ids::Prepared;
@@ -16,29 +17,14 @@ use crate::store::upkeep::recount;
 const QUEUES: [&str; 3] = ["a", "b", "c"];
 const POOLS: [&str; 2] = ["gpu", "tape"];
 
-/// A generator of numbers that a seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
-    }
-
-    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len() as u64) as usize]
-    }
-
-    fn uses(&mut self) -> String {
-        let amount = |dice: &mut Self| dice.below(3) + 1;
-        match self.below(4) {
-            0 => format!("'{{\"gpu\": {}}}'", amount(self)),
-            1 => format!("'{{\"tape\": {}}}'", amount(self)),
-            2 => format!("'{{\"gpu\": {}, \"tape\": {}}}'", amount(self), amount(self)),
-            _ => "NULL".to_owned(),
-        }
+/// What a job may use, as SQL.
+fn uses(dice: &mut Dice) -> String {
+    let amount = |dice: &mut Dice| dice.below(3) + 1;
+    match dice.below(4) {
+        0 => format!("'{{\"gpu\": {}}}'", amount(dice)),
+        1 => format!("'{{\"tape\": {}}}'", amount(dice)),
+        2 => format!("'{{\"gpu\": {}, \"tape\": {}}}'", amount(dice), amount(dice)),
+        _ => "NULL".to_owned(),
     }
 }
 
@@ -158,10 +144,10 @@ impl Play {
     fn step(&mut self) -> String {
         let dice = &mut self.dice;
         let one = "(SELECT id FROM job WHERE state = 'queued' ORDER BY id * 7919 % 101 LIMIT 1)";
-        let queue = dice.one_of(&QUEUES);
-        let uses = dice.uses();
+        let queue = dice.of(&QUEUES);
+        let uses = uses(dice);
         let (priority, held) = (dice.below(3), dice.below(5) / 4);
-        let lane = dice.one_of(&["NULL", "NULL", "'l'"]);
+        let lane = dice.of(&["NULL", "NULL", "'l'"]);
         let sql = match dice.below(17) {
             0..=3 => format!(
                 "INSERT INTO job (command, queue, priority, lane, uses, user_hold) VALUES ('[\"x\"]', '{queue}', {priority}, {lane}, {uses}, {held})"
@@ -171,9 +157,9 @@ impl Play {
             6 => format!("UPDATE job SET uses = {uses} WHERE id = {one}"),
             7 => format!("UPDATE job SET queue = '{queue}' WHERE id = {one}"),
             8 => format!("UPDATE queue SET paused = 1 - paused WHERE name = '{queue}'"),
-            9 => format!("UPDATE queue SET slots = {} WHERE name = '{queue}'", dice.one_of(&["NULL", "0", "1", "4"])),
+            9 => format!("UPDATE queue SET slots = {} WHERE name = '{queue}'", dice.of(&["NULL", "0", "1", "4"])),
             10 => {
-                let (pool, size) = (dice.one_of(&POOLS), dice.below(5) as i64);
+                let (pool, size) = (dice.of(&POOLS), dice.below(5) as i64);
                 set(&self.conn, pool, size).unwrap();
                 return format!("{pool} has {size}");
             }
@@ -210,10 +196,7 @@ impl Play {
 
 #[test]
 fn heads_passes_and_units_are_those_of_their_definition() {
-    let mut drawn = [0; 8];
-    crate::random::fill(&mut drawn).unwrap();
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(u64::from_le_bytes(drawn));
-    println!("SEED={seed}");
+    let seed = seed();
     let (mut claimed, mut history) = (0, 0);
     while history < 12 || claimed < 100 {
         assert!(history < 500, "{claimed} were claimed");
@@ -221,7 +204,7 @@ fn heads_passes_and_units_are_those_of_their_definition() {
         let conn = fixture::fresh();
         conn.execute_batch("UPDATE meta SET value = '1000000' WHERE key = 'run_id_limit'").unwrap();
         POOLS.iter().for_each(|pool| set(&conn, pool, 2).unwrap());
-        let dice = Dice(seed.wrapping_add(history).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let dice = Dice::new(seed.wrapping_add(history));
         let mut play = Play { conn, dice, run: 0, served: Served::Queues(Vec::new()), claimed: 0 };
         for _ in 0..60 {
             let step = play.step();

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::job::State;
+use crate::store::dice::{Dice, seed};
 use crate::store::fixture;
 use crate::store::job::read;
 
@@ -23,25 +24,11 @@ fn head(conn: &Connection, queue: &str) -> Option<JobId> {
     conn.query_row("SELECT head_id FROM queue WHERE name = ?1", [queue], |row| row.get::<_, Option<i64>>(0)).unwrap().map(JobId)
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % n as u64) as usize
-    }
-}
-
 #[test]
 fn any_moves_give_the_order_of_a_list() {
-    let mut drawn = [0; 8];
-    crate::random::fill(&mut drawn).unwrap();
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(u64::from_le_bytes(drawn));
-    println!("SEED={seed}");
+    let seed = seed();
     for history in 0..8 {
-        let (conn, mut dice) = (fixture::fresh(), Dice(seed.wrapping_add(history).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1));
+        let (conn, mut dice) = (fixture::fresh(), Dice::new(seed.wrapping_add(history)));
         // In the order of their starts, each with its priority.
         let mut list: Vec<(JobId, i64)> = Vec::new();
         for _ in 0..300 {
@@ -53,10 +40,10 @@ fn any_moves_give_the_order_of_a_list() {
                 let at = list.iter().position(|(_, other)| *other < priority).unwrap_or(list.len());
                 list.insert(at, (id, priority));
             } else {
-                let from = dice.below(list.len());
+                let from = dice.index(list.len());
                 let (id, own) = list.remove(from);
                 // Often beside the same few, so that the room between two is used up.
-                let at = if dice.below(3) > 0 { dice.below(list.len().min(2)) } else { dice.below(list.len()) };
+                let at = if dice.below(3) > 0 { dice.index(list.len().min(2)) } else { dice.index(list.len()) };
                 let (other, priority) = list[at];
                 let (to, place, priority) = match dice.below(4) {
                     0 => (Position::First, 0, own.max(list.iter().map(|(_, one)| *one).max().unwrap_or(own))),
