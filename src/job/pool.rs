@@ -94,6 +94,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pool_is_named_once() {
+        let uses = |all: &[(&str, u32)]| each_once(&all.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>());
+        assert_eq!(uses(&[("gpu", 2), ("tape", 1)]).unwrap(), BTreeMap::from([("gpu".into(), 2), ("tape".into(), 1)]));
+        assert!(uses(&[("gpu", 1), ("tape", 1), ("gpu", 1)]).unwrap_err().contains("\"gpu\" twice"));
+    }
+
+    #[test]
     fn a_use_is_a_name_and_an_amount() {
         assert_eq!(parse_use("gpu"), Ok(("gpu".into(), 1)));
         assert_eq!(parse_use("license_2=10000"), Ok(("license_2".into(), 10_000)));

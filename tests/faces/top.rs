@@ -17,11 +17,15 @@ struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     fn open(nest: &'a Nest) -> Option<Self> {
+        Self::sized(nest, "rows 24 cols 80")
+    }
+
+    fn sized(nest: &'a Nest, size: &str) -> Option<Self> {
         if Command::new("script").arg("--version").output().is_err() {
             return None;
         }
         let top = format!("{} top", env!("CARGO_BIN_EXE_tenure"));
-        let line = format!("stty rows 24 cols 80; stty -g >before; {top}; code=$?; stty -g >after; exit $code");
+        let line = format!("stty {size}; stty -g >before; {top}; code=$?; stty -g >after; exit $code");
         let mut script = Command::new("script");
         script.args(["-qec", &line, "/dev/null"]).current_dir(nest.path());
         script.env("TENURE_DB", nest.db()).env("TERM", "xterm").env("SHELL", "/bin/sh");
@@ -85,6 +89,18 @@ fn keys_act_on_the_job_that_is_shown() {
     let shown = screen.shown();
     assert_eq!(screen.end(), 0);
     assert!(!shown.contains("\x1b]") && !shown.contains('\x07'), "nothing of a job commands the terminal");
+}
+
+#[test]
+fn keys_do_nothing_while_nothing_is_shown() {
+    let nest = Nest::new();
+    let id = nest.sh(&["--hold"], "true");
+    let Some(mut screen) = Screen::sized(&nest, "rows 6 cols 30") else { return };
+    // (Spaces are not drawn.)
+    screen.until("small:");
+    screen.press("cyuq");
+    assert_eq!(screen.end(), 0);
+    assert_eq!((nest.state(id).as_str(), &nest.show(id)["hold"]), ("queued", &"user".into()));
 }
 
 #[test]
