@@ -111,6 +111,7 @@ fn waits_for(task: &Task, known: &Known, notes: &mut Vec<String>) -> (Vec<u64>, 
             None | Some((Ok(Status::Done { succeeded: true }), _)) => continue,
             Some((Ok(Status::Done { succeeded: false }), _)) => "has failed",
             Some((Ok(Status::Running), _)) => "still runs in pueue",
+            Some(_) if *on > task.id => "has a higher number, so its job is added later",
             Some(_) => "is not taken over",
         };
         is_unsure = true;
