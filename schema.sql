@@ -710,7 +710,7 @@ CREATE INDEX job_secrets    ON job (id)
 -- empty, and the worker reads them at every tick.
 CREATE INDEX job_fault      ON job (id)                       WHERE fault IS NOT NULL;
 CREATE INDEX job_unreadable ON job (id)
-  WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy));
+  WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy) AND (uses IS NULL OR json_valid(uses)));
 
 -- A new job is queued and owns nothing, the file assigns its id, and REPLACE finds nothing to
 -- delete. A job belongs to a task only if the task adds it, in the transaction that advances the

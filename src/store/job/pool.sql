@@ -31,5 +31,5 @@ SELECT pool, unit FROM pool_unit WHERE job_id = ?1 ORDER BY pool, unit;
 -- name: uses
 -- What a job uses of each pool: the size, the units that are taken, and the job that comes first.
 SELECT u.key, u.value, p.size, (SELECT count(*) FROM pool_unit WHERE pool = u.key), p.head_id
-  FROM job j JOIN json_each(j.uses) u LEFT JOIN pool p ON p.name = u.key
+  FROM job j JOIN json_each(CASE WHEN json_valid(j.uses) THEN j.uses ELSE '{}' END) u LEFT JOIN pool p ON p.name = u.key
  WHERE j.id = ?1 AND j.uses IS NOT NULL ORDER BY u.key;

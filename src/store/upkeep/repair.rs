@@ -146,7 +146,7 @@ fn make_ended_whole(conn: &Connection, row: &Faulty, now_ms: i64) -> Result<Repa
 
 fn hold_unreadable(conn: &Connection, row: &Faulty) -> Result<Repaired> {
     conn.execute("UPDATE job SET user_hold = 1 WHERE id = ?1 AND state = 'queued'", [row.id.0])?;
-    let text = "its command, env or policy is not JSON, so it cannot be run; cancel it and add it again";
+    let text = "its command, env, policy or uses is not JSON, so it cannot be run; cancel it and add it again";
     Ok(Repaired { held: true, ..Repaired::of(row, text) })
 }
 

@@ -73,5 +73,6 @@ SELECT r.id, r.nonce, r.job_id FROM run r
 SELECT id, run_id, 'state ' || state || ', run ' || coalesce(run_id, 'none') || ', pid ' || coalesce(pid, 'none') || ', reason ' || coalesce(reason, 'none'),
        'is_readable'
   FROM job
- WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy)) AND state = 'queued' AND user_hold = 0
+ WHERE NOT (json_valid(command) AND json_valid(env) AND json_valid(policy) AND (uses IS NULL OR json_valid(uses)))
+   AND state = 'queued' AND user_hold = 0
  ORDER BY id LIMIT ?1;

@@ -247,3 +247,20 @@ fn contradictions_are_taken_away() {
     assert_eq!(recount::all(&conn, 9).unwrap().queues, 3, "of those that have a live job");
     assert_eq!(due::next_due_ms(&conn).unwrap(), None);
 }
+
+#[test]
+fn uses_that_are_not_json_make_no_row_immutable() {
+    let conn = fixture::fresh();
+    conn.execute_batch("INSERT INTO pool (name, size) VALUES ('gpu', 1)").unwrap();
+    let (running, queued) = (add(&conn), add(&conn));
+    assert_eq!(claim_one(&conn, 11), running);
+    hostile(&conn, "UPDATE job SET uses = 'x'");
+    let found = repaired(&conn);
+    assert!(found.len() == 1 && found[0].job == queued && found[0].held, "{found:?}");
+    assert!(found[0].text.contains("uses is not JSON"), "{found:?}");
+    assert!(crate::store::job::why::why(&conn, queued, 9).is_ok());
+    assert!(control::release(&conn, queued).unwrap());
+    control::cancel(&conn, queued, None, 9).unwrap();
+    let end = "UPDATE job SET state = 'done', reason = 'exit', exit_code = 0, finished_at = 9 WHERE id = ?1";
+    assert_eq!(conn.execute(end, [running.0]).unwrap(), 1, "a running one ends");
+}
