@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -48,21 +49,39 @@ pub fn too_many_logs(limits: &Limits, used: u64) -> Option<String> {
     (used > limits.log_bytes).then(|| format!("the logs of the user take {taken}, above {most}, the limit of each user"))
 }
 
-/// A log whose middle was dropped takes less than its length.
+/// The space that a file takes: less than its length where its middle was dropped, more where some
+/// was reserved.
+fn space(path: &Path) -> u64 {
+    std::fs::symlink_metadata(path).map_or(0, |meta| meta.blocks().saturating_mul(BLOCK_BYTES))
+}
+
 fn measure(store: &Store, uid: u32) -> crate::error::Result<u64> {
     let runs = store.read(move |conn| owned::runs(conn, uid, LOGS_MAX + 1))?;
     if runs.len() > LOGS_MAX {
         return Ok(u64::MAX);
     }
-    let space = |path| std::fs::symlink_metadata(path).map_or(0, |meta| meta.blocks().saturating_mul(BLOCK_BYTES));
     // Of a run that is over there is no result any more.
-    let of_run = |run| space(store.place().log_file(run)).saturating_add(space(store.place().result_file(run)));
+    let of_run = |run| space(&store.place().log_file(run)).saturating_add(space(&store.place().result_file(run)));
     Ok(runs.into_iter().map(of_run).fold(0, u64::saturating_add))
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FallocateFlags, fallocate};
+
     use super::*;
+
+    #[test]
+    fn what_a_file_takes_is_not_its_length() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 30).unwrap();
+        assert!(space(file.path()) < 1 << 20, "a hole takes nothing");
+        file.as_file().set_len(0).unwrap();
+        if fallocate(file.as_file(), FallocateFlags::KEEP_SIZE, 0, 1 << 20).is_ok() {
+            assert!(space(file.path()) >= 1 << 20, "what is reserved is taken");
+        }
+        assert_eq!(space(Path::new("/nonexistent")), 0);
+    }
 
     #[test]
     fn a_user_whose_logs_take_all_space_may_have_no_more() {

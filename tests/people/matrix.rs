@@ -139,6 +139,28 @@ fn another_user_sees_that_a_job_exists_and_no_more() {
 }
 
 #[test]
+fn why_says_nothing_of_the_worker_to_a_user() {
+    if !can_be_several("what users see") {
+        return;
+    }
+    let town = Town::new();
+    let worker = town.work(&["--slots", "1"], &[]);
+    let running = town.add(ANN, &["--", "sleep", "600"]);
+    town.until_state(&running, "running");
+    let waits = town.add(BOB, &["--", "true"]);
+    // Root is told which process that is, and what to do about it.
+    let pid = worker.pid().to_string();
+    assert!(town.nest.ok(&["why", &waits]).contains(&pid));
+    let why = town.ok(BOB, &["why", &waits]);
+    assert!(
+        why.contains("all slots of the system worker are busy") && !why.contains(&pid) && !why.contains("tenure slots"),
+        "{why}"
+    );
+    town.ok(ANN, &["cancel", &running]);
+    town.until_state(&waits, "done");
+}
+
+#[test]
 fn a_label_a_queue_and_last_mean_the_jobs_of_the_user() {
     if !can_be_several("selectors of users") {
         return;

@@ -314,6 +314,13 @@ mod tests {
             assert!(make_directory(&socket).is_err());
             above(0o1777);
             make_directory(&socket).unwrap();
+            // And any above that one.
+            let deep = dir.path().join("run/deep/system.sock");
+            std::fs::create_dir(deep.parent().unwrap()).unwrap();
+            make_directory(&deep).unwrap();
+            above(0o777);
+            assert!(make_directory(&deep).is_err(), "a directory two levels above");
+            above(0o1777);
             std::os::unix::fs::chown(dir.path(), Some(1), None).unwrap();
             let link = dir.path().join("link");
             assert!(make_directory(&socket).is_err() && make_directory(&link.join("system.sock")).is_err());
