@@ -13,7 +13,7 @@ pub fn adds(plan: &Plan) -> Found {
     let adds = plan.of(20, 200, 400);
     let no_op = ["/bin/true".to_owned()];
     let is_here = missing("tsp").is_none();
-    let (mut pairs, mut nests) = (vec![], vec![]);
+    let (mut pairs, mut loads, mut nests) = (vec![], vec![], vec![]);
     for _ in 0..plan.rounds() {
         let nest = Nest::new();
         let working = nest.work_at_nothing();
@@ -21,7 +21,7 @@ pub fn adds(plan: &Plan) -> Found {
         if let Some(tsp) = &tsp {
             tsp.add(&["/bin/sleep", "3600"].map(String::from));
         }
-        let (mut ours, mut theirs) = (0.0, 0.0);
+        let (mut ours, mut theirs, mut load) = (0.0, 0.0, 0.0);
         for _ in 0..adds {
             let begun = Instant::now();
             nest.add(&no_op);
@@ -32,8 +32,12 @@ pub fn adds(plan: &Plan) -> Found {
                 None => assert!(std::process::Command::new("/bin/true").status().expect("it runs").success()),
             }
             theirs += begun.elapsed().as_secs_f64();
+            let begun = Instant::now();
+            nest.ok(&["--version"]);
+            load += begun.elapsed().as_secs_f64();
         }
         pairs.push((adds as f64 / ours, adds as f64 / theirs));
+        loads.push((adds as f64 / load, adds as f64 / theirs));
         drop((working, tsp));
         crate::cage::expect_no_children("add");
         nests.push(nest);
@@ -45,5 +49,7 @@ pub fn adds(plan: &Plan) -> Found {
          starts meanwhile"
     ));
     let row = if is_here { row.bar(Bar::AtLeast(0.6)).headline() } else { row };
-    Found { rows: vec![row], notes: missing("tsp").into_iter().collect(), ..Found::default() }
+    let load = Row::against("tenure --version, one each", Unit::PerSecond, reference, &loads)
+        .how("of the same rounds: a process of tenure that starts, prints a line and ends; no add can be faster");
+    Found { rows: vec![row, load], notes: missing("tsp").into_iter().collect(), ..Found::default() }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;
 
+use crate::fill::rate_without_triggers;
 use crate::nest::Nest;
 use crate::numbers::scattered;
 use crate::plan::Plan;
@@ -31,12 +32,15 @@ pub fn bulk(plan: &Plan) -> Found {
     ];
     let (mut found, mut nests, mut series) = (Found::default(), vec![], vec![]);
     for (short, long, line) in kinds {
-        let mut pairs = vec![];
+        let (mut pairs, mut bare) = (vec![], vec![]);
         for _ in 0..plan.of(1, 3, 3) {
             let nest = Nest::new();
             let times = add(&nest, rows, line);
             pairs.push((rate(&times, 0, rows), rate(&times, 0, first)));
             nests.push(nest);
+            if found.rows.is_empty() {
+                bare.push((rate(&times, 0, rows), rate_without_triggers(rows, CHUNK)));
+            }
         }
         let all = pairs.iter().map(|(all, _)| *all).collect();
         let what = short.replace("ROWS", &thousands(rows as i64));
@@ -53,6 +57,12 @@ pub fn bulk(plan: &Plan) -> Found {
             let row = Row::alone("the same, rows a second", crate::numbers::median(all), Unit::PerSecond).rounds(pairs.len());
             found.rows[0].is_headline = true;
             found.rows.push(row.bar(Bar::AtLeast(50_000.0)).how("the rate of all rows of the row above"));
+            let row = Row::against("the same", Unit::PerSecond, "without triggers", &bare).how(format!(
+                "against as many rows that one SQL statement copies from a row of the table for each {CHUNK}, \
+                 into the same table with its checks and indexes, but without a trigger, a program that reads \
+                 lines, and their examination"
+            ));
+            found.rows.push(row);
         }
         let nest = Nest::new();
         let many = plan.of(rows, 1_000_000, 5_000_000);

@@ -66,12 +66,7 @@ impl Fill {
             "PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
              PRAGMA cache_size = -1000000; PRAGMA ignore_check_constraints = ON; BEGIN",
         )?;
-        let mut triggers = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
-        let triggers: Vec<(String, String)> =
-            triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        for (name, _) in &triggers {
-            conn.execute_batch(&format!("DROP TRIGGER {name}"))?;
-        }
+        let triggers = without_triggers(conn)?;
         // The three jobs that tenure has written: done, held, ready.
         let end = |n: usize| format!("{ENDED_WITHIN_MS} * (i - 3) / {}", n.max(1));
         let (first_held, first_ready) = (4 + self.ended, 4 + self.ended + self.held);
@@ -97,6 +92,37 @@ impl Fill {
         conn.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// Inserts ready jobs in transactions of so many rows, durably, without any trigger, and with the
+/// statement that does least. Returns the rows a second.
+pub fn rate_without_triggers(rows: usize, chunk: usize) -> f64 {
+    let nest = Nest::new();
+    nest.ok(&["add", "--cwd", "/", "-l", "label-1", "--", "/bin/true"]);
+    let conn = Connection::open(nest.db()).expect("the file opens");
+    let insert = || {
+        schema::guard::register(&conn)?;
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 0")?;
+        without_triggers(&conn)?;
+        let priority = ("priority", "((i * 2654435761) >> 8) % 100");
+        let begun = Instant::now();
+        for n in 0..rows / chunk {
+            copies(&conn, "job", "id = 1", 2 + n * chunk, chunk, &[("label", "'label-' || i % 1000"), priority])?;
+        }
+        Ok::<_, tenure::Error>(rows as f64 / begun.elapsed().as_secs_f64())
+    };
+    insert().expect("rows are inserted")
+}
+
+/// Drops all triggers. Returns their names and texts.
+fn without_triggers(conn: &Connection) -> tenure::Result<Vec<(String, String)>> {
+    let mut triggers = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
+    let triggers: Vec<(String, String)> =
+        triggers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}"))?;
+    }
+    Ok(triggers)
 }
 
 /// Inserts copies of the row that `of` names, with ids from `first` on and other values in some

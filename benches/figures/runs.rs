@@ -1,13 +1,13 @@
 //! Runs straight from a spawner, without a worker or a file.
 
-use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use tenure::job::RunId;
 use tenure::place::Place;
-use tenure::run::{Launch, Record, RunFile, Spawner, Status, StatusPipe};
+use tenure::run::{Launch, Record, RunFile, Spawner, Status, StatusPipe, runfile};
 
 #[path = "../../tests/run/launch.rs"]
 mod launch;
@@ -18,7 +18,7 @@ pub struct Runs {
     dir: tempfile::TempDir,
     pub place: Place,
     pub spawner: Spawner,
-    next: Cell<i64>,
+    next: AtomicI64,
 }
 
 /// A run that was handed to the spawner.
@@ -32,16 +32,23 @@ impl Runs {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let place = Place::new(dir.path().canonicalize().expect("a path").join("q.db"));
         let spawner = Spawner::start_program(Path::new(env!("CARGO_BIN_EXE_tenure"))).expect("a spawner");
-        Self { dir, place, spawner, next: Cell::new(1) }
+        Self { dir, place, spawner, next: AtomicI64::new(1) }
     }
 
     pub fn start(&self, argv: &[&str]) -> Running {
-        let run = RunId(self.next.replace(self.next.get() + 1));
+        let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
         let launch = launch_in(self.dir.path(), &self.place, run, argv);
         let header = header(&launch);
         let file = RunFile::create(&self.place, &header).expect("a run file");
         let pipe = self.spawner.launch(&launch, file).expect("a launch");
         Running { launch, pipe }
+    }
+
+    /// Starts a run and waits until its tree is known to be gone.
+    pub fn to_its_end(&self, argv: &[&str]) {
+        let mut run = self.start(argv);
+        while !matches!(run.next().expect("DRAINED comes before the end"), Record::Drained(_)) {}
+        runfile::unlink(&self.place, run.launch.run).expect("unlinked");
     }
 }
 
