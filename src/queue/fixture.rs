@@ -5,6 +5,7 @@ use crate::host::report::{Phase, Report};
 use crate::host::sight::{Process, Sight};
 use crate::job::{JobId, Nonce, RunId, RunKind, State};
 use crate::store::job::rows::{Job, Run};
+use crate::store::job::why::WhyFacts;
 
 /// A plain job in a state.
 pub(crate) fn job(id: i64, state: State) -> Job {
@@ -123,5 +124,20 @@ pub(crate) fn sight(slots: usize) -> Sight {
         claims_ago_ms: Some(100),
         reaper_ago_ms: Some(100),
         blocked: None,
+    }
+}
+
+/// Returns a job of which nothing else is known.
+pub(crate) fn why_facts(job: Job) -> WhyFacts {
+    WhyFacts {
+        job,
+        obstacles: vec![],
+        last: None,
+        cancel: None,
+        suspended_for: None,
+        suspended: vec![],
+        stuck: None,
+        back: None,
+        hooks: vec![],
     }
 }

@@ -9,6 +9,7 @@
 pub(crate) mod around;
 mod holder;
 pub(crate) mod hook_words;
+mod keeper_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;
 mod pool_words;

@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{holder, hook_words, pool_words, resource_words, worker_words};
+use super::{holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
@@ -37,6 +37,7 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
             all.extend(worker_words::of_queued(worker, &facts.job, (around.running, around.taken), now_ms));
         }
     }
+    keeper_words::name_in(&mut all, facts);
     all.extend(around.gate.clone());
     // If its time has come and there are other findings, it waits for those.
     let is_due = facts.obstacles.iter().any(|fact| matches!(fact, Fact::Time { due: true, .. }));
@@ -191,9 +192,16 @@ fn dependency(facts: &WhyFacts, on: &Dependency, back: Option<&WayBack>) -> Advi
         let text = format!("it needs job {parent} {need}, and that job {state}; {then}");
         return Advice::new("dependency_broken", text, remedy);
     }
-    // A running parent ends by itself; one that is not running yet has obstacles of its own.
-    let remedy = if on.parent_state == Some(State::Running) { "wait" } else { "why" };
-    Advice::new("dependency", format!("it waits for job {parent} {need}; that job {state}"), format!("tenure {remedy} {parent}"))
+    // A running parent ends by itself, unless it is suspended; one that is not running yet has
+    // obstacles of its own.
+    let is_suspended = facts.suspended.iter().any(|keeper| keeper.job == parent);
+    let (suspended, remedy) = match on.parent_state {
+        Some(State::Running) if is_suspended => (" (suspended)", "resume"),
+        Some(State::Running) => ("", "wait"),
+        _ => ("", "why"),
+    };
+    let text = format!("it waits for job {parent} {need}; that job {state}{suspended}");
+    Advice::new("dependency", text, format!("tenure {remedy} {parent}"))
 }
 
 /// A job that ended because of a dependency, whose parent was requeued without it.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::job::RunId;
 use crate::queue::fixture::{self, sight};
+use crate::store::job::why::Keeper;
 
 fn around() -> Around {
     Around {
@@ -16,16 +17,7 @@ fn around() -> Around {
 }
 
 fn queued(obstacles: Vec<Fact>) -> WhyFacts {
-    WhyFacts {
-        job: fixture::job(7, State::Queued),
-        obstacles,
-        last: None,
-        cancel: None,
-        suspended_for: None,
-        stuck: None,
-        back: None,
-        hooks: vec![],
-    }
+    WhyFacts { obstacles, ..fixture::why_facts(fixture::job(7, State::Queued)) }
 }
 
 fn only(fact: Fact) -> Advice {
@@ -121,6 +113,16 @@ fn each_fact_has_a_code_numbers_and_the_command_that_clears_it() {
     let all = of(&behind, &Around { running: 1, taken: 1, ..around() });
     assert!(all[0].code == "behind_wide" && all[0].text.contains("4 slots"), "{all:?}");
     assert_eq!(all[0].remedy.as_deref(), Some("tenure why 3"));
+    let keeper = Keeper { job: JobId(3), is_of_queue: false };
+    let waits = queued(vec![on("unmet", Some(State::Running), Need::Done)]);
+    let all = of(&WhyFacts { suspended: vec![keeper], ..waits }, &around());
+    assert!(
+        all[0].text.ends_with("that job is running (suspended)") && all[0].remedy.as_deref() == Some("tenure resume 3"),
+        "{all:?}"
+    );
+    let full = queued(vec![Fact::QueueFull { queue: "q".into(), slots: 1, running: 1, wants: 1 }]);
+    let all = of(&WhyFacts { suspended: vec![Keeper { is_of_queue: true, ..keeper }], ..full }, &around());
+    assert!(all[0].text.ends_with("job 3 is suspended and keeps its slots"), "{all:?}");
     let held = only(Fact::TaskHold { task: Some(2) });
     assert_eq!((&*held.code, held.remedy.as_deref()), ("task", Some("tenure task release 2")));
     assert_eq!(only(Fact::Expires { at: 70_000 }).remedy, None);
@@ -162,16 +164,7 @@ fn a_full_worker_and_a_single_job_worker_are_reported() {
 fn a_running_job_says_so_and_that_no_worker_watches_it() {
     let mut job = fixture::job(7, State::Running);
     (job.pid, job.cancel_open) = (Some(4711), true);
-    let facts = WhyFacts {
-        job,
-        obstacles: vec![],
-        last: None,
-        cancel: None,
-        suspended_for: None,
-        stuck: None,
-        back: None,
-        hooks: vec![],
-    };
+    let facts = fixture::why_facts(job);
     let all = of(&facts, &Around { worker: None, ..around() });
     assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["running", "cancelling", "no_worker"]);
     assert!(all[0].text.contains("pid 4711") && all[1].text.contains("10s"));
@@ -186,19 +179,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     let ended = |reason: Reason, last: LastEnd| {
         let mut job = fixture::job(7, State::Failed);
         (job.reason, job.error, job.exit_code) = (Some(reason), Some("exit status 64".into()), Some(64));
-        of(
-            &WhyFacts {
-                job,
-                obstacles: vec![],
-                last: Some(last),
-                cancel: None,
-                suspended_for: None,
-                stuck: None,
-                back: Some(WayBack::Retry),
-                hooks: vec![],
-            },
-            &around(),
-        )
+        of(&WhyFacts { last: Some(last), back: Some(WayBack::Retry), ..fixture::why_facts(job) }, &around())
     };
     let all = ended(Reason::Exit, last(false, 1, 3));
     assert_eq!(all.iter().map(|o| o.code.clone()).collect::<Vec<_>>(), ["ended", "not_retried"]);
@@ -208,23 +189,7 @@ fn an_ended_job_says_why_and_why_it_was_not_tried_again() {
     assert!(ended(Reason::Dependency, last(false, 0, 1))[1].text.contains("never started"));
     let mut job = fixture::job(7, State::Done);
     job.reason = Some(Reason::Exit);
-    assert_eq!(
-        of(
-            &WhyFacts {
-                job,
-                obstacles: vec![],
-                last: None,
-                cancel: None,
-                suspended_for: None,
-                stuck: None,
-                back: None,
-                hooks: vec![]
-            },
-            &around()
-        )[0]
-        .remedy,
-        None
-    );
+    assert_eq!(of(&fixture::why_facts(job), &around())[0].remedy, None);
 }
 
 #[test]

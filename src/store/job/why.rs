@@ -28,6 +28,8 @@ use crate::store::workspace;
 pub const MEMBERS_NAMED_MAX: i64 = 10;
 /// Most resources that are named.
 pub const RESOURCES_NAMED_MAX: i64 = 10;
+/// Most suspended jobs that are named.
+pub const SUSPENDED_NAMED_MAX: i64 = 10;
 /// Jobs ahead are counted up to this number.
 pub const AHEAD_COUNTED_MAX: i64 = 10_000;
 
@@ -77,6 +79,14 @@ pub enum Obstacle {
     Workspace { key: String, by: Option<String> },
 }
 
+/// A suspended job, which keeps its slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeper {
+    pub job: JobId,
+    /// It is of the same queue.
+    pub is_of_queue: bool,
+}
+
 /// How the latest run ended, and whether the rules allow another attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastEnd {
@@ -104,6 +114,9 @@ pub struct WhyFacts {
     pub cancel: Option<Option<String>>,
     /// Of a suspended job: why, as the client said.
     pub suspended_for: Option<String>,
+    /// Of a queued job: running jobs that are suspended and keep what they have. First those that it
+    /// waits for, then those of its queue.
+    pub suspended: Vec<Keeper>,
     /// Of a running job: why its run, or an auxiliary run of it, cannot end.
     pub stuck: Option<String>,
     /// Of a failed or cancelled job: how it can be retried.
@@ -127,6 +140,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let last = last_end(conn, &job)?;
     let cancel = latest_cancel(conn, id)?;
     let suspended_for = job.suspension.map(|one| suspend::why(conn, one.id)).transpose()?.flatten();
+    let suspended = if job.state == State::Queued { keepers(conn, id)? } else { Vec::new() };
     let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
     let back = match job.state {
         State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
@@ -134,7 +148,7 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     };
     let mut hooks = hook::of_job(conn, id)?;
     hooks.retain(|hook| hook.outcome != Some(HookOutcome::Done));
-    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, stuck, back, hooks })
+    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, suspended, stuck, back, hooks })
 }
 
 /// Returns what a running job waits for that is not in its workspace yet.
@@ -201,6 +215,13 @@ fn back_of_parent(conn: &Connection, on: &Dependency) -> Result<Option<WayBack>>
     let parent = if is_broken { read::job(conn, on.on)? } else { None };
     let parent = parent.filter(|job| matches!(job.state, State::Failed | State::Cancelled));
     parent.map(|job| retry::way_back(conn, &job)).transpose()
+}
+
+fn keepers(conn: &Connection, id: JobId) -> Result<Vec<Keeper>> {
+    let mut keepers = conn.prepare_cached(sql!("why.sql", "keepers"))?;
+    let keepers =
+        keepers.query_map((id.0, SUSPENDED_NAMED_MAX), |row| Ok(Keeper { job: rows::id(row, 0)?, is_of_queue: row.get(1)? }))?;
+    Ok(keepers.collect::<rusqlite::Result<_>>()?)
 }
 
 fn lane(conn: &Connection, key: &Key) -> Result<Option<Obstacle>> {

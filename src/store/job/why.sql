@@ -15,6 +15,13 @@ SELECT count(*) FROM (
 SELECT id, EXISTS (SELECT 1 FROM suspend WHERE suspend.run_id = job.run_id AND suspend.closed_at IS NULL)
   FROM job WHERE state = 'running' AND state <> 'done' AND lane = ?1 ORDER BY id LIMIT ?2;
 
+-- name: keepers
+-- The running jobs that are suspended: first those that a job waits for, then those of its queue.
+SELECT j.id, j.queue = (SELECT queue FROM job WHERE id = ?1)
+  FROM suspend s CROSS JOIN job j ON j.id = s.job_id
+ WHERE s.closed_at IS NULL AND j.state = 'running' AND j.run_id = s.run_id
+ ORDER BY EXISTS (SELECT 1 FROM dependency WHERE job_id = ?1 AND on_job = j.id) DESC, 2 DESC, j.id LIMIT ?2;
+
 -- name: queue
 SELECT paused, slots, paused_by, paused_at, (SELECT taken FROM queue_load WHERE queue = ?1) FROM queue WHERE name = ?1;
 

@@ -5,8 +5,8 @@ use crate::job::{JobId, Need, State};
 use crate::store::fixture;
 use crate::store::job::control;
 use crate::store::job::suspension::Holder;
-use crate::store::job::why::Obstacle;
-use crate::store::job::{read, why};
+use crate::store::job::why::{Keeper, Obstacle};
+use crate::store::job::{read, suspend, why};
 
 #[test]
 fn why_says_everything_that_stands_in_the_way() {
@@ -76,4 +76,24 @@ fn the_way_back_names_a_job_however_many_are_in_the_way() {
         panic!("{job:?}")
     };
     assert_eq!(command, format!("tenure retry 1-19 --with-dependants; tenure why {child}"));
+}
+
+#[test]
+fn why_names_who_keeps_slots_and_is_suspended() {
+    let conn = fixture::fresh();
+    let of = |queue: &'static str| add(&conn, |j| j.placement.queue = queue.into());
+    let (other, same, parent, awake) = (of("other"), of("q"), of("other"), of("q"));
+    (1..=4).for_each(|run| drop(claim_one(&conn, run)));
+    for job in [other, same, parent] {
+        suspend::suspend(&conn, job, None, 5).unwrap();
+    }
+    let id = add(&conn, |j| (j.placement.queue, j.after) = ("q".into(), vec![(parent, Need::Done), (awake, Need::Done)]));
+    let keeper = |job, is_of_queue| Keeper { job, is_of_queue };
+    let told = || why::why(&conn, id, 6).unwrap().suspended;
+    assert_eq!(told(), [keeper(parent, false), keeper(same, true), keeper(other, false)]);
+    suspend::resume(&conn, same, 7).unwrap();
+    assert_eq!(told(), [keeper(parent, false), keeper(same, true), keeper(other, false)], "its worker has not done it yet");
+    conn.execute("UPDATE suspend SET closed_at = 8 WHERE job_id = ?1", [same.0]).unwrap();
+    assert_eq!(told(), [keeper(parent, false), keeper(other, false)]);
+    assert_eq!(why::why(&conn, parent, 8).unwrap().suspended, [], "a running job waits for no slot");
 }
