@@ -22,12 +22,12 @@ use crate::store::schedule;
 const OLD_REVISIONS_EXIST: &str = sql_of!("SELECT EXISTS (", sql!("prune.sql", "revisions"), ")");
 const REMOVE_REVISIONS: &str = sql_of!("DELETE FROM pipeline WHERE id IN (", sql!("prune.sql", "revisions"), ")");
 
-/// Time after which a transaction of a pass removes no further job, in milliseconds.
-pub(super) const STEP_MS: u64 = 1;
+/// Time after which a transaction of a pass removes no further job.
+pub(super) const STEP: Duration = Duration::from_micros(400);
 /// Rows of each kind that a transaction of a pass looks at.
-pub(super) const STEP_ROWS: usize = 32;
+pub(super) const STEP_ROWS: usize = 16;
 /// Most transactions that one flush covers.
-pub(super) const STEPS_MAX: usize = 40;
+pub(super) const STEPS_MAX: usize = 80;
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -158,7 +158,7 @@ pub fn pass(store: &Store, ended_before_ms: i64, cursor: Cursor) -> Result<(Prun
         let Some(from) = next else { break };
         let ((pruned, rest), ticket) = store.commit(move |conn| {
             let begun = Instant::now();
-            prune_from(conn, ended_before_ms, from, STEP_ROWS, || begun.elapsed() < Duration::from_millis(STEP_MS))
+            prune_from(conn, ended_before_ms, from, STEP_ROWS, || begun.elapsed() < STEP)
         })?;
         all.add(pruned);
         (next, last) = (rest, Some(ticket));

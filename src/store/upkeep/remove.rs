@@ -1,10 +1,10 @@
 //! Removes ended jobs that a person names or selects, with everything that belongs to them, except
 //! for the logs, which the caller unlinks after the flush.
 //!
-//! As in [`super::prune`], a transaction takes about a millisecond, so that a claim does not wait.
+//! As in [`super::prune`], a transaction takes less than a millisecond, so that a claim does not wait.
 //! Whether a job may go is asked in the transaction that removes it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::job::{JobId, ResourceId, State};
 use crate::store::engine::store::Store;
 use crate::store::job::rows;
-use crate::store::upkeep::prune::{self, Pruned, STEP_MS, STEP_ROWS, STEPS_MAX};
+use crate::store::upkeep::prune::{self, Pruned, STEP, STEP_ROWS, STEPS_MAX};
 
 /// Rows that are looked at in one read of a selection.
 const PAGE_ROWS: i64 = 2_000;
@@ -136,7 +136,7 @@ pub fn pass(store: &Store, jobs: &[JobId], before_ms: i64) -> Result<Removed> {
         }
         let (removed, ticket) = store.commit(move |conn| {
             let begun = Instant::now();
-            remove(conn, &step, before_ms, || begun.elapsed() < Duration::from_millis(STEP_MS))
+            remove(conn, &step, before_ms, || begun.elapsed() < STEP)
         })?;
         all.pruned.add(removed.pruned);
         all.kept.extend(removed.kept);
