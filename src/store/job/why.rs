@@ -114,8 +114,8 @@ pub struct WhyFacts {
     pub cancel: Option<Option<String>>,
     /// Of a suspended job: why, as the client said.
     pub suspended_for: Option<String>,
-    /// Of a queued job: running jobs that are suspended and keep what they have. First those that it
-    /// waits for, then those of its queue.
+    /// Of a queued job: running jobs that are suspended and keep what they have. First those that
+    /// it waits for, then those of its queue.
     pub suspended: Vec<Keeper>,
     /// Of a running job: why its run, or an auxiliary run of it, cannot end.
     pub stuck: Option<String>,

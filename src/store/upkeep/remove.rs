@@ -1,8 +1,8 @@
 //! Removes ended jobs that a person names or selects, with everything that belongs to them, except
 //! for the logs, which the caller unlinks after the flush.
 //!
-//! As in [`super::prune`], a transaction takes less than a millisecond, so that a claim does not wait.
-//! Whether a job may go is asked in the transaction that removes it.
+//! As in [`super::prune`], a transaction takes less than a millisecond, so that a claim does not
+//! wait. Whether a job may go is asked in the transaction that removes it.
 
 use std::time::Instant;
 
