@@ -7,6 +7,7 @@ mod faces;
 mod histories;
 mod life;
 mod model;
+mod packages;
 mod people;
 mod resources;
 mod run;
