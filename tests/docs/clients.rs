@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::life::embedded::example;
 use crate::support::{Nest, said};
 
 /// A page: its name, the mark of its block, the end of the name of a script, the program, and what the program must be able to run.
@@ -62,6 +63,19 @@ fn the_page_of_each_language_prints_what_it_says() {
         walked.push(*program);
     }
     println!("{walked:?}");
+}
+
+#[test]
+fn the_client_in_rust_prints_what_its_page_says() {
+    let (page, source) = (include_str!("../../docs/embedding.md"), include_str!("../../examples/client.rs"));
+    let section = page.split_once("\n## A client of a queue\n").unwrap().1.split("\n## ").next().unwrap();
+    assert_eq!(block(section, "rust,no_run"), source.split_once("\n\n").unwrap().1);
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let ran =
+        said(Command::new(example("client")).arg(nest.db()).current_dir(nest.path()).stdin(Stdio::null()).output().unwrap());
+    assert_eq!((ran.code, ran.out.as_str()), (0, block(section, "text")), "{ran:?}");
+    assert_eq!(worker.stop(), 0);
 }
 
 #[test]

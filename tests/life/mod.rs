@@ -10,7 +10,7 @@ mod clock;
 mod containers;
 mod copies;
 mod crash;
-mod embedded;
+pub mod embedded;
 mod embedding;
 mod failures;
 mod files;
