@@ -25,7 +25,7 @@ if [ -z "$binary" ]; then
     cargo build --release --locked >&2
     binary=${CARGO_TARGET_DIR:-target}/release/tenure
 fi
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
 architecture=$(dpkg --print-architecture)
 umask 022
