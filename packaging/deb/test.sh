@@ -15,12 +15,12 @@ case ${1:-} in chroot | systemd) ;; *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; ex
 [ -n "${TENURE_TEST_UNSHARED:-}" ] || TENURE_TEST_UNSHARED=1 exec unshare --mount "$0" "$@"
 dir=$(mktemp -d /var/tmp/tenure-deb-XXXXXX)
 root=$dir/root
-groups=()
 clean() {
     for process in /proc/[0-9]*; do
         if [ "$process/root" -ef "$root" ]; then kill -KILL "${process#/proc/}" 2>/dev/null || true; fi
     done
-    for g in "${groups[@]}"; do
+    for g in /sys/fs/cgroup/*/"tenure-deb-$$" "/sys/fs/cgroup/tenure-deb-$$"; do
+        [ -d "$g" ] || continue
         { [ -e "$g/cgroup.kill" ] && echo 1 > "$g/cgroup.kill"; } 2>/dev/null || true
         for _ in 1 2 3 4 5; do find "$g" -depth -type d -exec rmdir {} + 2>/dev/null && break; sleep 0.2; done
     done
@@ -81,6 +81,7 @@ WantedBy=multi-user.target
 U
     mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
     ln -sf ../guest.service "$root/etc/systemd/system/multi-user.target.wants/"
+    local groups=() mount g
     # A machine without systemd has no unit that could be kept: a group in each hierarchy that nspawn uses.
     for mount in /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup; do
         if [ -e "$mount/cgroup.procs" ] && mkdir "$mount/tenure-deb-$$" 2>/dev/null; then groups+=("$mount/tenure-deb-$$"); fi
