@@ -79,9 +79,11 @@
 //! | `host` | what any process asks of the machine and the worker, and does beside the worker: worker lock, report, waker, handing over jobs, asking as another user, gates, leases, directories of workspaces, files of secrets, users, asking a shim to stop | long-lived threads |
 //! | `worker` | THE THREADS: claims, runs and settles jobs | printing |
 //! | `queue` | THE FACADE: what this library offers, and what `cli` is built from | SQL, printing |
+//! | `document` | DOCUMENTS: what a face shows of a file, as JSON | changing, words for a terminal |
+//! | `parse` | PURE: from texts and JSON to jobs, for every face | adding, the file |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //!
-//! `main -> cli -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`,
+//! `main -> cli -> {document, parse} -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`,
 //! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` enforces it.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
@@ -173,6 +175,8 @@ pub mod clock;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod config;
+#[cfg(feature = "cli")]
+mod document;
 #[doc(hidden)]
 pub mod error;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // a terminal needs more of it
@@ -182,6 +186,9 @@ pub mod host;
 #[doc(hidden)]
 pub mod job;
 mod owner;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod parse;
 #[doc(hidden)]
 pub mod place;
 mod queue;

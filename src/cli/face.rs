@@ -10,6 +10,7 @@ use crate::cli::logging;
 use crate::cli::view::escape;
 use crate::clock::Clock;
 use crate::config::{self, Around, Colour, Flags, Settings};
+pub use crate::document::shapes::versioned;
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::place::Place;
@@ -131,16 +132,6 @@ impl Face {
     }
 }
 
-/// Adds `"schema": 1`, in front.
-pub fn versioned(value: Value) -> Value {
-    let mut whole = serde_json::Map::new();
-    whole.insert("schema".into(), 1.into());
-    if let Value::Object(fields) = value {
-        whole.extend(fields);
-    }
-    Value::Object(whole)
-}
-
 fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
@@ -212,10 +203,5 @@ mod tests {
         assert!(coloured(Colour::Auto, Some("".into()), true));
         assert!(coloured(Colour::Always, Some("1".into()), false));
         assert!(!coloured(Colour::Never, None, true));
-    }
-
-    #[test]
-    fn every_document_says_its_version_first() {
-        assert_eq!(versioned(serde_json::json!({"id": 7})).to_string(), r#"{"schema":1,"id":7}"#);
     }
 }

@@ -32,12 +32,13 @@ mod global;
 mod help;
 mod importing;
 mod leases;
+#[cfg(test)]
+mod line_keys_tests;
 mod logging;
 #[cfg(test)]
 mod other_queues_tests;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod parse;
-mod picture;
 mod pueue;
 mod refs;
 mod report;
@@ -50,7 +51,9 @@ mod warn;
 mod watch;
 mod worker_options;
 
+#[doc(hidden)]
+pub use crate::parse::options;
 pub use command_line::{Cli, main};
 pub use logging::start as start_logging;
 #[doc(hidden)]
-pub use parse::{options, pipeline_file};
+pub use parse::pipeline_file;

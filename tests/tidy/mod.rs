@@ -25,11 +25,13 @@ const MAY: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
+    ("parse", &["parse", "job", "clock", "error", "escape", "units"]),
+    ("document", &["document", "queue", "host", "store", "run", "job", "clock", "error", "escape", "place", "units"]),
     (
         "cli",
         &[
-            "cli", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape", "owner", "place", "random",
-            "config", "sync", "units",
+            "cli", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape", "owner",
+            "place", "random", "config", "sync", "units",
         ],
     ),
 ];

@@ -2,9 +2,9 @@
 
 use crate::cli::doctor::finding::{Finding, shown};
 use crate::cli::face::Face;
-use crate::cli::leases;
 use crate::cli::view::problems;
 use crate::cli::view::table::named;
+use crate::document::lease;
 use crate::error::{Error, Result};
 use crate::host::lock::Holder;
 use crate::job::verdict::{self, Leftover, Progress, Row};
@@ -138,7 +138,7 @@ pub fn secrets(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 
 /// Finds leases whose owner is gone: the next process that wants one reclaims it.
 pub fn leases(_: &Face, store: &Store) -> Result<Vec<Finding>> {
-    let all = leases::all(store)?;
+    let all = lease::all(store)?;
     let dead: Vec<String> = all.iter().filter(|seen| !seen.is_alive).map(|seen| format!("{:?}", seen.lease.name)).collect();
     Ok(vec![match dead.is_empty() {
         true => Finding::fine("leases", format!("{} are held, and the owner of each lives", all.len())),

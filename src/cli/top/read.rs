@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 
 use crate::cli::face::Face;
-use crate::cli::picture::Picture;
 use crate::cli::top::log_text;
 use crate::cli::top::state::{Pane, Snapshot};
 use crate::cli::view::escape::line;
 use crate::cli::view::problems;
 use crate::cli::worker_options;
+use crate::document::picture::Picture;
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunKind, State};
 use crate::queue::why::{Explainer, around};
@@ -27,7 +27,7 @@ const LINES_MAX: usize = 1_000;
 
 /// Reads everything but the pane.
 pub fn snapshot(face: &Face, queue: &Queue) -> Result<Snapshot> {
-    let picture = Picture::take(face, &queue.store)?;
+    let picture = Picture::take(&queue.store, face.settings.workspace_max_size_bytes.value)?;
     let gate = around::gate(&worker_options::floors(&face.settings), queue.store.place(), picture.worker.as_ref());
     let problems = problems::of(&picture, gate);
     let (jobs, more) = queue.listing(&Filter::live().limit(JOBS_MAX))?;

@@ -1,8 +1,8 @@
 //! What is shown, and what a key does. Pure: a key and a state give a state and a command.
 
-use crate::cli::picture::Picture;
 use crate::cli::top::keys::Key;
 use crate::cli::view::{escape, table};
+use crate::document::picture::Picture;
 use crate::job::{Advice, JobId};
 use crate::queue::JobInfo;
 use crate::store::job::counted::QueueRow;

@@ -2,17 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Subcommand;
-use serde_json::{Value, json};
-
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::leases;
 use crate::cli::parse::options::Command;
 use crate::cli::parse::{time, values};
-use crate::cli::view::lease::Seen;
 use crate::cli::view::table::named;
 use crate::cli::view::{code, escape, json, table};
+use crate::document::lease::{self as lease_document, Seen};
 use crate::error::{Error, Result, exit};
 use crate::host;
 use crate::host::lease::Answer;
@@ -22,6 +19,7 @@ use crate::run::foreground::{self, Ended};
 use crate::store::Store;
 use crate::store::lease::{self, Lease, WORKSPACE_PREFIX};
 use crate::units;
+use clap::Subcommand;
 
 /// How long to wait silently, and the interval between two checks of the holder.
 const QUIET: Duration = Duration::from_secs(1);
@@ -92,7 +90,7 @@ fn hold(face: &Face, args: &RunArgs) -> Result<u8> {
     let until = until.map(|until| until.unwrap_or_else(|| Instant::now() + Duration::from_secs(31_536_000)));
     let holding = match take(face, &store, &wanted, until)? {
         Answer::Yours(holding) => holding,
-        Answer::Held(held) => return Ok(refuse(face, args, &leases::inspect(&store, *held))),
+        Answer::Held(held) => return Ok(refuse(face, args, &lease_document::inspect(&store, *held))),
     };
     // The file is not kept open while the command runs.
     drop(store);
@@ -117,7 +115,7 @@ fn take(face: &Face, store: &Store, wanted: &host::lease::Wanted, until: Option<
         match host::lease::acquire(store, wanted, Some(look.min(until)))? {
             Answer::Held(held) if Instant::now() < until => {
                 if told.replace(held.nonce) != Some(held.nonce) {
-                    let seen = leases::inspect(store, *held);
+                    let seen = lease_document::inspect(store, *held);
                     let owner = owner(&seen, face.now_ms());
                     face::say(&format!("waiting for the lease {:?}, which is held by {owner} (tenure lease ls)", wanted.name));
                 }
@@ -184,9 +182,9 @@ fn free(face: &Face, args: &RunArgs, holding: Holding) {
 }
 
 fn ls(face: &Face) -> Result<u8> {
-    let seen = leases::all(&face.reader()?)?;
+    let seen = lease_document::all(&face.reader()?)?;
     if face.json {
-        face.document(json::list("leases", seen.iter().map(to_json)))?;
+        face.document(json::list("leases", seen.iter().map(lease_document::document)))?;
     } else if seen.is_empty() {
         face::say("there are no leases; tenure lease run NAME -- COMMAND holds one");
     } else {
@@ -203,7 +201,7 @@ fn release(face: &Face, name: &str, by_force: bool) -> Result<u8> {
         let meant = nearest::question(name, names.iter().map(String::as_str));
         return Err(Error::NotFound(format!("no command has a lease {name:?}; tenure lease ls shows who has which{meant}")));
     };
-    let seen = leases::inspect(&store, held);
+    let seen = lease_document::inspect(&store, held);
     if seen.is_alive && !by_force {
         let owner = owner(&seen, face.now_ms());
         return Err(Error::Refused(format!(
@@ -253,21 +251,6 @@ fn command(held: &Lease) -> String {
     Argv::from_json(&held.command).map_or_else(|_| held.command.clone(), |argv| escape::quote_whole(&argv))
 }
 
-/// A lease, for a script.
-pub fn to_json(seen: &Seen) -> Value {
-    let held = &seen.lease;
-    json!({
-        "name": held.name,
-        "state": seen.state(),
-        "job": held.job,
-        "run": held.run,
-        "pid": held.pid,
-        "command": serde_json::from_str::<Value>(&held.command).unwrap_or_else(|_| held.command.clone().into()),
-        "why": held.why,
-        "since": time::utc(held.since),
-    })
-}
-
 /// Leases, one a line.
 pub fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String {
     let row = |seen: &Seen| {
@@ -302,13 +285,6 @@ mod tests {
         assert!(for_people(&[left], &time::here(61_000), None).contains("4712 sleep (pid 4711 has ended)"));
         let lease = Lease { run: Some(crate::job::RunId(9)), why: None, ..seen.lease };
         assert_eq!(owner(&Seen { lease, ..seen }, 61_000), "run 9 of job 7 (make -j8) for 1m");
-    }
-
-    #[test]
-    fn the_document_has_the_keys_of_the_contract() {
-        let expected = json!({"name": "gpu", "state": "held", "job": 7, "run": null, "pid": 4711, "command": ["make", "-j8"],
-                              "why": "the nightly build", "since": "1970-01-01T00:00:01.000Z"});
-        assert_eq!(to_json(&fixture::lease()), expected);
     }
 
     #[test]

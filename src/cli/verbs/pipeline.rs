@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::face;
 use crate::cli::face::{Face, versioned};
@@ -16,6 +16,7 @@ use crate::cli::parse::pipeline_file::FILE_BYTES_MAX;
 use crate::cli::parse::time;
 use crate::cli::view::{escape, json, table};
 use crate::cli::warn::path_warning::{ShellBy, Warnings};
+use crate::document::pipeline::document;
 use crate::error::{self, Error, Result, exit};
 use crate::job::Pipeline;
 use crate::job::pipeline::Stage;
@@ -139,31 +140,6 @@ fn show(face: &Face, name: &str) -> Result<()> {
         return face.print_line(&versioned(document(&row)?));
     }
     face::print(&for_people(&row, &face.now(), face.columns)?)
-}
-
-fn document(row: &PipelineRow) -> Result<Value> {
-    let pipeline = row.read()?;
-    let stages: serde_json::Map<String, Value> =
-        pipeline.stages().map(|(name, stage)| (name.to_owned(), stage_json(stage))).collect();
-    Ok(json!({
-        "name": row.name,
-        "revision": row.revision,
-        "applied_at": time::utc(row.applied_at),
-        "start": pipeline.start(),
-        "max_rounds": pipeline.max_rounds(),
-        "params": pipeline.required(),
-        "running": row.running,
-        "stages": stages,
-    }))
-}
-
-fn stage_json(stage: &Stage) -> Value {
-    let job = &stage.job;
-    json!({
-        "command": job.command, "cwd": job.placement.cwd, "queue": job.placement.queue, "lane": job.placement.lane, "max_attempts": job.placement.max_attempts,
-        "on_success": stage.on_success, "on_failure": stage.on_failure, "critical": stage.critical, "teardown": stage.teardown,
-        "check": job.policy.check,
-    })
 }
 
 fn for_people(row: &PipelineRow, now: &jiff::Zoned, columns: Option<usize>) -> Result<String> {

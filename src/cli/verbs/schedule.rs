@@ -11,9 +11,9 @@ use crate::cli::verbs::schedule_edit::{self as edit, Add, Set};
 use crate::cli::verbs::schedule_import::{self, Import};
 use crate::cli::view::{json as shapes, schedule_page as page, schedule_shown as shown};
 use crate::clock;
+use crate::document::schedule::{self as schedule_document, next_after};
 use crate::error::{Error, Result, exit};
 use crate::host::{secrets, waker};
-use crate::job::Calendar;
 use crate::queue::JobInfo;
 use crate::store::job::{read, rows};
 use crate::store::schedule::plan;
@@ -119,7 +119,7 @@ fn show(face: &Face, which: &Which) -> Result<()> {
     let latest: Vec<page::Latest> =
         occurrences.into_iter().map(|(job, occurrence)| page::Latest { occurrence, job: job.map(JobInfo::of) }).collect();
     let calendar = listed.schedule.calendar();
-    let next = calendar.as_ref().map(|calendar| shown_next(calendar, face.now_ms(), n)).unwrap_or_default();
+    let next = calendar.as_ref().map(|calendar| next_after(calendar, face.now_ms(), n)).unwrap_or_default();
     let shown = page::Page { listed: &listed, calendar: calendar.as_ref(), next: &next, latest: &latest, now: &face.now() };
     if face.json { face.document(shown.json()) } else { face::print(&shown.for_people(face.columns)) }
 }
@@ -128,14 +128,10 @@ fn read_job(conn: &Connection, occurrence: &Occurrence) -> Result<Option<rows::J
     occurrence.job.map_or(Ok(None), |id| read::job(conn, id))
 }
 
-fn shown_next(calendar: &Calendar, now_ms: i64, n: usize) -> Vec<i64> {
-    std::iter::successors(calendar.next(now_ms), |at| calendar.next(*at)).take(n).collect()
-}
-
 fn ls(face: &Face) -> Result<()> {
     let listed = face.reader()?.read(schedule::list)?;
     if face.json {
-        return face.document(shapes::list("schedules", listed.iter().map(shown::schedule)));
+        return face.document(shapes::list("schedules", listed.iter().map(schedule_document::schedule)));
     }
     if listed.is_empty() {
         face::say("there is no schedule; tenure schedule add makes one");
@@ -162,7 +158,7 @@ fn pause(face: &Face, name: String, paused: bool) -> Result<()> {
 fn next(face: &Face, which: &Which) -> Result<()> {
     let found = face.reader()?.read(|conn| schedule::existing(conn, &which.name))?;
     let calendar = found.calendar().map_err(|error| Error::Refused(format!("schedule {}: {error}", found.name)))?;
-    let occurrences = shown_next(&calendar, face.now_ms(), usize::try_from(which.n).unwrap_or(usize::MAX));
+    let occurrences = next_after(&calendar, face.now_ms(), usize::try_from(which.n).unwrap_or(usize::MAX));
     if calendar.is_of_boots() {
         face::say(&format!("{} is due once in each boot of this machine; when that is, is not known", found.name));
     } else if occurrences.is_empty() {
@@ -173,7 +169,7 @@ fn next(face: &Face, which: &Which) -> Result<()> {
     if face.json {
         return face.document(shapes::list(
             "occurrences",
-            occurrences.iter().map(|at| shown::occurrence_to_come(&found, &calendar, *at)),
+            occurrences.iter().map(|at| schedule_document::occurrence_to_come(&found, &calendar, *at)),
         ));
     }
     face::print(&shown::occurrences_to_come(&occurrences, &found, &calendar, face.now_ms(), face.columns))
@@ -188,8 +184,10 @@ fn history(face: &Face, which: &Which) -> Result<()> {
     })?;
     let zone = clock::zone(&found.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     if face.json {
-        return face
-            .document(shapes::list("occurrences", occurrences.iter().map(|occurrence| shown::occurrence(occurrence, &zone))));
+        return face.document(shapes::list(
+            "occurrences",
+            occurrences.iter().map(|occurrence| schedule_document::occurrence(occurrence, &zone)),
+        ));
     }
     if occurrences.is_empty() {
         face::say(&format!("no occurrence of {} has come yet", found.name));

@@ -26,18 +26,11 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let mut jobs = pick::jobs(&queue, &which.ids)?;
     stopped::mark(&queue, &mut jobs)?;
     for (at, job) in jobs.iter().enumerate() {
-        let Record { runs, events, hooks, step, suspended_ms } = queue.record(job.id)?;
+        let record = queue.record(job.id)?;
         if face.json {
-            let mut document = json::job_with_runs(job, &runs);
-            document["env"] = json::parsed(&job.stored.env);
-            document["policy"] = json::parsed(&job.stored.policy);
-            document["hooks"] = hooks.iter().map(json::hook).collect();
-            document["suspended_ms"] = suspended_ms.into();
-            if let Some(step) = &step {
-                document["stage"] = step.stage.as_str().into();
-            }
-            face.print_line(&document)?;
+            face.print_line(&json::job_with_record(job, &record))?;
         } else {
+            let Record { runs, events, hooks, step, suspended_ms } = record;
             let gap = if at > 0 { "\n" } else { "" };
             let step = step.as_ref().map(task_shown::step_of);
             let over = queue.over(job.id)?;

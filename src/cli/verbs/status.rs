@@ -1,26 +1,21 @@
 //! `tenure status`, the default command: an overview, and problems. The file maintains the counts,
 //! so this counts nothing.
 
-use serde_json::{Value, json};
-
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::time;
-use crate::cli::picture::Picture;
 use crate::cli::verbs::lease;
 use crate::cli::verbs::{lane, pool, queue};
-use crate::cli::view::problems;
+use crate::cli::view::escape;
 use crate::cli::view::table::{count, held_text};
-use crate::cli::view::{escape, json};
 use crate::cli::worker_options;
+use crate::document::picture::{Picture, Workspaces};
+use crate::document::{problems, status};
 use crate::error::{Result, exit};
-use crate::host::sight::Sight;
 use crate::job::Advice;
-use crate::place::Place;
 use crate::queue::why::worker_words;
 use crate::store::Store;
 use crate::store::job::counted::Counter;
-use crate::store::job::read::Counts;
 use crate::store::schedule::Summary;
 use crate::units::size_text;
 
@@ -42,13 +37,13 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if args.need_worker {
         face::need_worker(store.place())?;
     }
-    let picture = Picture::take(face, &store)?;
+    let picture = Picture::take(&store, face.settings.workspace_max_size_bytes.value)?;
     let problems = problems::of(
         &picture,
         crate::queue::why::around::gate(&worker_options::floors(&face.settings), store.place(), picture.worker.as_ref()),
     );
     if face.json {
-        face.document(document(&picture, &problems, store.place()))?;
+        face.document(status::document(&picture, &problems, store.place()))?;
     } else {
         face::print(&for_people(&picture, &problems, &store, face))?;
     }
@@ -62,78 +57,6 @@ fn health(picture: &Picture, problems: &[Advice]) -> u8 {
         (Some(_), []) => exit::OK,
         _ => exit::FAILED,
     }
-}
-
-fn document(picture: &Picture, problems: &[Advice], place: &Place) -> Value {
-    let counts = &picture.counts;
-    let held: serde_json::Map<String, Value> =
-        crate::job::Hold::ALL.iter().map(|hold| (hold.to_string(), held_by(counts, *hold).into())).collect();
-    json!({
-        "counts": {"queued": counts.queued, "running": counts.running, "suspended": picture.suspended, "done": counts.done, "failed": counts.failed,
-                   "cancelled": counts.cancelled, "ready": picture.ready(), "held": held,
-                   "resources": {"held": picture.resources.held, "releasing": picture.resources.releasing}},
-        "oldest_ready_at": picture.oldest_ready_ms.map(time::utc),
-        "queues": picture.queues.iter().map(json::queue).collect::<Vec<_>>(),
-        "all_paused_at": picture.all_paused_at.map(time::utc),
-        "lanes": picture.lanes.iter().map(json::lane).collect::<Vec<_>>(),
-        "pools": picture.pools.iter().map(json::pool).collect::<Vec<_>>(),
-        "schedules": schedules(&picture.schedules),
-        "tasks": picture.tasks.iter().map(|(state, n)| (state.to_string(), (*n).into())).collect::<serde_json::Map<_, Value>>(),
-        "worker": picture.worker.as_ref().map(|worker| worker_json(worker, counts.slots_taken)),
-        "reaper": reaper(&picture.counters),
-        "failures": {"jobs": picture.failures.jobs, "latest": picture.failures.latest, "hooks": picture.failures.hooks},
-        "hooks": {"open": picture.hooks.open, "failing": picture.hooks.failing},
-        "leases": picture.leases.iter().map(lease::to_json).collect::<Vec<_>>(),
-        "workspaces": {"count": picture.workspaces.count, "in_use": picture.workspaces.in_use, "bytes": picture.workspaces.bytes,
-                       "max_bytes": picture.workspaces.max_bytes},
-        "resources": picture.live.iter().map(|one| json::resource(one, place)).collect::<Vec<_>>(),
-        "disk": {"free_bytes": picture.machine.disk_free_bytes, "total_bytes": picture.machine.disk_total_bytes},
-        "memory": picture.memory.as_ref().map(|(by, why)| json!({"by": by, "why": why})),
-        "wal_bytes": picture.health.wal_bytes,
-        "problems": problems.iter().map(json::advice).collect::<Vec<_>>(),
-    })
-}
-
-fn schedules(schedules: &Summary) -> Value {
-    let (at, name) = schedules.next.clone().unzip();
-    json!({"count": schedules.count, "paused": schedules.paused, "next_at": at.map(time::utc), "next": name})
-}
-
-fn held_by(counts: &Counts, by: crate::job::Hold) -> i64 {
-    counts.held.iter().filter(|(hold, _)| *hold == by).map(|(_, n)| n).sum()
-}
-
-fn worker_json(worker: &Sight, busy: i64) -> Value {
-    let (holder, report) = (&worker.holder, worker.report.as_ref());
-    json!({"pid": holder.pid, "instance": holder.instance, "kind": holder.kind, "since": time::utc(holder.since_ms),
-           "slots": worker.slots(), "slots_from": worker.slots_from(), "busy": busy, "host": holder.host, "here": holder.is_here(),
-           "stopped": matches!(worker.process, crate::host::sight::Process::Stopped),
-           "phase": report.map(|report| report.phase), "queues": report.map(|report| &report.queues),
-           "only": report.and_then(|report| report.only), "open_files_max": report.map(|report| report.open_files_max),
-           "claims_ago_ms": worker.claims_ago_ms, "reaper_ago_ms": worker.reaper_ago_ms,
-           "conditions": report.map(|report| report.conditions.iter().map(condition).collect::<Vec<_>>())})
-}
-
-fn condition(one: &crate::host::report::Condition) -> Value {
-    json!({"code": one.advice.code, "text": one.advice.text, "remedy": one.advice.remedy, "holds_claims": one.holds_claims,
-           "since": time::utc(one.since_ms)})
-}
-
-/// The totals that are always present, and each tier and sweep that has acted.
-fn reaper(counters: &[Counter]) -> Value {
-    let mut reaper = serde_json::Map::new();
-    for name in ["impossible_total", "adopted_total", "lost_total"] {
-        reaper.insert(name.to_owned(), 0.into());
-    }
-    for counter in counters {
-        reaper.insert(counter.name.clone(), counter.n.into());
-    }
-    let acts = counters.iter().map(|counter| {
-        let act = json!({"n": counter.n, "last_at": counter.last_at.map(time::utc), "note": counter.note});
-        (counter.name.clone(), act)
-    });
-    reaper.insert("acts".to_owned(), Value::Object(acts.collect()));
-    Value::Object(reaper)
 }
 
 fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face) -> String {
@@ -179,7 +102,7 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
         );
     }
     if picture.workspaces.count > 0 {
-        text += &picture.workspaces.for_people();
+        text += &workspaces_text(&picture.workspaces);
     }
     if let Some((by, why)) = &picture.memory {
         text += &format!("memory  --memory is kept by {by}: {}\n", escape::line(why));
@@ -198,6 +121,12 @@ fn for_people(picture: &Picture, problems: &[Advice], store: &Store, face: &Face
         }
     }
     text
+}
+
+fn workspaces_text(all: &Workspaces) -> String {
+    let most = all.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
+    let text = count(i64::try_from(all.count).unwrap_or(i64::MAX), "workspace", "", "");
+    format!("spaces  {text}, {} in use, {}{most}\n", all.in_use, size_text(all.bytes))
 }
 
 /// The source of the number of slots, for a person who wonders why it is not that of the worker's
@@ -225,30 +154,4 @@ fn reaper_text(counters: &[Counter]) -> String {
 
 fn section(text: &str, is_empty: bool) -> String {
     if is_empty { String::new() } else { format!("\n{text}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::fixture::picture;
-
-    #[test]
-    fn the_document_has_the_keys_of_the_contract() {
-        let document = document(&picture(), &[], &Place::new("/q.db".into()));
-        let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-        for key in
-            ["counts", "queues", "lanes", "schedules", "worker", "reaper", "leases", "resources", "disk", "wal_bytes", "problems"]
-        {
-            assert!(keys.contains(&key), "{key}");
-        }
-        assert_eq!(
-            document["counts"]["held"],
-            json!({"user": 0, "task": 0, "dependency": 0, "resource": 0, "time": 0, "slots": 0, "pool": 0, "lane": 2})
-        );
-        assert_eq!(document["counts"]["ready"], 3);
-        assert_eq!(document["worker"]["busy"], 1);
-        assert_eq!(document["reaper"]["adopted_total"], 3);
-        assert_eq!(document["reaper"]["lost_total"], 0);
-        assert_eq!(document["reaper"]["acts"]["adopted_total"]["last_at"], "1970-01-01T00:00:01.000Z");
-    }
 }

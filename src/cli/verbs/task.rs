@@ -14,6 +14,7 @@ use crate::cli::stop;
 use crate::cli::verbs::task_follow;
 use crate::cli::view::{json, task_shown};
 use crate::cli::watch::waits::{By, Waits};
+use crate::document::task::document as task_document;
 use crate::error::{Error, Result, exit};
 use crate::host::secrets;
 use crate::host::waker;
@@ -231,7 +232,7 @@ fn ls(face: &Face, filter: &TaskFilter) -> Result<u8> {
         tasks.into_iter().map(|task| Ok((task_rows::steps(conn, task.id)?, task))).collect::<Result<Vec<_>>>()
     })?;
     if face.json {
-        face.document(json::list("tasks", tasks.iter().map(|(steps, task)| task_shown::document(task, steps))))?;
+        face.document(json::list("tasks", tasks.iter().map(|(steps, task)| task_document(task, steps))))?;
     } else if tasks.is_empty() {
         face::say("there are no such tasks; tenure task ls -a lists ended ones too");
     } else {
@@ -246,7 +247,7 @@ fn show(face: &Face, which: &[Which]) -> Result<u8> {
         let task = find(&store, *which)?;
         let steps = store.read(|conn| task_rows::steps(conn, task.id))?;
         if face.json {
-            face.print_line(&versioned(task_shown::document(&task, &steps)))?;
+            face.print_line(&versioned(task_document(&task, &steps)))?;
         } else {
             let gap = if at > 0 { "\n" } else { "" };
             face::print(&format!("{gap}{}", task_shown::for_people(&task, &steps, &face.now(), face.columns)))?;

@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::cli::face;
 use crate::cli::face::{Face, versioned};
 use crate::cli::verbs::logs;
+use crate::cli::view::code;
 use crate::cli::view::escape::{line, quote_text};
 use crate::cli::view::log_lines::{LogLines, Screen};
-use crate::cli::view::{code, task_shown};
 use crate::cli::watch::waits::{By, Waits};
+use crate::document::task::document as task_document;
 use crate::error::{Error, Result, exit};
 use crate::job::{JobId, Pipeline, TaskState, nearest};
 use crate::queue::changes::Changes;
@@ -82,7 +83,7 @@ pub fn wait(face: &Face, queue: &Queue, tasks: &[TaskRow], timeout: Option<u64>)
     for task in &ended {
         let steps = store.read(|conn| task_rows::steps(conn, task.id))?;
         if face.json {
-            face.print_line(&versioned(task_shown::document(task, &steps)))?;
+            face.print_line(&versioned(task_document(task, &steps)))?;
         } else if task.state != TaskState::Done {
             let why = task.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
             face::say(&line(&format!("task {} {}{why}", task.id, task.state)));

@@ -1,8 +1,6 @@
 //! `tenure why`: every reason a job waits, with numbers, and the command that would clear each; for
 //! an ended job why it ended.
 
-use serde_json::json;
-
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::pick;
@@ -23,12 +21,7 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
         let job = JobInfo::of(facts.job);
         let step = queue.step(job.id)?;
         if face.json {
-            let listed: Vec<_> = all.iter().map(json::advice).collect();
-            let mut document = json!({"id": job.id, "state": job.state, "obstacles": listed});
-            if let Some(step) = &step {
-                (document["task"], document["stage"]) = (step.task.into(), step.stage.as_str().into());
-            }
-            face.document(document)?;
+            face.document(json::why(&job, step.as_ref(), &all))?;
         } else {
             let step = step.as_ref().map(task_shown::step_of);
             face::print(&for_people(&job, step.as_deref(), &all))?;

@@ -2,18 +2,17 @@
 //! time.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
 
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::{time, values};
 use crate::cli::verbs::ensure;
 use crate::cli::view::{json, table};
+use crate::document::workspace::{Seen, document, seen};
 use crate::error::{Error, Result, exit};
 use crate::job::Argv;
-use crate::place::Place;
-use crate::run::workspace::{Work, is_there};
-use crate::store::workspace::{self, WorkspaceRow};
+use crate::run::workspace::Work;
+use crate::store::workspace;
 use crate::units::size_text;
 
 #[derive(Debug, Subcommand)]
@@ -48,22 +47,6 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     }
 }
 
-/// A row, with its state on the disk.
-struct Seen {
-    row: WorkspaceRow,
-    path: String,
-    is_there: bool,
-}
-
-fn seen(place: &Place, rows: Vec<WorkspaceRow>) -> Vec<Seen> {
-    let one = |row: WorkspaceRow| Seen {
-        path: place.work().join(&row.dir).to_string_lossy().into_owned(),
-        is_there: is_there(place, &row.dir).unwrap_or(false),
-        row,
-    };
-    rows.into_iter().map(one).collect()
-}
-
 fn ls(face: &Face) -> Result<u8> {
     let store = face.reader()?;
     let all = seen(store.place(), store.read(workspace::list)?);
@@ -75,20 +58,6 @@ fn ls(face: &Face) -> Result<u8> {
         face::print(&for_people(&all, &face.now(), face.columns))?;
     }
     Ok(exit::OK)
-}
-
-fn document(seen: &Seen) -> Value {
-    let row = &seen.row;
-    json!({
-        "key": row.key,
-        "path": seen.path,
-        "present": seen.is_there,
-        "bytes": row.bytes,
-        "jobs": row.users,
-        "prepare": row.prepare_command.as_deref().and_then(|prepare_command| serde_json::from_str::<Value>(prepare_command).ok()),
-        "prepared_at": time::utc(row.prepared_at),
-        "last_used_at": time::utc(row.last_used_at),
-    })
 }
 
 fn for_people(all: &[Seen], now: &jiff::Zoned, columns: Option<usize>) -> String {
@@ -130,6 +99,8 @@ fn rm(face: &Face, key: &str) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
+    use crate::store::workspace::WorkspaceRow;
 
     #[test]
     fn a_hostile_workspace_is_shown_in_printable_lines() {

@@ -5,16 +5,15 @@
 
 pub(in crate::cli) mod code;
 pub(in crate::cli) mod columns;
-pub(in crate::cli) mod json;
-pub(in crate::cli) mod lease;
 pub(in crate::cli) mod log_lines;
 pub(in crate::cli) mod output;
 pub(in crate::cli) mod policy_shown;
-pub(in crate::cli) mod problems;
 pub(in crate::cli) mod schedule_page;
 pub(in crate::cli) mod schedule_shown;
 pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
 pub(in crate::cli) mod task_shown;
 
+pub(in crate::cli) use crate::document::problems;
+pub(in crate::cli) use crate::document::shapes as json;
 pub(in crate::cli) use crate::escape;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::view::{escape, policy_shown, schedule_shown as shown, table};
 use crate::clock;
+use crate::document::schedule;
 use crate::job::calendar::in_zone;
 use crate::job::pool;
 use crate::job::{Calendar, Template};
@@ -37,13 +38,13 @@ impl Page<'_> {
     pub fn json(&self) -> Value {
         let one = &self.listed.schedule;
         let zone = clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
-        let mut value = shown::schedule(self.listed);
+        let mut value = schedule::schedule(self.listed);
         value["template"] = serde_json::from_str(&one.template).unwrap_or_default();
         let next =
-            self.calendar.map(|calendar| self.next.iter().map(|at| shown::occurrence_to_come(one, calendar, *at)).collect());
+            self.calendar.map(|calendar| self.next.iter().map(|at| schedule::occurrence_to_come(one, calendar, *at)).collect());
         value["next"] = next.unwrap_or_else(|_| Value::Array(Vec::new()));
         let latest = |latest: &Latest| {
-            let mut value = shown::occurrence(&latest.occurrence, &zone);
+            let mut value = schedule::occurrence(&latest.occurrence, &zone);
             value["job_state"] = json!(latest.job.as_ref().map(|job| job.state));
             value["job_reason"] = json!(latest.job.as_ref().and_then(|job| job.reason));
             value["job_exit_code"] = json!(latest.job.as_ref().and_then(|job| job.exit_code));

@@ -1,61 +1,13 @@
-//! Schedules and their occurrences, for people and for scripts.
+//! Schedules and their occurrences, for people.
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::parse::time;
 use crate::cli::view::{escape, table};
 use crate::job::calendar::in_zone;
 use crate::job::{Calendar, Template};
 use crate::store::schedule::{Listed, Occurrence, Schedule};
-
-/// A schedule for scripts.
-pub fn schedule(listed: &Listed) -> Value {
-    let one = &listed.schedule;
-    let zone = crate::clock::zone(&one.zone).unwrap_or(TimeZone::UTC);
-    let template: Value = serde_json::from_str(&one.template).unwrap_or_default();
-    json!({
-        "id": one.id,
-        "name": one.name,
-        "cron": one.cron,
-        "zone": one.zone,
-        "catch_up": one.catch_up,
-        "catch_up_max": one.catch_up_max,
-        "overlap": one.overlap,
-        "jitter_ms": one.jitter_ms,
-        "paused": one.paused,
-        "paused_at": one.paused_at.filter(|_| one.paused).map(time::utc),
-        "next_at": one.shown_next().map(time::utc),
-        "last_at": listed.fired.as_ref().map(|occurrence| time::utc(occurrence.at)),
-        "last_job": listed.fired.as_ref().and_then(|occurrence| occurrence.job),
-        "skipped": listed.skipped.as_ref().map(|skipped| occurrence(skipped, &zone)),
-        "error": one.last_error,
-        "command": template.get("command"),
-        "queue": template.get("queue"),
-        "created_at": time::utc(one.created_at),
-    })
-}
-
-/// Returns a decided occurrence, for scripts. `n` is null if there were more than are counted.
-pub fn occurrence(occurrence: &Occurrence, zone: &TimeZone) -> Value {
-    json!({
-        "at": in_zone(occurrence.at, zone),
-        "utc": time::utc(occurrence.at),
-        "until": in_zone(occurrence.last_at, zone),
-        "until_utc": time::utc(occurrence.last_at),
-        "n": occurrence.n,
-        "state": if occurrence.fired { "fired" } else { "skipped" },
-        "reason": occurrence.reason,
-        "job": occurrence.job,
-        "by_hand": occurrence.by_hand,
-        "decided_at": time::utc(occurrence.decided_at),
-    })
-}
-
-/// An occurrence to come, for scripts.
-pub fn occurrence_to_come(schedule: &Schedule, calendar: &Calendar, at: i64) -> Value {
-    json!({"at": calendar.text(at), "utc": time::utc(at), "starts_at": time::utc(schedule.starts_at(at))})
-}
 
 /// Schedules, one a line. Occurrences stand in the schedule's own zone, with its offset then;
 /// columns that no schedule fills are left out.
@@ -207,8 +159,6 @@ mod tests {
         let text = for_people(&[listed()], None);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n') && text.lines().count() == 2, "{text:?}");
         assert!(text.contains("more than 1000 (missed)"), "{text}");
-        let value = schedule(&listed());
-        assert_eq!((&value["command"], &value["skipped"]["n"]), (&Value::Null, &Value::Null));
         assert!(!occurrences_for_people(&[listed().skipped.unwrap()], &TimeZone::UTC, None).contains('\x1b'));
     }
 

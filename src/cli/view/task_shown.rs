@@ -1,57 +1,12 @@
-//! Output about tasks: for scripts, and for people.
+//! Output about tasks, for people.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use crate::cli::parse::time;
 use crate::cli::view::table;
-use crate::job::{JobId, TaskState};
+use crate::job::TaskState;
 use crate::queue;
 use crate::store::pipeline::task_rows::{Step, TaskRow};
-
-/// A task as a script reads it, without its `schema`.
-pub fn document(task: &TaskRow, steps: &[Step]) -> Value {
-    let jobs: Vec<JobId> = steps.iter().map(|step| step.job).collect();
-    let params: Value = serde_json::from_str(&task.params).unwrap_or_else(|_| task.params.as_str().into());
-    json!({
-        "id": task.id,
-        "pipeline": task.pipeline,
-        "key": task.key,
-        "state": task.state,
-        "stage": task.stage,
-        "rounds": rounds(steps),
-        "jobs": jobs,
-        "job": task.job,
-        "revision": task.revision,
-        "params": params,
-        "error": task.error,
-        "held": task.held,
-        "created_at": time::utc(task.created_at),
-        "finished_at": task.finished_at.map(time::utc),
-        "stop_at": task.stop_at.map(time::utc),
-        "stop_why": task.stop_why,
-        "steps": steps.iter().map(step).collect::<Vec<_>>(),
-    })
-}
-
-fn step(step: &Step) -> Value {
-    json!({
-        "stage": step.stage,
-        "job": step.job,
-        "entered_at": time::utc(step.entered_at),
-        "ended_at": step.ended_at.map(time::utc),
-        "outcome": step.outcome,
-    })
-}
-
-fn rounds(steps: &[Step]) -> BTreeMap<&str, u32> {
-    let mut rounds = BTreeMap::new();
-    for step in steps {
-        *rounds.entry(step.stage.as_str()).or_insert(0) += 1;
-    }
-    rounds
-}
 
 /// Describes the step of a task that a job is.
 pub fn step_of(step: &queue::Step) -> String {
@@ -136,48 +91,7 @@ pub fn for_people(task: &TaskRow, steps: &[Step], now: &jiff::Zoned, columns: Op
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn task() -> TaskRow {
-        TaskRow {
-            id: 1,
-            pipeline: "ship".into(),
-            revision: 2,
-            key: Some("v1\x1b[2J".into()),
-            state: TaskState::Running,
-            stage: "test".into(),
-            job: Some(JobId(8)),
-            params: r#"{"version":"\u001b]0;x"}"#.into(),
-            error: Some("\u{9b}".into()),
-            created_at: 1_000,
-            finished_at: None,
-            stop_at: Some(2_000),
-            stop_why: Some("\x07".into()),
-            held: false,
-            spec: String::new(),
-        }
-    }
-
-    fn steps() -> Vec<Step> {
-        let step = |seq, stage: &str, job, outcome: Option<&str>| Step {
-            seq,
-            stage: stage.into(),
-            job: JobId(job),
-            entered_at: 1_000,
-            ended_at: outcome.map(|_| 1_500),
-            outcome: outcome.map(str::to_owned),
-        };
-        vec![step(1, "build", 7, Some("done")), step(2, "test", 8, None)]
-    }
-
-    #[test]
-    fn a_task_has_the_keys_of_the_contract_first() {
-        let value = document(&task(), &steps());
-        let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys[..7], ["id", "pipeline", "key", "state", "stage", "rounds", "jobs"]);
-        assert_eq!((&value["state"], &value["jobs"]), (&json!("running"), &json!([7, 8])));
-        assert_eq!(value["rounds"], json!({"build": 1, "test": 1}));
-        assert_eq!(value["steps"][0]["ended_at"], "1970-01-01T00:00:01.500Z");
-    }
+    use crate::document::fixture::{steps, task};
 
     #[test]
     fn a_hostile_task_is_shown_in_printable_lines() {

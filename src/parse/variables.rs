@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::cli::parse::values;
+use crate::parse::values;
 
 /// Heading of these and related options in the help.
 pub const WHERE: &str = "Where and with what it runs";

@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::cli::parse::select::{Part, Selector};
-use crate::cli::parse::values;
 use crate::job::policy::RetryOn;
 use crate::job::{Argv, JobId, Need, check, pool};
+use crate::parse::select::{Part, Selector};
+use crate::parse::values;
 use crate::units;
 
 /// Names of lines that a line depends on.

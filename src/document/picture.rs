@@ -1,10 +1,6 @@
 //! Everything that `status` shows: the file, its worker and the machine, read once.
 
-use crate::cli::face::Face;
-use crate::cli::leases;
-use crate::cli::picture;
-use crate::cli::view::lease::Seen;
-use crate::cli::view::table::count;
+use super::lease::{self, Seen};
 use crate::error::Result;
 use crate::host::gates::Machine;
 use crate::host::lock::Holder;
@@ -26,7 +22,6 @@ use crate::store::resource::{self, Resource};
 use crate::store::schedule::{self, Summary};
 use crate::store::workspace::{self, WorkspaceRow};
 use crate::store::{Health, Store, engine::locks, pipeline::task_rows};
-use crate::units::size_text;
 
 /// Everything that `status` shows.
 pub struct Picture {
@@ -72,9 +67,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads the file, its worker and the machine.
-    pub fn take(face: &Face, store: &Store) -> Result<Self> {
-        let max_bytes = face.settings.workspace_max_size_bytes.value;
+    /// Reads the file, its worker and the machine. `workspaces_bytes_max`: the operator's limit for
+    /// all workspaces.
+    ///
+    /// # Errors
+    /// The file or the lock file cannot be read.
+    pub fn take(store: &Store, workspaces_bytes_max: Option<u64>) -> Result<Self> {
         let (counts, queues, lanes, counters, oldest_ready_ms, (resources, live)) = store.read(|conn| {
             let (queues, lanes) = (read::queues(conn)?, read::lanes(conn)?);
             let (counters, oldest_ready_ms) = (read::counters(conn)?, read::oldest_ready_ms(conn)?);
@@ -83,7 +81,12 @@ impl Picture {
         })?;
         let (suspended, stuck, workspaces, schedules) = store.read(|conn| {
             let suspended = suspend::count(conn)?;
-            Ok((suspended, read::stuck_runs(conn)?, Workspaces::of(&workspace::list(conn)?, max_bytes), schedule::summary(conn)?))
+            Ok((
+                suspended,
+                read::stuck_runs(conn)?,
+                Workspaces::of(&workspace::list(conn)?, workspaces_bytes_max),
+                schedule::summary(conn)?,
+            ))
         })?;
         // Where another program has altered their tables, that is shown as a problem of its own.
         let untold = store.read(|conn| Ok((failures::unseen(conn, FAILURES_NAMED_MAX)?, hook::counts(conn)?)));
@@ -98,7 +101,7 @@ impl Picture {
             all_paused_at: store.read(pending::all_paused_at)?,
             lanes,
             pools: store.read(pool::all)?,
-            leases: leases::all(store)?,
+            leases: lease::all(store)?,
             workspaces,
             schedules,
             tasks: store.read(task_rows::counts)?,
@@ -111,14 +114,14 @@ impl Picture {
             oldest_ready_ms,
             worker,
             over,
-            memory: picture::memory_limiter(store.place())?,
+            memory: memory_limiter(store.place())?,
             standing: standing::advice(store)?,
             machine: Machine::sample(store.place().dir()),
             health: store.health(),
             blocked: crate::store::read_blocked(store.place()),
             writer: locks::lasting_writer(store.place(), pid),
             read_only: crate::store::read_only(store.place()),
-            now_ms: face.now_ms(),
+            now_ms: store.clock().now_ms(),
         })
     }
 
@@ -142,12 +145,6 @@ impl Workspaces {
     fn of(rows: &[WorkspaceRow], max_bytes: Option<u64>) -> Self {
         let in_use = rows.iter().filter(|row| row.users > 0).count();
         Self { count: rows.len(), in_use, bytes: rows.iter().filter_map(|row| row.bytes).sum(), max_bytes }
-    }
-
-    pub fn for_people(&self) -> String {
-        let most = self.max_bytes.map(|most| format!(" of at most {}", size_text(most))).unwrap_or_default();
-        let all = count(i64::try_from(self.count).unwrap_or(i64::MAX), "workspace", "", "");
-        format!("spaces  {all}, {} in use, {}{most}\n", self.in_use, size_text(self.bytes))
     }
 }
 

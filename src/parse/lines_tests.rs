@@ -1,12 +1,11 @@
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::cli::parse::variables::Variables;
 use crate::job::JobId;
+use crate::parse::variables::Variables;
 
 fn around() -> Surroundings {
     let now = "2026-11-30T12:00:00".parse::<DateTime>().unwrap().to_zoned(TimeZone::UTC).unwrap();
@@ -158,42 +157,4 @@ fn a_line_may_have_a_workspace_and_a_prepare_command() {
         let error = read(line).unwrap_err();
         assert!(error.contains(word) && error.starts_with("line 1"), "{line}: {error}");
     }
-}
-
-/// Options of `add` that are not keys of a line.
-const NOT_OF_A_LINE: &[(&str, &str)] = &[
-    ("from", "it names the file"),
-    ("chunk", "it is about the whole file"),
-    ("need_worker", "it is about the command, not about a job"),
-    ("shell", "a key of its own, beside the options"),
-    ("command", "a key of its own, beside the options"),
-    ("like", "copies one job"),
-    ("help", "of every verb"),
-    ("version", "of every verb"),
-    ("db", "of every verb"),
-    ("json", "of every verb"),
-    ("color", "of every verb"),
-    ("allow_shared", "of every verb"),
-    ("system", "of every verb"),
-];
-
-#[test]
-fn every_option_of_add_is_a_key_of_a_line() {
-    let mut root = crate::cli::Cli::command();
-    root.build();
-    let add = root.find_subcommand("add").unwrap();
-    let mut keys = 0;
-    for arg in add.get_arguments() {
-        let id = arg.get_id().as_str();
-        // A key without a value is accepted only if it is known.
-        let line = format!("{{\"command\": [\"x\"], {id:?}: null}}");
-        let is_key = read(&line).is_ok() && !OWN.contains(&id);
-        let is_excepted = NOT_OF_A_LINE.iter().any(|(name, _)| *name == id);
-        assert!(is_key != is_excepted, "--{id}: a key {is_key}, an exception {is_excepted}");
-        keys += usize::from(is_key);
-    }
-    for (name, why) in NOT_OF_A_LINE {
-        assert!(add.get_arguments().any(|arg| arg.get_id() == *name), "{name} ({why}) is not an option");
-    }
-    assert_eq!(keys, KEYS.len(), "every key is an option of the command line");
 }

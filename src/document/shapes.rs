@@ -1,18 +1,18 @@
 //! Output for scripts. The formats are a contract: names and types of values here do not change.
 //!
 //! Times are RFC 3339 UTC with milliseconds, durations are `*_ms` integers. Characters that a
-//! terminal would obey are escaped when it is printed ([`crate::cli::view::escape::json`]); nothing
-//! is cut or formatted.
+//! terminal would obey are escaped when it is printed ([`crate::escape::json`]); nothing is cut or
+//! formatted.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::parse::time::{ms_of, utc};
+use crate::clock::{ms_of, rfc3339 as utc};
 pub use crate::job::document::parsed;
 use crate::job::document::{JobDocument, SCHEMA, SuspensionDocument};
 use crate::place::Place;
-use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, RunInfo, Suspension};
+use crate::queue::{Advice, Change, Event, HookInfo, JobInfo, Record, RunInfo, Step, Suspension};
 use crate::store::job::counted::{LaneRow, QueueRow};
 use crate::store::job::pool::PoolRow;
 use crate::store::resource::Resource;
@@ -84,6 +84,29 @@ pub fn outline(job: &JobInfo) -> Value {
 pub fn job_with_runs(one: &JobInfo, runs: &[RunInfo]) -> Value {
     let mut value = job(one);
     value["runs"] = runs.iter().map(run).collect();
+    value
+}
+
+/// A job with everything that is recorded around it.
+pub fn job_with_record(one: &JobInfo, record: &Record) -> Value {
+    let mut value = job_with_runs(one, &record.runs);
+    value["env"] = parsed(&one.stored.env);
+    value["policy"] = parsed(&one.stored.policy);
+    value["hooks"] = record.hooks.iter().map(hook).collect();
+    value["suspended_ms"] = record.suspended_ms.into();
+    if let Some(step) = &record.step {
+        value["stage"] = step.stage.as_str().into();
+    }
+    value
+}
+
+/// Why a job waits or has ended, without its `schema`.
+pub fn why(one: &JobInfo, step: Option<&Step>, all: &[Advice]) -> Value {
+    let listed: Vec<_> = all.iter().map(advice).collect();
+    let mut value = json!({"id": one.id, "state": one.state, "obstacles": listed});
+    if let Some(step) = step {
+        (value["task"], value["stage"]) = (step.task.into(), step.stage.as_str().into());
+    }
     value
 }
 
@@ -228,6 +251,16 @@ pub fn advice(one: &Advice) -> Value {
     json!({"code": one.code, "text": one.text, "remedy": one.remedy})
 }
 
+/// Adds `"schema": 1`, in front.
+pub fn versioned(value: Value) -> Value {
+    let mut whole = Map::new();
+    whole.insert("schema".into(), SCHEMA.into());
+    if let Value::Object(fields) = value {
+        whole.extend(fields);
+    }
+    Value::Object(whole)
+}
+
 /// A document with one plural key.
 pub fn list(key: &str, values: impl IntoIterator<Item = Value>) -> Value {
     let mut map = Map::new();
@@ -238,7 +271,7 @@ pub fn list(key: &str, values: impl IntoIterator<Item = Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fixture;
+    use crate::document::fixture;
     use crate::job::{Hold, State};
     use crate::store::job::rows::Job;
 
@@ -261,6 +294,11 @@ mod tests {
         assert_eq!(value["available_at"], value["created_at"]);
         assert_eq!(value["runs"][0]["log"], "/q.db.d/logs/000/11.log");
         assert_eq!(value["runs"][0]["started_at"], "1970-01-01T00:00:01.000Z");
+    }
+
+    #[test]
+    fn every_document_says_its_version_first() {
+        assert_eq!(versioned(json!({"id": 7})).to_string(), r#"{"schema":1,"id":7}"#);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Pure: the current time, the working directory, the environment and the last job's id are passed
 //! as [`Surroundings`]. Deliberately absent: secrets and a kept standard input. They are files, so
-//! `cli::verbs::add` writes them before the job is added.
+//! the face writes them before the job is added.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 
-pub use crate::cli::parse::job_options::{Endings, JobOptions};
-use crate::cli::parse::select::Part;
-use crate::cli::parse::{time, values, variables};
-use crate::cli::view::escape;
+use crate::escape;
 use crate::job::hook::Hooks;
 use crate::job::limits::AFTER_MAX;
 use crate::job::policy::{Policy, Stdin};
 use crate::job::{Argv, JobId, Need, NewJob, Placement, Template, Workspace, check, pool, workspace};
+pub use crate::parse::job_options::{Endings, JobOptions};
+use crate::parse::select::Part;
+use crate::parse::{time, values, variables};
 use crate::units;
 
 /// The command: an argv, or a shell line.

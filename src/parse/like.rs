@@ -1,15 +1,15 @@
 //! A job like another one: the description of a job that is in the file, with changes.
 //!
 //! Pure. `add --like` and `rerun` make a new job of it, `set` and `edit` change a queued one, and
-//! `overlay` changes what a template has in common with a job. Each change is an option of `add`,
-//! read by the same parsers.
+//! `cli::parse::overlay` changes what a template has in common with a job. Each change is an option
+//! of `add`, read by the same parsers.
 
 use std::path::Path;
 
-use crate::cli::parse::options::{JobOptions, Surroundings, text_of};
 use crate::job::check::RESERVED_PREFIX;
 use crate::job::policy::Stdin;
 use crate::job::{Argv, NewJob, Placement, Policy, check};
+use crate::parse::options::{JobOptions, Surroundings, text_of};
 
 impl JobOptions {
     /// Returns `base` with what these options and `command` change. Variables are added, or replace
@@ -53,7 +53,7 @@ impl JobOptions {
     }
 
     /// Changes what a job and a template have in common.
-    pub(super) fn change(&self, placement: &mut Placement, policy: &mut Policy, around: &Surroundings) -> Result<(), String> {
+    pub(crate) fn change(&self, placement: &mut Placement, policy: &mut Policy, around: &Surroundings) -> Result<(), String> {
         self.over_placement(placement, policy.workspace.is_some(), around)?;
         self.over_policy(policy, &around.cwd)
     }
@@ -159,7 +159,7 @@ pub fn clear(job: &mut NewJob, key: &str, around: &Surroundings) -> Result<(), S
 }
 
 /// As [`clear`], of what a job and a template have in common.
-pub(super) fn clear_common(
+pub(crate) fn clear_common(
     placement: &mut Placement,
     policy: &mut Policy,
     key: &str,

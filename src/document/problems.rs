@@ -1,8 +1,8 @@
 //! Problems, as far as a quick check finds them. Pure; `doctor` checks more.
 
-use crate::cli::parse::time;
-use crate::cli::picture::{Picture, Workspaces};
-use crate::cli::view::table::count;
+use super::picture::{Picture, Workspaces};
+use crate::clock as time;
+use crate::escape;
 use crate::job::{Advice, Hold, JobId, RunId};
 use crate::queue::why::over as run_over;
 use crate::queue::why::{resource_words as words, worker_words};
@@ -10,7 +10,7 @@ use crate::store::engine::locks::Holder;
 use crate::store::job::counted::QueueRow;
 use crate::store::job::failures::COUNTED_MAX;
 use crate::store::job::read::Counts;
-use crate::units::size_text;
+use crate::units::{count, size_text};
 
 /// Size of the write-ahead log above which a problem is reported, in bytes.
 const WAL_LARGE_BYTES: u64 = 64 << 20;
@@ -44,10 +44,7 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     }
     all.extend(picture.queues.iter().filter_map(paused));
     for (name, error) in &picture.schedules.errors {
-        let remedy = format!(
-            "tenure schedule history {0}; tenure schedule rm {0}, and add it again",
-            crate::cli::view::escape::quote_text(name)
-        );
+        let remedy = format!("tenure schedule history {0}; tenure schedule rm {0}, and add it again", escape::quote_text(name));
         all.push(Advice::with_remedy("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
     }
     all
@@ -60,7 +57,7 @@ fn paused(queue: &QueueRow) -> Option<Advice> {
     if !queue.paused || (waiting == 0 && queue.paused_by.is_none()) {
         return None;
     }
-    let remedy = format!("tenure queue resume {}", crate::cli::view::escape::quote_text(&queue.name));
+    let remedy = format!("tenure queue resume {}", escape::quote_text(&queue.name));
     let because = queue.paused_by.map(|job| format!(" because job {job} failed")).unwrap_or_default();
     let text = format!("queue {:?} is paused{because}, and {} in it", queue.name, count(waiting, "job", "waits", "wait"));
     Some(Advice::with_remedy("queue_paused", text, &remedy))
@@ -222,7 +219,7 @@ fn of_the_disk(picture: &Picture) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fixture;
+    use crate::document::fixture;
 
     #[test]
     fn a_healthy_picture_has_no_problems() {

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::cli::parse::row_values::*;
-use crate::cli::parse::select::Selector;
-use crate::cli::parse::values;
-use crate::cli::parse::variables::{Variables, WHERE};
 use crate::job::limits::ATTEMPTS_MAX;
 use crate::job::policy::{RetryOn, Warn};
 use crate::job::pool;
 use crate::job::worker_limits::SLOTS_MAX;
 use crate::job::{Argv, Need};
+use crate::parse::row_values::*;
+use crate::parse::select::Selector;
+use crate::parse::values;
+use crate::parse::variables::{Variables, WHERE};
 use crate::units;
 
 /// Headings of the options in the help.

@@ -5,8 +5,8 @@
 
 use std::str::FromStr;
 
-use crate::cli::parse::values;
 use crate::job::JobId;
+use crate::parse::values;
 
 /// Most parts of one selector.
 const PARTS_MAX: usize = 10_000;

@@ -2,8 +2,8 @@
 //!
 //! Pure over a reader. A line overrides the options of the command line, so
 //! `add --from FILE -q slow` gives each line without a queue the queue `slow`. The keys and how
-//! each is read are in [`crate::cli::parse::job_options`]. Deliberately absent: adding;
-//! [`crate::cli::verbs::add`] passes the result to the store, in one transaction or in chunks.
+//! each is read are in [`crate::parse::job_options`]. Deliberately absent: adding;
+//! the face passes the result to the store, in one transaction or in chunks.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -14,13 +14,13 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::cli::parse::job_options::{KEYS, Set};
-use crate::cli::parse::options::{JobOptions, Surroundings};
-use crate::cli::parse::row_values::{self, Refs};
-use crate::cli::parse::{library_words, values};
 use crate::error;
 use crate::job::limits::JOB_LINE_BYTES_MAX;
 use crate::job::{Argv, Need, NewJob, Template, nearest};
+use crate::parse::job_options::{KEYS, Set};
+use crate::parse::options::{JobOptions, Surroundings};
+use crate::parse::row_values::{self, Refs};
+use crate::parse::{library_words, values};
 use crate::units;
 
 /// Most lines of one file that have a `ref`.

@@ -8,7 +8,7 @@ use jiff::fmt::temporal::Pieces;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 
-use crate::cli::parse::values::shorten;
+use crate::parse::values::shorten;
 use crate::units;
 
 pub use crate::clock::rfc3339 as utc;
