@@ -97,7 +97,16 @@ impl<'a, R: BufRead> Lines<'a, R> {
         if !text.trim_start().starts_with('{') {
             return Err("a line is a JSON object, such as {\"command\": [\"echo\", \"hi\"]}".into());
         }
-        let Entries(entries) = serde_json::from_str(text).map_err(|e| library_words::json(&e))?;
+        let entries: Entries = serde_json::from_str(text).map_err(|e| library_words::json(&e))?;
+        self.of_entries(entries)
+    }
+
+    /// Returns the jobs of an object that was read elsewhere, such as from the body of a request.
+    /// It counts as the line that was read last.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of_entries(&mut self, Entries(entries): Entries) -> Result<Asked, String> {
         let line = Line::of(entries, &[])?;
         let (name, mut after) = (line.name.as_ref().map(name_of).transpose()?, Vec::new());
         let options = line.over(self.options, &mut after)?;
@@ -225,7 +234,8 @@ impl Line {
 
 /// The keys of an object with their values, as they are written: one that is given twice is there
 /// twice.
-struct Entries(Vec<(String, Value)>);
+#[derive(Debug)]
+pub struct Entries(pub Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,5 +1,5 @@
-//! From texts to jobs: the options of a job, on a command line and as keys of a JSON object, and the
-//! values that they take.
+//! From texts to jobs: the options of a job, on a command line and as keys of a JSON object, and
+//! the values that they take.
 //!
 //! ```text
 //! values, time, select, variables, row_values     one value

@@ -17,6 +17,10 @@
 //!   than both. So a transaction of either that still may add is before that one.
 //!
 //! What is from a later instant than now is from an earlier boot, whose clients are gone.
+//!
+//! Clients that name their requests themselves have receipts of another kind ([`request`]).
+
+pub mod request;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
