@@ -50,7 +50,8 @@
 //! ```
 //!
 //! The cargo feature `cli` (default) is the program `tenure`; without it the packages of the
-//! command line are not built. Other modules are hidden and are not part of the interface.
+//! command line are not built. The feature `web` (default) is `tenure web`, and needs `cli`. Other
+//! modules are hidden and are not part of the interface.
 //!
 //! # The map
 //!
@@ -82,9 +83,11 @@
 //! | `document` | DOCUMENTS: what a face shows of a file, as JSON | changing, words for a terminal |
 //! | `parse` | PURE: from texts and JSON to jobs, for every face | adding, the file |
 //! | `cli` | FACE: one file per subcommand | deciding |
+//! | `web` | FACE: the API, live events and metrics over HTTP | deciding, printing |
 //!
-//! `main -> cli -> {document, parse} -> queue -> worker -> host -> {store, run} -> job`. `clock`, `config`, `error`,
-//! `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves. `tests/tidy` enforces it.
+//! `main -> cli -> web -> {document, parse} -> queue -> worker -> host -> {store, run} -> job`.
+//! `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves.
+//! `tests/tidy` enforces it.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
 //! (what becomes of the occurrence) → `store::schedule::plan` (occurrence and job in one
@@ -136,6 +139,7 @@
 //!   ├─ wake                             hints that the file has changed: a datagram, inotify, a slow poll
 //!   ├─ notify                           reports to the service manager, where there is one
 //!   └─ orphans                          reaps processes that are reparented when a spawner dies (`run::orphans`)
+//! (With `--web`, three kinds more: `web`, the server; `web-file`, at most four that read and write the file for it; `web-live`.)
 //! (In another program, `Queue::worker` has the thread `worker` instead of `signals`, and no `notify` and `orphans`.)
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
@@ -201,6 +205,8 @@ pub mod store;
 mod sync;
 #[doc(hidden)]
 pub mod units;
+#[cfg(feature = "web")]
+mod web;
 #[doc(hidden)]
 pub mod worker;
 

@@ -10,6 +10,7 @@
 //!   stamp              the highest generation and run id that this directory has seen
 //!   home               which file this directory belongs to, see `store::file::home`
 //!   ballast            space that is released when the disk is full
+//!   web.token          what a client of the web must know
 //!   runs/ID            a run file for each run that is not settled
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
@@ -107,6 +108,11 @@ impl Place {
 
     pub fn ballast(&self) -> PathBuf {
         self.dir.join("ballast")
+    }
+
+    /// Returns the file with the token of the web.
+    pub fn web_token(&self) -> PathBuf {
+        self.dir.join("web.token")
     }
 
     pub fn runs(&self) -> PathBuf {

@@ -14,3 +14,4 @@ mod run;
 mod schema;
 mod store;
 mod tidy;
+mod web;

@@ -121,6 +121,9 @@ pub enum Verb {
     /// Take over the jobs of another queue
     #[command(subcommand)]
     Import(import::Verb),
+    /// Serve the API and the metrics over HTTP
+    #[cfg(feature = "web")]
+    Web(verbs::web::Args),
     /// Find problems and print their remedies
     Doctor(doctor::Args),
     /// Copy the database file while it is in use
@@ -320,6 +323,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Schedule(verb) => schedule::run(&face, verb),
         Verb::Pipeline(verb) => pipeline::run(&face, verb),
         Verb::Task(verb) => task::run(&face, verb),
+        #[cfg(feature = "web")]
+        Verb::Web(args) => verbs::web::run(&face, &args),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),

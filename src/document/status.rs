@@ -68,7 +68,8 @@ fn condition(one: &crate::host::report::Condition) -> Value {
            "since": utc(one.since_ms)})
 }
 
-/// The counters of the reaper: the totals that are always present, and each tier and sweep that has acted.
+/// The counters of the reaper: the totals that are always present, and each tier and sweep that has
+/// acted.
 pub fn reaper(counters: &[Counter]) -> Value {
     let mut reaper = serde_json::Map::new();
     for name in ["impossible_total", "adopted_total", "lost_total"] {

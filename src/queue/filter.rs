@@ -7,6 +7,8 @@ use crate::error::Result;
 use crate::job::{JobId, State};
 #[cfg(feature = "cli")]
 use crate::store::job::newest;
+#[cfg(feature = "web")]
+use crate::store::job::page;
 use crate::store::job::read;
 #[cfg(feature = "cli")]
 use crate::store::job::rows;
@@ -119,6 +121,17 @@ impl Queue {
     /// The file cannot be read.
     pub(crate) fn listing(&self, filter: &Filter) -> Result<(Vec<JobInfo>, bool)> {
         let (jobs, more) = self.rows(filter)?;
+        Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
+    }
+
+    /// Returns the jobs that a filter selects, the newest first, and whether there are more: not
+    /// many more than so many bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    #[cfg(feature = "web")]
+    pub(crate) fn page(&self, filter: &Filter, bytes_max: usize) -> Result<(Vec<JobInfo>, bool)> {
+        let (jobs, more) = self.store.read(|conn| page::jobs(conn, &filter.0, bytes_max))?;
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
     }
 

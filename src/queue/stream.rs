@@ -37,6 +37,14 @@ pub struct Change {
     pub label: Option<String>,
 }
 
+/// Some changes, and where to continue.
+pub(crate) struct ChangesPage {
+    pub changes: Vec<Change>,
+    pub next: Position,
+    /// There may be more.
+    pub is_full: bool,
+}
+
 /// The changes of all jobs, see [`Queue::changes`]. An iterator.
 pub struct ChangeStream {
     queue: Queue,
@@ -59,6 +67,20 @@ impl Queue {
     pub fn changes(&self, after: Position) -> ChangeStream {
         let read = VecDeque::new();
         ChangeStream { queue: self.clone(), next: after, read, follow: false, is_at_end: false, changes: Changes::default() }
+    }
+
+    /// Returns about `rows` changes of each kind after a position, which are durable then.
+    ///
+    /// # Errors
+    /// The file has no such position, or cannot be read.
+    pub(crate) fn changes_page(&self, from: Position, rows: usize) -> Result<ChangesPage> {
+        let page = self.store.read(|conn| stream::page(conn, from, rows))?;
+        if page.next != from {
+            // After a power cut, the numbers of what was lost are given out again.
+            self.store.flush_now()?;
+        }
+        let changes = page.changes.into_iter().map(Change::of).collect();
+        Ok(ChangesPage { changes, next: page.next, is_full: page.is_full })
     }
 
     /// Returns the position after the newest change.
@@ -88,15 +110,13 @@ impl ChangeStream {
         // If the read fails, there is still something to read.
         self.is_at_end = false;
         let from = self.next;
-        let page = self.queue.store.read(|conn| stream::page(conn, from, PAGE_ROWS))?;
+        let page = self.queue.changes_page(from, PAGE_ROWS)?;
         if page.next != from {
-            // After a power cut, the numbers of what was lost are given out again.
-            self.queue.store.flush_now()?;
             self.changes.stir();
         }
         self.is_at_end = !page.is_full;
         self.next = page.next;
-        self.read.extend(page.changes.into_iter().map(Change::of));
+        self.read.extend(page.changes);
         Ok(page.next != from)
     }
 

@@ -119,7 +119,11 @@ impl Follow {
     }
 }
 
-fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+/// Reads a part of an open log; returns where that ended.
+///
+/// # Errors
+/// As [`tail`].
+pub fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = start;
     while at < end {
@@ -142,6 +146,28 @@ fn read_range(file: &File, start: u64, end: u64, sink: &mut dyn FnMut(Piece<'_>)
         }
     }
     Ok(at)
+}
+
+/// Counts the bytes that were dropped from a part of an open log.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn dropped(file: &File, start: u64, end: u64) -> io::Result<u64> {
+    let (mut at, mut dropped) = (start, 0);
+    while at < end {
+        let data = next_data(file, at)?.unwrap_or(end).min(end);
+        dropped += data - at;
+        at = next_hole(file, data)?.clamp(data, end).max(data + 1);
+    }
+    Ok(dropped)
+}
+
+/// Returns where the last lines of an open log begin.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
+    start_of_last_lines(file, end, count)
 }
 
 /// Returns where data begins at or after an offset; `None`: nowhere. A file system without holes

@@ -7,6 +7,7 @@
 //! * `random`: chance that can be played again,
 //! * `cells`: matrices that mostly wait, some cells at a time,
 //! * `guards`: a file whose guards are dropped,
+//! * `web`: a web server of a nest, and a client of it,
 //! * `frozen`, `stopped`, `strace`, `untested`, `zoo`: tools of a few tests.
 
 mod cells;
@@ -21,6 +22,7 @@ mod traces;
 pub mod untested;
 mod until;
 mod waits;
+pub mod web;
 mod worker;
 pub mod zoo;
 
@@ -30,4 +32,5 @@ pub use nest::{Nest, Said, said};
 pub use process::{Signal, Started, children, copy_program, kill, kill_child, lives, niceness, pid_in, write_program};
 pub use random::{Dice, seed, seed_or};
 pub use until::{PATIENCE, until, within};
+pub use web::{At, Got, Web};
 pub use worker::Worker;

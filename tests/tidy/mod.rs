@@ -28,10 +28,17 @@ const MAY: &[(&str, &[&str])] = &[
     ("parse", &["parse", "job", "clock", "error", "escape", "units"]),
     ("document", &["document", "queue", "host", "store", "run", "job", "clock", "error", "escape", "place", "units"]),
     (
+        "web",
+        &[
+            "web", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "place", "random", "sync",
+            "units",
+        ],
+    ),
+    (
         "cli",
         &[
-            "cli", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape", "owner",
-            "place", "random", "config", "sync", "units",
+            "cli", "web", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape",
+            "owner", "place", "random", "config", "sync", "units",
         ],
     ),
 ];
@@ -229,7 +236,7 @@ fn packages(features: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_library_alone_needs_no_package_of_the_command_line() {
-    let of_cli = ["clap", "clap_complete", "comfy_table", "env_logger", "indicatif", "toml"];
+    let of_cli = ["clap", "clap_complete", "comfy_table", "env_logger", "indicatif", "toml", "axum", "hyper", "tokio"];
     let (whole, library) = (packages(&[]), packages(&["--no-default-features"]));
     for name in of_cli {
         assert!(whole.iter().any(|package| package == name), "{name} is not among {whole:?}");

@@ -9,7 +9,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Queues, lanes and pools", &["queue", "pause", "slots", "lane", "pool"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
-    ("The worker and the file", &["work", "doctor", "backup", "restore", "prune", "import", "config"]),
+    ("The worker and the file", &["work", "web", "doctor", "backup", "restore", "prune", "import", "config"]),
     ("Inside a job", &["progress", "fence"]),
     ("This program", &["completions", "man", "help"]),
 ];
@@ -21,6 +21,8 @@ pub fn verbs(root: &Command) -> impl Iterator<Item = (&'static str, Vec<(&'stati
             let verb = root.find_subcommand(name);
             (*name, verb.and_then(Command::get_about).map(ToString::to_string).unwrap_or_default())
         };
-        (*heading, names.iter().map(about).collect())
+        // A verb of a feature that is turned off is not there.
+        let there = names.iter().filter(|name| root.find_subcommand(name).is_some());
+        (*heading, there.map(about).collect())
     })
 }

@@ -1,5 +1,5 @@
-//! From the command line to values: selectors that look at the file, files of pipelines and of other
-//! programs, and messages for mistakes. What other faces read too is in [`crate::parse`].
+//! From the command line to values: selectors that look at the file, files of pipelines and of
+//! other programs, and messages for mistakes. What other faces read too is in [`crate::parse`].
 //!
 //! Pure except for `pick` (which reads the existing jobs).
 

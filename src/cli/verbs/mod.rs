@@ -45,6 +45,8 @@ pub(in crate::cli) mod task;
 mod task_follow;
 pub(in crate::cli) mod top;
 pub(in crate::cli) mod wait;
+#[cfg(feature = "web")]
+pub(in crate::cli) mod web;
 pub(in crate::cli) mod why;
 pub(in crate::cli) mod work;
 pub(in crate::cli) mod workspace;

@@ -179,7 +179,7 @@ pub fn run(face: &Face, verb: Verb) -> Result<u8> {
         Verb::Start { pipeline, key, params } => start(face, pipeline, key, params),
         Verb::Ls { all, state, pipeline, key, limit } => {
             let states = if all || !state.is_empty() { state } else { vec![TaskState::Running] };
-            let filter = TaskFilter { states, pipeline, key, limit: Some(limit.unwrap_or(SHOWN_DEFAULT)) };
+            let filter = TaskFilter { states, pipeline, key, before: None, limit: Some(limit.unwrap_or(SHOWN_DEFAULT)) };
             ls(face, &filter)
         }
         Verb::Show { tasks } => show(face, &tasks),

@@ -15,6 +15,8 @@ use crossbeam_channel::unbounded;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::values;
+#[cfg(feature = "web")]
+use crate::cli::verbs::web;
 use crate::cli::view::table::{count, held_text};
 use crate::cli::watch::idle;
 use crate::cli::worker_options;
@@ -74,6 +76,12 @@ pub struct Args {
     /// Exit when no job runs or waits for its time
     #[arg(long, help_heading = SHUTDOWN)]
     pub until_empty: bool,
+    /// Serve the API and the metrics at this address too
+    ///
+    /// ADDR is 127.0.0.1:8080 or unix:PATH. `tenure web` does it in a process of its own.
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "end_runs")]
+    pub web: Option<crate::web::Address>,
     /// Time between two rounds of the reaper. For tests: what it does is right at any interval
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, hide = true)]
     pub tick: Option<u64>,
@@ -99,6 +107,9 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     }
     let until_stopped = !args.until_idle && !args.until_empty;
     let options = Options { door: worker_options::door(&face.settings)?, ..worker_options::options(face) };
+    // Before the worker exists: an address that is in use is a mistake of the command line.
+    #[cfg(feature = "web")]
+    let bound = args.web.as_ref().map(web::bind).transpose()?;
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let drains = options.on_term == Some(Told::Drain);
@@ -112,9 +123,13 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     if let Some(ms) = args.tick {
         worker = worker.tick(Duration::from_millis(ms));
     }
-    let started = |db: &Path, slots: usize| {
-        let db = db.display();
+    let started = |path: &Path, slots: usize| {
+        let db = path.display();
         log::info!("the worker of {db} has started, {slots} slots");
+        #[cfg(feature = "web")]
+        if let Some(bound) = bound {
+            web::serve_beside(face, bound, path);
+        }
         if std::io::stdin().is_terminal() && until_stopped {
             face::say(&format!(
                 "the worker of {db} runs, {slots} slots; interrupt to let the jobs end, and again to cancel them"

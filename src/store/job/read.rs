@@ -118,7 +118,7 @@ pub fn listing_within(
     Ok((running, more))
 }
 
-fn states(filter: &Filter) -> Vec<State> {
+pub(super) fn states(filter: &Filter) -> Vec<State> {
     if !filter.states.is_empty() {
         let mut states = filter.states.clone();
         states.sort_unstable();
@@ -134,7 +134,7 @@ const SINCE_LIVE: &str = " AND coalesce(job.started_at, job.created_at) >= ?";
 const SINCE_ENDED: &str = " AND job.finished_at >= ?";
 
 /// Reads jobs, the newest first, until `keep` takes no more; it may count bytes.
-fn jobs_in(
+pub(super) fn jobs_in(
     conn: &Connection,
     filter: &Filter,
     state: State,

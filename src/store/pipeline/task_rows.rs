@@ -75,6 +75,8 @@ pub struct TaskFilter {
     pub states: Vec<TaskState>,
     pub pipeline: Option<String>,
     pub key: Option<String>,
+    /// Those with smaller numbers.
+    pub before: Option<i64>,
     /// At most so many, the newest.
     pub limit: Option<usize>,
 }
@@ -96,11 +98,11 @@ pub fn tasks(conn: &Connection, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let states = if filter.states.is_empty() { &TaskState::ALL[..] } else { &filter.states };
     let words = states.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "{} WHERE t.state IN ({words}) AND (?1 IS NULL OR t.pipeline = ?1) AND (?2 IS NULL OR t.key = ?2) ORDER BY t.id DESC LIMIT {limit}",
+        "{} WHERE t.state IN ({words}) AND (?1 IS NULL OR t.pipeline = ?1) AND (?2 IS NULL OR t.key = ?2) AND t.id < ?3 ORDER BY t.id DESC LIMIT {limit}",
         sql!("task_rows.sql", "columns")
     );
     let mut tasks = conn.prepare_cached(&sql)?;
-    let rows = tasks.query_map((&filter.pipeline, &filter.key), TaskRow::from_row)?;
+    let rows = tasks.query_map((&filter.pipeline, &filter.key, filter.before.unwrap_or(i64::MAX)), TaskRow::from_row)?;
     let mut found: Vec<TaskRow> = rows.collect::<rusqlite::Result<_>>()?;
     found.reverse();
     Ok(found)

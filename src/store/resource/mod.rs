@@ -215,6 +215,21 @@ pub fn all(conn: &Connection) -> Result<Vec<Resource>> {
     collect(conn, sql, [i64::try_from(RESOURCES_MAX).unwrap_or(i64::MAX)])
 }
 
+/// Returns those with smaller numbers, the newest first, at most `limit`; those that are released
+/// only with `released`.
+pub fn page(conn: &Connection, before: Option<ResourceId>, released: bool, limit: usize) -> Result<Vec<Resource>> {
+    const LIVE: &str = concat!(
+        "SELECT ",
+        resource_columns!(),
+        " FROM resource r WHERE r.state <> 'released' AND r.id < ?1 ORDER BY r.id DESC LIMIT ?2"
+    );
+    const ALL: &str = concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.id < ?1 ORDER BY r.id DESC LIMIT ?2");
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = collect(conn, if released { ALL } else { LIVE }, (before.map_or(i64::MAX, |id| id.0), limit))?;
+    found.reverse();
+    Ok(found)
+}
+
 /// Returns those that are not released, by id; at most `limit`, the newest.
 pub fn live(conn: &Connection, limit: usize) -> Result<Vec<Resource>> {
     let sql = concat!("SELECT ", resource_columns!(), " FROM resource r WHERE r.state <> 'released' ORDER BY r.id DESC LIMIT ?1");

@@ -1,0 +1,132 @@
+//! What all requests share: the file, the operator's settings, and what is left of each limit.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use crate::clock;
+use crate::error::Result;
+use crate::host::gates::Floors;
+use crate::place::Place;
+use crate::queue::Queue;
+use crate::store::{Options, Role, Store};
+use crate::sync::lock;
+use crate::web::guard::Rules;
+use crate::web::hub::Live;
+use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, FOLLOWERS_MAX, Patience, THREADS_MAX};
+use crate::web::metrics::counted::Counted;
+use crate::web::token::Sessions;
+
+/// How the server is started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How the file is opened. The role is chosen by each request.
+    pub options: Options,
+    /// The floors of the configuration, which count if no worker reports its own.
+    pub floors: Floors,
+    pub workspaces_bytes_max: Option<u64>,
+    pub rules: Rules,
+    /// The path under which a reverse proxy shows the server: empty, or as in `/tenure`.
+    pub base: String,
+    pub patience: Patience,
+}
+
+/// What all requests share.
+pub struct App {
+    pub setup: Setup,
+    place: Place,
+    reader: Mutex<Option<Store>>,
+    client: Mutex<Option<Store>>,
+    pub sessions: Sessions,
+    pub threads: Arc<Semaphore>,
+    pub bodies: Arc<Semaphore>,
+    /// In KiB.
+    pub answers: Arc<Semaphore>,
+    pub followers: Arc<Semaphore>,
+    pub tally: Tally,
+    pub live: Live,
+    /// How often the file was opened again because another one has taken its place.
+    pub reopened: AtomicU64,
+    pub counted: Mutex<Counted>,
+}
+
+/// What the server counts of itself.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub connections: AtomicUsize,
+    pub requests: AtomicU64,
+    /// Connections that were closed because there were too many, requests that the guard refused,
+    /// and requests for which there was no thread or no room.
+    pub turned_away: AtomicU64,
+}
+
+impl Tally {
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl App {
+    /// Opens the file for reading: it must exist and be usable.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn new(db: &std::path::Path, setup: Setup) -> Result<Self> {
+        let reader = Store::open(db, Options { role: Role::Reader, ..setup.options.clone() })?;
+        let counted = Counted::from(Queue::of(&reader).newest_position()?.event);
+        Ok(Self {
+            place: reader.place().clone(),
+            reader: Mutex::new(Some(reader)),
+            client: Mutex::new(None),
+            sessions: Sessions::default(),
+            threads: Arc::new(Semaphore::new(THREADS_MAX)),
+            bodies: Arc::new(Semaphore::new(BODIES_MAX)),
+            answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX)),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            tally: Tally::default(),
+            live: Live::default(),
+            reopened: AtomicU64::new(0),
+            counted: Mutex::new(counted),
+            setup,
+        })
+    }
+
+    /// Returns the file for reading.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn reader(&self) -> Result<Queue> {
+        self.opened(&self.reader, Role::Reader)
+    }
+
+    /// Returns the file for writing. It must exist: the server creates none.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn client(&self) -> Result<Queue> {
+        self.reader()?;
+        self.opened(&self.client, Role::Client)
+    }
+
+    /// Opens the file again if another one has taken its place: the old one would answer forever.
+    fn opened(&self, kept: &Mutex<Option<Store>>, role: Role) -> Result<Queue> {
+        let mut kept = lock(kept);
+        if let Some(store) = kept.as_ref() {
+            let health = store.health();
+            if health.replaced.is_none() && health.fatal.is_none() {
+                return Ok(Queue::of(store));
+            }
+            *kept = None;
+            self.live.forget();
+            self.reopened.fetch_add(1, Ordering::Relaxed);
+        }
+        let store = Store::open(self.place.db(), Options { role, ..self.setup.options.clone() })?;
+        Ok(Queue::of(kept.insert(store)))
+    }
+
+    /// The present instant in the local time zone.
+    pub fn now(&self) -> jiff::Zoned {
+        clock::here(self.setup.options.clock.now_ms())
+    }
+}

@@ -1,0 +1,49 @@
+//! FACE. The web: an API in the documents of the command line, live events, and metrics.
+//!
+//! ```text
+//! tenure web, tenure work --web
+//!   └─ thread `web` (server): one runtime, a task for each connection
+//!        ├─ guard      host, origin, token, session       pure
+//!        ├─ serve      request -> Asked -> Answer -> response
+//!        │    └─ threads `web-file`, at most four: routes, each a function of the file
+//!        └─ live, hub  one thread that follows the changes, for all clients
+//! ```
+//!
+//! * A route is a row of a table (`route`, `routes`): the server, and the test of `openapi.json`,
+//!   go through the same table.
+//! * SQLite is asked on the threads for that alone, and nothing waits for a client there: what is
+//!   answered is complete, or read again piece by piece (`body`).
+//! * Each limit has a name (`limits`); what is over it is turned away, and the worker does not
+//!   notice. The threads run less often than jobs do (a niceness).
+//! * What is shown of a job is JSON, or bytes of a log as plain text: no answer is markup, and each
+//!   forbids a browser to take it for that.
+//! * Tokens and sessions are compared in constant time, and are in no log, answer or metric.
+//!
+//! Deliberately absent: settings and printing (`cli`), and any decision about a job.
+
+mod address;
+mod app;
+mod body;
+mod guard;
+mod hash;
+mod hub;
+mod limits;
+mod live;
+mod log;
+mod metrics;
+mod problem;
+mod query;
+mod route;
+mod routes;
+mod serve;
+mod server;
+mod stall;
+mod thread;
+mod token;
+
+pub(crate) use address::Address;
+pub(crate) use app::Setup;
+pub(crate) use guard::Rules;
+pub(crate) use limits::Patience;
+pub(crate) use server::{Bound, listen};
+pub(crate) use token::of_file as token;

@@ -1,0 +1,90 @@
+//! What a client is told when a request fails: an HTTP status, and the error as JSON.
+//!
+//! ```text
+//! {"schema": 1, "error": {"code": "not_found", "text": "there is no job 7", "remedy": null}}
+//! ```
+
+use serde_json::{Value, json};
+
+use crate::document::shapes::versioned;
+use crate::error::Error;
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub status: u16,
+    /// A word for programs.
+    pub code: &'static str,
+    pub text: String,
+    pub remedy: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: u16, code: &'static str, text: impl Into<String>) -> Self {
+        Self { status, code, text: text.into(), remedy: None }
+    }
+
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// A request that cannot be meant.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::new(400, "usage", text)
+    }
+
+    pub fn not_found(text: impl Into<String>) -> Self {
+        Self::new(404, "not_found", text)
+    }
+
+    /// The server cannot answer now.
+    pub fn busy(text: impl Into<String>) -> Self {
+        Self::new(503, "busy", text).with_remedy("try again later")
+    }
+
+    pub fn to_json(&self) -> Value {
+        versioned(json!({"error": {"code": self.code, "text": self.text, "remedy": self.remedy}}))
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, code) = match &error {
+            Error::Invalid(_) => (400, "usage"),
+            Error::NotFound(_) => (404, "not_found"),
+            Error::Refused(_) => (409, "refused"),
+            Error::Held(_) => (409, "held"),
+            Error::NoWorker(_) => (503, "no_worker"),
+            Error::File(_) | Error::Replaced { .. } => (503, "file"),
+            Error::Busy(_) => (503, "busy"),
+            Error::DiskFull(_) => (507, "disk_full"),
+            Error::Unconfirmed(_) => (500, "unconfirmed"),
+            Error::Stuck(_) | Error::Unfit(_) | Error::Sqlite(_) | Error::Io { .. } | Error::Internal(_) => (500, "failed"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_a_status_and_a_code() {
+        let cases = [
+            (Error::Invalid("x".into()), 400, "usage"),
+            (Error::NotFound("x".into()), 404, "not_found"),
+            (Error::Refused("x".into()), 409, "refused"),
+            (Error::File("x".into()), 503, "file"),
+            (Error::Busy("x".into()), 503, "busy"),
+            (Error::DiskFull("x".into()), 507, "disk_full"),
+            (Error::Unconfirmed("x".into()), 500, "unconfirmed"),
+        ];
+        for (error, status, code) in cases {
+            let problem = Problem::from(error);
+            assert_eq!((problem.status, problem.code), (status, code));
+            assert_eq!(problem.to_json()["schema"], 1);
+        }
+    }
+}

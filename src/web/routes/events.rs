@@ -1,0 +1,25 @@
+//! The changes of all jobs, a page at a time. A client that accepts an event stream gets them live
+//! (`live`).
+
+use serde_json::{Value, json};
+
+use crate::document::shapes::versioned;
+use crate::job::Position;
+use crate::web::app::App;
+use crate::web::hub::Line;
+use crate::web::live::Wanted;
+use crate::web::problem::Problem;
+use crate::web::route::{Answer, Answered, Asked, Route, get};
+
+pub const ROUTES: &[Route] =
+    &[Route { is_live: true, ..get("/api/v1/events", &["state*", "queue", "label", "after", "limit"], page) }];
+
+/// Returns changes after a position; `next` is the position of the next page.
+fn page(app: &App, asked: &Asked) -> Answered {
+    let wanted = Wanted::of(&asked.query)?;
+    let after = asked.query.get("after").map(|text| text.parse::<Position>().map_err(Problem::usage)).transpose()?;
+    let read = app.reader()?.changes_page(after.unwrap_or(Position::START), asked.query.limit()?)?;
+    let lines = read.changes.iter().map(Line::of).filter(|line| wanted.has(line));
+    let changes: Vec<Value> = lines.map(|line| serde_json::from_str(&line.text).unwrap_or(Value::Null)).collect();
+    Ok(Answer::Document(versioned(json!({"changes": changes, "next": read.next.to_string(), "more": read.is_full}))))
+}

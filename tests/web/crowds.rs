@@ -1,0 +1,124 @@
+//! Crowds of clients beside a worker: its jobs run as they do without them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::{At, Nest};
+
+/// Slow clients of the full test, bytes of each body, and connections to the events.
+const SLOW: usize = 200;
+const BODY_BYTES: u64 = 1 << 30;
+const RECONNECTS: usize = 10_000;
+/// Share of the claims per second that must be left.
+const SHARE_MIN: f64 = 0.9;
+/// Jobs of one measurement.
+const JOBS: usize = 3_000;
+
+/// Reads slowly, or says nothing.
+fn dawdle(at: &At, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
+        let _timeout = stream.set_read_timeout(Some(Duration::from_millis(200)));
+        let head = at.head("GET", "/api/v1/jobs?limit=1000", &[]);
+        for byte in head.as_bytes().chunks(16) {
+            if stop.load(Ordering::Relaxed) || stream.write_all(byte).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Sends one body after the other, each as far as it is taken.
+fn stuff(at: &At, bytes: u64, stop: &AtomicBool) {
+    let chunk = vec![b' '; 1 << 20];
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
+        let head =
+            at.head("POST", "/api/v1/jobs", &[("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")]) + "\r\n";
+        let _refused = stream.write_all(head.as_bytes());
+        let mut left = bytes;
+        while left > 0 && !stop.load(Ordering::Relaxed) {
+            let part = format!("{:x}\r\n", chunk.len());
+            if stream
+                .write_all(part.as_bytes())
+                .and_then(|()| stream.write_all(&chunk))
+                .and_then(|()| stream.write_all(b"\r\n"))
+                .is_err()
+            {
+                break;
+            }
+            left = left.saturating_sub(chunk.len() as u64);
+        }
+    }
+}
+
+/// Connects to the events, reads a little, and leaves.
+fn reconnect(at: &At, left: &AtomicUsize, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) && left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+        let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
+        let _timeout = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let head = at.head("GET", "/api/v1/events", &[("Accept", "text/event-stream"), ("Last-Event-ID", "0")]) + "\r\n";
+        let mut bytes = [0; 4096];
+        let _gone = stream.write_all(head.as_bytes()).and_then(|()| stream.read(&mut bytes));
+    }
+}
+
+/// Runs no-op jobs with two slots; returns how many per second.
+fn rate(nest: &Nest, jobs: usize) -> f64 {
+    let lines: String = (0..jobs).map(|_| "{\"command\": [\"true\"]}\n").collect();
+    std::fs::write(nest.file("jobs.jsonl"), lines).expect("it is ours");
+    nest.ok(&["add", "--from", "jobs.jsonl"]);
+    let begun = Instant::now();
+    nest.work_until_idle(&["--slots", "2", "--quiet"]);
+    jobs as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Runs something while clients crowd the server.
+fn in_crowd<T>(at: &At, slow: usize, body_bytes: u64, reconnects: usize, act: impl FnOnce() -> T) -> T {
+    let (stop, left) = (AtomicBool::new(false), AtomicUsize::new(reconnects));
+    std::thread::scope(|scope| {
+        (0..slow).for_each(|_| _ = scope.spawn(|| dawdle(at, &stop)));
+        (0..2).for_each(|_| _ = scope.spawn(|| stuff(at, body_bytes, &stop)));
+        (0..2).for_each(|_| _ = scope.spawn(|| reconnect(at, &left, &stop)));
+        let done = act();
+        stop.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+#[test]
+fn a_small_crowd_holds_nothing_up() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let mut web = nest.web(&["--patience", "500ms"]);
+    in_crowd(&web.at.clone(), 20, 64 << 20, 100, || {
+        rate(&nest, 200);
+    });
+    assert_eq!(nest.status()["counts"]["done"], 200);
+    assert!(web.lives());
+    assert_eq!(web.get("/api/v1/status").status, 200);
+    let memory = std::fs::read_to_string(format!("/proc/{}/status", web.pid())).expect("it runs");
+    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(peak.is_some_and(|kib| kib < 200 << 10), "{peak:?} KiB");
+}
+
+/// As it measures, it runs alone: `cargo test --release --test all web::crowds -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures; on a machine that does nothing else"]
+fn crowds_leave_nine_tenths_of_the_claims() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let web = nest.web(&[]);
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        let alone = rate(&nest, JOBS);
+        let crowded = in_crowd(&web.at, SLOW, BODY_BYTES, RECONNECTS, || rate(&nest, JOBS));
+        println!("claims per second: {alone:.0} alone, {crowded:.0} in the crowd");
+        shares.push(crowded / alone);
+    }
+    shares.sort_by(f64::total_cmp);
+    assert!(shares[1] >= SHARE_MIN, "{shares:?}");
+}

@@ -1,0 +1,11 @@
+//! The web: what it answers, whom it turns away, and that no client can hold it up. A file is a promise.
+
+mod beside;
+mod crowds;
+mod events;
+mod guarded;
+mod hostile;
+mod metrics;
+mod openapi;
+mod reads;
+mod writes;
