@@ -10,11 +10,12 @@ use crate::error::Result;
 use crate::host::gates::Floors;
 use crate::place::Place;
 use crate::queue::Queue;
+use crate::run::open_files;
 use crate::store::{Options, Role, Store};
 use crate::sync::lock;
 use crate::web::guard::Rules;
 use crate::web::hub::Live;
-use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, FOLLOWERS_MAX, Patience, THREADS_MAX};
+use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, CONNECTIONS_MAX, DESCRIPTORS_SHARE, FOLLOWERS_MAX, Patience, THREADS_MAX};
 use crate::web::metrics::counted::Counted;
 use crate::web::token::Sessions;
 
@@ -44,6 +45,7 @@ pub struct App {
     /// In KiB.
     pub answers: Arc<Semaphore>,
     pub followers: Arc<Semaphore>,
+    pub connections_max: usize,
     pub tally: Tally,
     pub live: Live,
     /// How often the file was opened again because another one has taken its place.
@@ -59,6 +61,12 @@ pub struct Tally {
     /// Connections that were closed because there were too many, requests that the guard refused,
     /// and requests for which there was no thread or no room.
     pub turned_away: AtomicU64,
+}
+
+/// Returns how many connections there may be, for a process that may have so many descriptors.
+fn connections_max(descriptors: Option<u64>) -> usize {
+    let share = descriptors.map_or(usize::MAX, |most| usize::try_from(most / DESCRIPTORS_SHARE).unwrap_or(usize::MAX));
+    share.clamp(1, CONNECTIONS_MAX)
 }
 
 impl Tally {
@@ -84,6 +92,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(BODIES_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            connections_max: connections_max(open_files::current()),
             tally: Tally::default(),
             live: Live::default(),
             reopened: AtomicU64::new(0),
@@ -128,5 +137,15 @@ impl App {
     /// The present instant in the local time zone.
     pub fn now(&self) -> jiff::Zoned {
         clock::here(self.setup.options.clock.now_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_worker() {
+        assert_eq!([None, Some(1024), Some(64), Some(1)].map(connections_max), [256, 256, 16, 1]);
     }
 }

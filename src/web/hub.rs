@@ -94,7 +94,7 @@ impl Live {
         let _once = self.thread.set(thread);
     }
 
-    /// Forgets all pages: they are no longer needed, or of another file.
+    /// Forgets all pages: no client needs them, or they are of another file.
     pub fn forget(&self) {
         lock(&self.pages).clear();
     }

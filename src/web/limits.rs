@@ -12,6 +12,8 @@ pub const BODY_BYTES_MAX: usize = 4 << 20;
 pub const BODIES_MAX: usize = 8;
 /// Connections at the same time; a further one is closed.
 pub const CONNECTIONS_MAX: usize = 256;
+/// One in so many descriptors of the process may be a connection: a worker needs the others.
+pub const DESCRIPTORS_SHARE: u64 = 4;
 /// Clients that follow the events at the same time.
 pub const FOLLOWERS_MAX: usize = 64;
 /// Threads that read and write the file.

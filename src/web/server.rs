@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 use crate::error::{Error, Result};
 use crate::web::address::{Address, Listening};
 use crate::web::app::{App, Setup, Tally};
-use crate::web::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, NICENESS, THREADS_MAX};
+use crate::web::limits::{HEAD_BYTES_MAX, HEADERS_MAX, NICENESS, THREADS_MAX};
 use crate::web::problem::Problem;
 use crate::web::route::{Method, Route};
 use crate::web::stall::Stalling;
@@ -111,7 +111,7 @@ async fn pause(error: &io::Error) {
 /// Serves a connection, or closes it if there are too many.
 fn take<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: &Arc<App>, router: &Router, stream: T) {
     let connections = &app.tally.connections;
-    if connections.load(Ordering::Relaxed) >= CONNECTIONS_MAX {
+    if connections.load(Ordering::Relaxed) >= app.connections_max {
         Tally::count(&app.tally.turned_away);
         return;
     }
