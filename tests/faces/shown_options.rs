@@ -56,6 +56,8 @@ const BASES: &[(&str, &str)] = &[
     ("schedule import", "/dev/null"),
     ("import pueue", "state.json"),
     ("man", ""),
+    // An address would be served until it is ended.
+    ("web", "token"),
 ];
 
 /// Options that need another one, or that stand in the place of a part of the base.
@@ -81,6 +83,7 @@ const WITH: &[(&str, &str, &str)] = &[
 /// Sample values by the names that the help has for them.
 const SAMPLES: &[(&str, &str)] = &[
     ("ACTION", "drain"),
+    ("ADDR", "127.0.0.1:0"),
     ("COLUMN", "id"),
     ("COLUMN,...", "id,label"),
     ("COMMAND", "true"),
@@ -101,6 +104,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("NAME=N", "gpu=1"),
     ("NAME=VALUE", "A=b"),
     ("OPTION", "lane"),
+    ("PATH", "/tenure"),
     ("PIPELINE", "p"),
     ("POSITION", "0"),
     ("pause", "pause"),

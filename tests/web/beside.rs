@@ -30,7 +30,7 @@ fn an_address_that_is_in_use_starts_no_worker() {
 }
 
 #[test]
-fn a_worker_that_is_killed_leaves_a_socket_that_the_next_one_takes() {
+fn the_socket_of_a_killed_worker_is_taken_over() {
     let nest = Nest::new();
     let socket = format!("unix:{}", nest.file("web.sock").display());
     nest.work(&["--web", &socket]).kill();

@@ -68,6 +68,7 @@ fn no_argument_with_values_is_forgotten() {
         ("*", "key"),
         ("schedule add", "name"),
         ("resource add", "name"),
+        ("web", "hosts"),
     ];
     let mut offered = 0;
     for (verb, arg) in arguments() {
