@@ -9,11 +9,11 @@ export RUSTC_BOOTSTRAP=1
 cargo metadata --locked --format-version 1 >/dev/null
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz --version 0.13.2
 if [ "$seconds" = build ]; then
-  cargo fuzz build --fuzz-dir . --sanitizer none
+  cargo fuzz build --fuzz-dir . --sanitizer none --codegen-units 16
   exit
 fi
 for target in argv_policy records pipeline_file calendar history owners walks; do
   echo "-- $target, $seconds s"
   mkdir -p "corpus/$target"
-  cargo fuzz run --fuzz-dir . --sanitizer none "$target" "corpus/$target" -- -max_len=900 -max_total_time="$seconds" -print_final_stats=1 -verbosity=0
+  cargo fuzz run --fuzz-dir . --sanitizer none --codegen-units 16 "$target" "corpus/$target" -- -max_len=900 -max_total_time="$seconds" -print_final_stats=1 -verbosity=0
 done
