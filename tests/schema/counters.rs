@@ -10,7 +10,8 @@ fn counted() -> BTreeSet<String> {
     let all = sources();
     let words = all.iter().flat_map(|(_, code)| code.split('"'));
     // The suffix alone is taken off for a metric.
-    let is_name = |word: &&str| word.ends_with("_total") && *word != "_total" && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_name =
+        |word: &&str| word.ends_with("_total") && *word != "_total" && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     words.filter(is_name).map(str::to_owned).collect()
 }
 
