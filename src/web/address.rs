@@ -1,8 +1,9 @@
 //! Where the server listens.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,6 +56,30 @@ impl fmt::Display for Address {
     }
 }
 
+/// The file of a socket, as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    /// The number of an inode is given again: in seconds and nanoseconds.
+    changed_at: (i64, i64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let meta = std::fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: meta.dev(), inode: meta.ino(), changed_at: (meta.ctime(), meta.ctime_nsec()) })
+    }
+
+    /// Removes it, unless another server has put its own in its place.
+    pub fn remove(&self) {
+        if Self::of(&self.path).is_ok_and(|now| now == *self) {
+            let _removed_meanwhile = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A socket that listens.
 pub enum Listening {
     Tcp(std::net::TcpListener),
@@ -62,6 +87,14 @@ pub enum Listening {
 }
 
 impl Address {
+    /// Returns the file of its socket, if it is one.
+    pub fn file(&self) -> Option<SocketFile> {
+        match self {
+            Self::Unix(path) => SocketFile::of(path).ok(),
+            Self::Tcp(_) => None,
+        }
+    }
+
     /// Whether other machines can reach it.
     pub fn is_remote(&self) -> bool {
         matches!(self, Self::Tcp(address) if !address.ip().is_loopback())
@@ -72,7 +105,10 @@ impl Address {
     /// # Errors
     /// The address is in use or cannot be used.
     pub fn listen(&self) -> Result<(Listening, Self)> {
-        let doing = |e: std::io::Error| Error::io(format!("listening at {self}"), e);
+        let doing = |e: std::io::Error| match e.kind() {
+            ErrorKind::AddrInUse => Error::Held(format!("{self}: another program listens there; end it, or name another port")),
+            _ => Error::io(format!("listening at {self}"), e),
+        };
         match self {
             Self::Tcp(address) => {
                 let socket = std::net::TcpListener::bind(address).map_err(doing)?;
@@ -142,8 +178,11 @@ mod tests {
         let (first, _) = at.listen().unwrap();
         assert_eq!(std::fs::metadata(dir.path().join("x.sock")).unwrap().mode() & 0o777, 0o600);
         assert!(matches!(at.listen(), Err(Error::Held(_))));
+        let file = at.file().unwrap();
         drop(first);
         drop(at.listen().unwrap());
+        file.remove();
+        assert!(at.file().is_some_and(|now| now != file), "it is another server's now");
         std::fs::write(dir.path().join("file"), "mine").unwrap();
         assert!(matches!(Address::Unix(dir.path().join("file")).listen(), Err(Error::Invalid(_))));
     }

@@ -95,8 +95,10 @@ pub fn judge(rules: &Rules, claims: &Claims<'_>) -> Result<(), Problem> {
         None if claims.has_session => {
             Err(Problem::new(403, "origin", "a change by a session must come from a page of this server"))
         }
-        _ => Err(Problem::new(401, "token", "the token of this server is missing or wrong")
-            .with_remedy("send Authorization: Bearer TOKEN; tenure web token prints it")),
+        _ => Err(Problem::new(401, "token", "the token of this server is missing or wrong").with_remedy(
+            "send Authorization: Bearer TOKEN; tenure web token prints it (a server that was started before it was replaced \
+                 has the old one: start it again)",
+        )),
     }
 }
 

@@ -20,6 +20,11 @@ pub const FOLLOWERS_MAX: usize = 64;
 pub const THREADS_MAX: usize = 4;
 /// Answers that wait to be sent, all together, in KiB.
 pub const ANSWERS_KIB_MAX: usize = 64 << 10;
+/// What a long answer reserves of that before it is made, in KiB: a list with its names.
+pub const ANSWER_KIB: u32 = 4 << 10;
+/// An answer or a body of so many bytes at most waits for no room: those of all connections have
+/// 16 MiB together.
+pub const SHORT_BYTES: usize = 64 << 10;
 /// Longest list in one answer, in bytes of the texts of its rows, about.
 pub const LIST_BYTES_MAX: usize = 2 << 20;
 /// Rows of one page of a list, unless the request says less or more.

@@ -79,6 +79,8 @@ struct Follower {
     /// The last page was not the last one.
     is_behind: bool,
     is_new: bool,
+    /// How often the file had been opened again when it began.
+    of: u64,
     _place: OwnedSemaphorePermit,
 }
 
@@ -88,7 +90,8 @@ struct Follower {
 /// Too many clients follow, or the position is not one of this file.
 pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Result<Body, Problem> {
     let wanted = Arc::new(Wanted::of(query)?);
-    let given = headers.get("last-event-id").map(|value| value.to_str().unwrap_or(""));
+    let given = headers.get("last-event-id").map(|value| value.to_str());
+    let given = given.transpose().map_err(|_| Problem::usage("Last-Event-ID: it has characters that are not ASCII"))?;
     let after = given.or_else(|| query.get("after")).filter(|text| !text.is_empty());
     let after = after.map(|text| text.parse::<Position>().map_err(Problem::usage)).transpose()?;
     let place = Arc::clone(&app.followers).try_acquire_owned();
@@ -96,15 +99,17 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     let changed = app.live.subscribe();
     let begin = move |app: &App| {
         let queue = app.reader()?;
-        match after {
+        let of = app.reopened.load(Ordering::Relaxed);
+        let position = match after {
             // It is read again with the first step, from memory.
             Some(after) => app.live.page(&queue, after).map(|_| after),
             None => queue.newest_position(),
-        }
+        };
+        Ok::<_, crate::error::Error>((position?, of))
     };
-    let position = on_thread(app, begin).await??;
+    let (position, of) = on_thread(app, begin).await??;
     let app = Arc::clone(app);
-    let follower = Follower { app, wanted, position, changed, is_behind: true, is_new: true, _place: place };
+    let follower = Follower { app, wanted, position, changed, is_behind: true, is_new: true, of, _place: place };
     Ok(pulled(follower, next))
 }
 
@@ -122,14 +127,19 @@ async fn next(mut follower: Follower) -> Step<Follower> {
                 Ok(Ok(())) => {}
             }
         }
-        let (from, wanted) = (follower.position, Arc::clone(&follower.wanted));
+        let (from, of, wanted) = (follower.position, follower.of, Arc::clone(&follower.wanted));
         let read = move |app: &App| {
-            let page = app.live.page(&app.reader()?, from)?;
-            Ok::<_, crate::error::Error>((frames(&page, &wanted), page.next, page.is_full))
+            let queue = app.reader()?;
+            // In another file the position means other changes: the stream ends.
+            if app.reopened.load(Ordering::Relaxed) != of {
+                return Ok(None);
+            }
+            let page = app.live.page(&queue, from)?;
+            Ok::<_, crate::error::Error>(Some((frames(&page, &wanted), page.next, page.is_full)))
         };
         // The client connects again with its position, and is told what is wrong.
         let read = on_thread(&follower.app, read).await.map_err(|problem| problem.text)?;
-        let (text, next, is_full) = read?;
+        let Some((text, next, is_full)) = read? else { return Ok(None) };
         (follower.position, follower.is_behind) = (next, is_full || next != from);
         if !text.is_empty() {
             return Ok(Some((text.into(), follower)));

@@ -41,7 +41,7 @@ mod stall;
 mod thread;
 mod token;
 
-pub(crate) use address::Address;
+pub(crate) use address::{Address, SocketFile};
 pub(crate) use app::Setup;
 pub(crate) use guard::Rules;
 pub(crate) use limits::Patience;

@@ -76,11 +76,11 @@ impl Query {
     /// # Errors
     /// `limit` is not a number from 1 to [`ROWS_MAX`].
     pub fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.number("limit", ROWS_MAX as u64)?;
-        match limit.map_or(ROWS_DEFAULT, |n| usize::try_from(n).unwrap_or(ROWS_MAX)) {
-            0 => Err(Problem::usage(format!("limit: it is a number from 1 to {ROWS_MAX}"))),
-            n => Ok(n),
-        }
+        let limit = self.parsed("limit", |text| match digits(text).and_then(|n| usize::try_from(n).ok()) {
+            Some(n) if (1..=ROWS_MAX).contains(&n) => Ok(n),
+            _ => Err(format!("{:?} is not a number from 1 to {ROWS_MAX}", shorten(text))),
+        })?;
+        Ok(limit.unwrap_or(ROWS_DEFAULT))
     }
 
     /// Returns a flag: `1` or `true`, `0` or `false`.

@@ -94,14 +94,24 @@ pub struct Route {
     pub is_open: bool,
     /// A client that accepts an event stream gets one (`live`).
     pub is_live: bool,
+    /// Its answer may be long: room for it is reserved before it is made.
+    pub is_long: bool,
+    /// It is done once for each `Idempotency-Key`; others refuse that header.
+    pub takes_key: bool,
 }
 
 /// Describes a route that reads.
 pub const fn get(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
-    Route { method: Method::Get, path, keys, act, is_open: false, is_live: false }
+    Route { method: Method::Get, path, keys, act, is_open: false, is_live: false, is_long: true, takes_key: false }
+}
+
+/// Describes a route that reads little: it is answered also while long answers wait for their
+/// clients.
+pub const fn get_short(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
+    Route { is_long: false, ..get(path, keys, act) }
 }
 
 /// Describes a route that changes something.
 pub const fn post(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
-    Route { method: Method::Post, path, keys, act, is_open: false, is_live: false }
+    Route { method: Method::Post, path, keys, act, is_open: false, is_live: false, is_long: false, takes_key: false }
 }

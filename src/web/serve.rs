@@ -9,17 +9,18 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::web::app::{App, Tally};
 use crate::web::body;
 use crate::web::guard::{self, Claims};
 use crate::web::hash;
-use crate::web::limits::{ANSWERS_KIB_MAX, BODY_BYTES_MAX, HEADERS_MAX};
+use crate::web::limits::{ANSWER_KIB, ANSWERS_KIB_MAX, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
 use crate::web::live;
 use crate::web::problem::Problem;
 use crate::web::query::{Query, decode};
@@ -36,8 +37,17 @@ pub type Reply = Response<Body>;
 pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>) -> Reply {
     let is_read = route.method == Method::Get;
     let (head, body) = request.into_parts();
+    let is_stream = route.is_live && live::is_wanted(&head.headers);
+    // Before it is made: clients that read slowly would have any number of long answers in memory.
+    let room = match route.is_long && !is_stream {
+        false => None,
+        true => match permit(&app.answers, ANSWER_KIB).await {
+            Ok(room) => Some(room),
+            Err(problem) => return failed(&problem),
+        },
+    };
     match answered(&app, route, &head.uri, &head.headers, body).await {
-        Ok(answer) => reply(&app, answer, is_read, &head.headers).await,
+        Ok(answer) => reply(&app, answer, room, is_read, &head.headers).await,
         Err(problem) => failed(&problem),
     }
 }
@@ -49,12 +59,25 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
         return live::follow(app, &query, headers).await.map(Outcome::Stream);
     }
     let body = if route.method == Method::Post { receive(app, headers, body).await? } else { Vec::new() };
-    let key = headers.get("idempotency-key").map(|value| value.to_str().map(str::to_owned));
-    let key = key.transpose().map_err(|_| Problem::usage("Idempotency-Key: it has characters that are not ASCII"))?;
+    let key = idempotency_key(route, headers)?;
     let session = session(headers).map(str::to_owned);
     let asked = Asked { names, query, body, key, session, has_token: headers.contains_key(header::AUTHORIZATION) };
     let act = route.act;
     on_thread(app, move |app| act(app, &asked)).await?.map(Outcome::Answer)
+}
+
+/// Returns the key of a request that is done once.
+fn idempotency_key(route: &Route, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all("idempotency-key").iter();
+    let Some(key) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(Problem::usage("Idempotency-Key: it is given twice; omit one of them"));
+    }
+    if !route.takes_key {
+        return Err(Problem::usage("Idempotency-Key: it goes with POST /api/v1/jobs alone; omit it"));
+    }
+    let key = key.to_str().map_err(|_| Problem::usage("Idempotency-Key: it has characters that are not ASCII"))?;
+    Ok(Some(key.to_owned()))
 }
 
 enum Outcome {
@@ -74,7 +97,9 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Vec<
     if declared.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         return Err(too_long());
     }
-    let _turn = permit(&app.bodies, 1).await?;
+    // Slow senders of long bodies do not keep others from a cancel.
+    let is_short = body.is_end_stream() || declared.is_some_and(|bytes| bytes <= SHORT_BYTES);
+    let _turn = if is_short { None } else { Some(permit(&app.bodies, 1).await?) };
     let received = timeout(app.setup.patience.body, axum::body::to_bytes(body, BODY_BYTES_MAX)).await;
     let bytes = match received {
         Err(_) => return Err(Problem::new(408, "slow", "the body has not arrived in time")),
@@ -97,12 +122,12 @@ fn too_long() -> Problem {
     Problem::new(413, "too_long", format!("the body is longer than {most}")).with_remedy("send it in parts")
 }
 
-async fn reply(app: &Arc<App>, outcome: Outcome, is_read: bool, headers: &HeaderMap) -> Reply {
+async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, headers: &HeaderMap) -> Reply {
     match outcome {
         Outcome::Stream(body) => with_body(200, "text/event-stream", body),
-        Outcome::Answer(Answer::Document(value)) => document(app, 200, &value, is_read.then_some(headers)).await,
-        Outcome::Answer(Answer::Created(value)) => document(app, 201, &value, None).await,
-        Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text).await,
+        Outcome::Answer(Answer::Document(value)) => document(app, 200, &value, room, is_read.then_some(headers)).await,
+        Outcome::Answer(Answer::Created(value)) => document(app, 201, &value, room, None).await,
+        Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text, room).await,
         Outcome::Answer(Answer::Nothing(more)) => {
             let mut reply = with_body(204, "", Body::empty());
             if let Some((name, value)) = more {
@@ -124,13 +149,14 @@ async fn reply(app: &Arc<App>, outcome: Outcome, is_read: bool, headers: &Header
 }
 
 /// Sends a document; to a client that has the same already, nothing.
-async fn document(app: &Arc<App>, status: u16, value: &Value, asked: Option<&HeaderMap>) -> Reply {
+async fn document(app: &Arc<App>, status: u16, value: &Value, room: Room, asked: Option<&HeaderMap>) -> Reply {
     let mut text = value.to_string();
     text.push('\n');
     let tag = format!("\"{}\"", hash::of(text.as_bytes()));
     let known = asked.and_then(|headers| headers.get(header::IF_NONE_MATCH)).and_then(|value| value.to_str().ok());
-    let has_it = known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
-    let mut reply = match (has_it, held(app, text).await) {
+    let has_it =
+        known.is_some_and(|known| known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag));
+    let mut reply = match (has_it, held(&app.answers, text, room).await) {
         (true, _) => with_body(304, "", Body::empty()),
         (false, Ok(body)) => with_body(status, "application/json", body),
         (false, Err(problem)) => return failed(&problem),
@@ -141,17 +167,32 @@ async fn document(app: &Arc<App>, status: u16, value: &Value, asked: Option<&Hea
     reply
 }
 
-async fn text_reply(app: &Arc<App>, kind: &'static str, text: String) -> Reply {
-    match held(app, text).await {
+async fn text_reply(app: &Arc<App>, kind: &'static str, text: String, room: Room) -> Reply {
+    match held(&app.answers, text, room).await {
         Ok(body) => with_body(200, kind, body),
         Err(problem) => failed(&problem),
     }
 }
 
-/// Returns a body that has its room until it is sent. A large one waits for room.
-async fn held(app: &Arc<App>, text: String) -> Result<Body, Problem> {
-    let kib = u32::try_from(text.len().div_ceil(1024).clamp(1, ANSWERS_KIB_MAX)).unwrap_or(1);
-    let room = permit(&app.answers, kib).await?;
+/// Room that is reserved for an answer.
+type Room = Option<OwnedSemaphorePermit>;
+
+/// Returns a body that has its room until it is sent, and gives back what it does not need. A short
+/// one needs none.
+async fn held(answers: &Arc<Semaphore>, text: String, reserved: Room) -> Result<Body, Problem> {
+    if text.len() <= SHORT_BYTES {
+        return Ok(Body::from(text));
+    }
+    let kib = text.len().div_ceil(1024).min(ANSWERS_KIB_MAX);
+    let mut room = match reserved {
+        Some(room) => room,
+        None => permit(answers, 1).await?,
+    };
+    let more = kib.saturating_sub(room.num_permits());
+    if more > 0 {
+        room.merge(permit(answers, u32::try_from(more).unwrap_or(u32::MAX)).await?);
+    }
+    drop(room.split(room.num_permits() - kib));
     Ok(body::held(text, room))
 }
 
@@ -198,7 +239,7 @@ pub fn admit(app: &App, request: &Request<Body>, is_open: bool) -> Option<Reply>
     let own = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or(""));
     let hosts: Vec<&str> =
         own.chain(request.uri().authority().map(axum::http::uri::Authority::as_str)).take(HEADERS_MAX).collect();
-    let token = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or("").trim());
+    let token = text("authorization").map(bearer);
     let claims = Claims {
         is_read: matches!(request.method().as_str(), "GET" | "HEAD"),
         is_open,
@@ -213,8 +254,51 @@ pub fn admit(app: &App, request: &Request<Body>, is_open: bool) -> Option<Reply>
     Some(failed(&refused))
 }
 
+/// Returns the token of an `Authorization`; empty: it has none.
+fn bearer(value: &str) -> &str {
+    let (scheme, token) = value.trim().split_once(' ').unwrap_or((value, ""));
+    if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }
+}
+
 /// Returns the session of a request.
 pub fn session(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     cookies.flat_map(|all| all.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_short_answer_waits_for_no_room() {
+        let none = Arc::new(Semaphore::new(0));
+        assert!(run(held(&none, "x".repeat(SHORT_BYTES), None)).is_ok());
+    }
+
+    #[test]
+    fn a_long_answer_keeps_what_it_needs_until_it_is_sent() {
+        let answers = Arc::new(Semaphore::new(ANSWERS_KIB_MAX));
+        for (kib, reserved) in [(100, true), (100, false), (ANSWER_KIB as usize + 1, true)] {
+            let room = reserved.then(|| Arc::clone(&answers).try_acquire_many_owned(ANSWER_KIB).unwrap());
+            let body = run(held(&answers, "x".repeat(kib << 10), room)).unwrap();
+            assert_eq!(answers.available_permits(), ANSWERS_KIB_MAX - kib);
+            drop(body);
+            assert_eq!(answers.available_permits(), ANSWERS_KIB_MAX);
+        }
+    }
+
+    #[test]
+    fn the_scheme_of_a_token_has_any_case() {
+        for value in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+            assert_eq!(bearer(value), "abc");
+        }
+        for value in ["", "abc", "Basic abc", "Bearer", "Bearerabc"] {
+            assert_eq!(bearer(value), "");
+        }
+    }
 }

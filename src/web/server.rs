@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Builder;
 
 use crate::error::{Error, Result};
-use crate::web::address::{Address, Listening};
+use crate::web::address::{Address, Listening, SocketFile};
 use crate::web::app::{App, Setup, Tally};
 use crate::web::limits::{HEAD_BYTES_MAX, HEADERS_MAX, NICENESS, THREADS_MAX};
 use crate::web::problem::Problem;
@@ -38,6 +38,8 @@ pub struct Bound {
     listening: Listening,
     /// The port may have been chosen by the system.
     pub at: Address,
+    /// To be removed when the server ends.
+    pub file: Option<SocketFile>,
 }
 
 /// Listens at an address.
@@ -46,7 +48,7 @@ pub struct Bound {
 /// It is in use or cannot be used.
 pub fn listen(address: &Address) -> Result<Bound> {
     let (listening, at) = address.listen()?;
-    Ok(Bound { listening, at })
+    Ok(Bound { listening, file: at.file(), at })
 }
 
 impl Bound {
@@ -185,7 +187,11 @@ async fn without_base(State(app): State<Arc<App>>, mut request: Request<Body>, n
         });
         match parts.and_then(|parts| Uri::from_parts(parts).ok()) {
             Some(uri) => *request.uri_mut() = uri,
-            None => return serve::failed(&Problem::not_found(format!("this server is at {base}/"))),
+            None => {
+                Tally::count(&app.tally.requests);
+                let elsewhere = || serve::failed(&Problem::not_found(format!("this server is at {base}/")));
+                return serve::admit(&app, &request, false).unwrap_or_else(elsewhere);
+            }
         }
     }
     next.run(request).await

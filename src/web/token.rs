@@ -43,19 +43,25 @@ pub fn of_file(place: &Place) -> Result<Token> {
 fn read(path: &Path) -> Result<Token> {
     let doing = || format!("reading the token {}", path.display());
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| Error::io(doing(), e))?;
-    let meta = file.metadata().map_err(|e| Error::io(doing(), e))?;
     let refused =
         |why: &str| Err(Error::File(format!("the token {} {why}; remove it, and the next start makes another", path.display())));
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return refused("is a link"),
+        other => other.map_err(|e| Error::io(doing(), e))?,
+    };
+    let meta = file.metadata().map_err(|e| Error::io(doing(), e))?;
     if !meta.is_file() || meta.mode() & 0o077 != 0 {
         return refused("is not a file that only its owner can read");
     }
+    if meta.uid() != rustix::process::geteuid().as_raw() && meta.uid() != 0 {
+        return refused("belongs to another user, who knows it");
+    }
     let mut text = String::new();
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|e| Error::io(doing(), e))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|e| Error::io(doing(), e))?;
     let token = text.trim();
-    let is_plain = token.bytes().all(|b| b.is_ascii_graphic());
+    let is_plain = token.bytes().all(|b| b.is_ascii_graphic()) && text.len() as u64 <= FILE_BYTES_MAX;
     if token.len() < TOKEN_BYTES_MIN || !is_plain {
-        return refused("is not one line of at least 16 letters and digits");
+        return refused("is not one line of 16 to 250 letters and digits");
     }
     Ok(Token::new(token.to_owned()))
 }
@@ -144,9 +150,17 @@ mod tests {
         fs::write(place.web_token(), "short").unwrap();
         fs::set_permissions(place.web_token(), fs::Permissions::from_mode(0o600)).unwrap();
         assert!(of_file(&place).is_err());
+        fs::write(place.web_token(), "x".repeat(300)).unwrap();
+        assert!(of_file(&place).is_err(), "it would be cut");
+        fs::write(place.web_token(), "x".repeat(250)).unwrap();
+        assert!(of_file(&place).is_ok());
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(place.web_token(), Some(65534), None).unwrap();
+            assert!(of_file(&place).is_err_and(|error| error.to_string().contains("another user")));
+        }
         fs::remove_file(place.web_token()).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", place.web_token()).unwrap();
-        assert!(of_file(&place).is_err());
+        assert!(of_file(&place).is_err_and(|error| error.to_string().contains("is a link; remove it")));
     }
 
     #[test]

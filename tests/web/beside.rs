@@ -24,7 +24,7 @@ fn an_address_that_is_in_use_starts_no_worker() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let said = nest.say(&["work", "--web", &address, "--until-idle"]);
-    assert!(said.code == 1 && said.err.contains(&address), "{said:?}");
+    assert!(said.code == 6 && said.err.contains(&address) && said.err.contains("name another port"), "{said:?}");
     let remote = nest.say(&["work", "--web", "0.0.0.0:0", "--until-idle"]);
     assert!(remote.code == 2 && remote.err.contains("--remote"), "{remote:?}");
 }
@@ -38,4 +38,6 @@ fn the_socket_of_a_killed_worker_is_taken_over() {
     let at = crate::support::At { address: socket, token: None };
     crate::support::until("the server to listen", || std::os::unix::net::UnixStream::connect(nest.file("web.sock")).ok());
     assert_eq!(at.get("/api/v1/status").json()["worker"]["pid"], worker.pid());
+    assert_eq!(worker.stop(), 0);
+    assert!(!nest.file("web.sock").exists());
 }

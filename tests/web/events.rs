@@ -131,6 +131,7 @@ fn a_position_that_is_not_of_this_file_is_refused() {
     let (_nest, web) = served();
     assert_eq!(Stream::open(&web, "", Some("99-99")).err(), Some(404));
     assert_eq!(Stream::open(&web, "", Some("nonsense")).err(), Some(400));
+    assert_eq!(Stream::open(&web, "", Some("\u{e4}")).err(), Some(400));
     assert_eq!(Stream::open(&web, "?after=99-99", None).err(), Some(404));
     assert_eq!(Stream::open(&web, "?state=nope", None).err(), Some(400));
     assert!(Stream::open(&web, "?after=99-99", Some("0-0")).is_ok(), "the header is newer than the address");
@@ -166,4 +167,20 @@ fn only_so_many_clients_follow_and_places_are_given_back() {
     assert_eq!(web.get("/api/v1/status").status, 200);
     drop(open);
     until("a place to be free", || Stream::open(&web, "", None).ok());
+}
+
+#[test]
+fn a_stream_ends_when_another_file_takes_the_place() {
+    let (nest, web) = served();
+    let mut stream = Stream::open(&web, "", None).expect("it opens");
+    for end in ["", "-wal", "-shm", ".d"] {
+        let path = format!("{}{end}", nest.db().display());
+        std::fs::rename(&path, format!("{path}.old")).expect("it is there");
+    }
+    // Its changes have other positions: none of them would be told.
+    nest.add(&["--hold", "--", "true"]);
+    while let Some(chunk) = receive_chunk(&mut stream.reader) {
+        assert!(!String::from_utf8_lossy(&chunk).contains("data: "), "{chunk:?}");
+    }
+    assert_eq!(web.get("/api/v1/jobs").json()["jobs"].as_array().map(Vec::len), Some(1));
 }

@@ -40,7 +40,38 @@ fn everything_on_an_address_needs_the_token() {
         assert_eq!(web.ask("GET", "/api/v1/status", &[("Authorization", &format!("Bearer {wrong}"))], b"").status, 401);
     }
     assert_eq!(web.get("/api/v1/status").status, 200);
+    assert_eq!(web.ask("GET", "/api/v1/status", &[("Authorization", &format!("bearer {token}"))], b"").status, 200);
     assert_eq!(web.ask("GET", "/healthz", &[("Authorization", "")], b"").status, 200);
+    std::fs::remove_file(nest.beside().join("web.token")).expect("it is there");
+    let new = nest.ok(&["web", "token"]);
+    let got = web.ask("GET", "/api/v1/status", &[("Authorization", &format!("Bearer {new}"))], b"");
+    assert!(got.status == 401 && got.json()["error"]["remedy"].as_str().is_some_and(|text| text.contains("start it again")));
+}
+
+#[test]
+fn an_address_in_use_and_a_name_with_a_port_are_refused() {
+    let nest = nest();
+    let web = nest.web(&[]);
+    let said = nest.say(&["web", web.host()]);
+    assert!(said.code == 6 && said.err.contains("another program listens there"), "{said:?}");
+    for host in ["", "*", "queue.example:443"] {
+        let said = nest.say(&["web", "127.0.0.1:0", "--host", host]);
+        assert!(said.code == 2 && said.err.contains("without a port"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_server_removes_no_socket_but_its_own() {
+    let nest = nest();
+    let (path, old) = (nest.file("web.sock"), nest.file("old.sock"));
+    let address = format!("unix:{}", path.display());
+    let first = nest.web_at(&address, &[]);
+    std::fs::rename(&path, old).expect("it is there");
+    let second = nest.web_at(&address, &[]);
+    assert_eq!(first.stop(), 0);
+    assert_eq!(second.get("/api/v1/status").status, 200);
+    assert_eq!(second.stop(), 0);
+    assert!(!path.exists());
 }
 
 #[test]
@@ -184,6 +215,9 @@ fn a_base_path_stands_before_every_path() {
     assert_eq!(web.get("/tenure/healthz").status, 200);
     for path in ["/api/v1/status", "/tenurex/api/v1/status", "/", "/tenure"] {
         assert_eq!(web.get(path).status, 404, "{path}");
+        // What is not there is not told to those who may not ask.
+        assert_eq!(web.ask("GET", path, &[("Authorization", "")], b"").status, 401, "{path}");
+        assert_eq!(web.ask("GET", path, &[("Host", "evil.example")], b"").status, 421, "{path}");
     }
     let absolute = web.head("GET", "http://evil.example/tenure/api/v1/status", &[]) + "Connection: close\r\n\r\n";
     assert_eq!(web.send(absolute.as_bytes()).status, 421);

@@ -223,3 +223,24 @@ fn a_hostile_job_is_text_and_nothing_else() {
 fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
+
+#[test]
+fn senders_of_long_bodies_keep_no_others_from_a_change() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let web = nest.web(&[]);
+    let slow: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = web.tcp();
+            let head = web.head("POST", "/api/v1/jobs", &[("Content-Length", "4000000"), ("Expect", "100-continue")]) + "\r\n";
+            stream.write_all(head.as_bytes()).expect("it takes that");
+            stream
+        })
+        .collect();
+    // Those that the server has begun to receive: it says so.
+    let begun = || slow.iter().filter(|stream| stream.peek(&mut [0]).is_ok()).count();
+    slow.iter().for_each(|stream| stream.set_nonblocking(true).expect("a socket"));
+    until("eight bodies to be received", || (begun() >= 8).then_some(()));
+    assert_eq!(web.post("/api/v1/jobs/1/release", &json!({})).status, 200);
+    assert_eq!(web.ask("POST", "/api/v1/jobs/1/cancel", &[], b"").status, 200);
+}

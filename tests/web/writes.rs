@@ -214,3 +214,17 @@ fn queues_schedules_and_resources_are_changed() {
     assert_eq!(web.post("/api/v1/resources/1/release", &Value::Null).status, 409);
     assert_eq!(web.post("/api/v1/resources/99/release", &Value::Null).status, 404);
 }
+
+#[test]
+fn a_key_that_would_not_be_heeded_is_refused() {
+    let nest = Nest::new();
+    let id = nest.add(&["--hold", "--", "true"]);
+    let web = nest.web(&[]);
+    let json = ("Content-Type", "application/json");
+    let key = ("Idempotency-Key", "one");
+    let got = web.ask("POST", &format!("/api/v1/jobs/{id}/rerun"), &[json, key], b"{}");
+    assert_eq!((got.status, got.code().as_str()), (400, "usage"));
+    let got = web.ask("POST", "/api/v1/jobs", &[json, key, ("Idempotency-Key", "two")], br#"{"command": ["true"]}"#);
+    assert_eq!((got.status, got.code().as_str()), (400, "usage"));
+    assert_eq!(web.get("/api/v1/jobs").json()["jobs"].as_array().map(Vec::len), Some(1), "nothing was added");
+}

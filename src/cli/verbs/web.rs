@@ -14,7 +14,7 @@ use crate::cli::worker_options;
 use crate::error::{Error, Result, exit};
 use crate::store::Role;
 use crate::units;
-use crate::web::{self, Address, Bound, Patience, Rules, Setup};
+use crate::web::{self, Address, Bound, Patience, Rules, Setup, SocketFile};
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -40,7 +40,7 @@ pub struct How {
     /// Answer to this name too; may be given several times
     ///
     /// Addresses and localhost are always answered. A request that names another host is refused.
-    #[arg(long = "host", value_name = "NAME")]
+    #[arg(long = "host", value_name = "NAME", value_parser = parse_host)]
     pub hosts: Vec<String>,
     /// Serve under this path, such as /tenure
     #[arg(long, value_name = "PATH", value_parser = parse_base)]
@@ -65,6 +65,14 @@ impl FromStr for Target {
     }
 }
 
+fn parse_host(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{:?} is not a name; write queue.example.com, without a port", units::shorten(text))),
+    }
+}
+
 fn parse_base(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
     let base = text.trim_end_matches('/');
@@ -86,7 +94,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|e| Error::io("installing signal handlers", e))?;
     let db = face.reader()?.place().db().to_owned();
     let bound = web::listen(address)?;
-    let at = bound.at.clone();
+    let (at, file) = (bound.at.clone(), bound.file.clone());
     bound.serve(&db, setup(face, address, &args.how)?)?;
     let base = args.how.base.as_deref().unwrap_or("");
     if face.json {
@@ -96,9 +104,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         face::say(&format!("{} is at {at}{base}{token}", db.display()));
     }
     let _ended_by = signals.forever().next();
-    if let Address::Unix(path) = &at {
-        let _removed_already = std::fs::remove_file(path);
-    }
+    file.iter().for_each(SocketFile::remove);
     Ok(exit::OK)
 }
 
@@ -113,6 +119,15 @@ pub fn bind(address: &Address) -> Result<Bound> {
             address.to_string().trim_start_matches("http://")
         ))),
         false => web::listen(address),
+    }
+}
+
+/// Removes the socket of a server when its worker has ended, however that ends.
+pub struct Gone(pub SocketFile);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.remove();
     }
 }
 
@@ -156,6 +171,14 @@ fn print_token(face: &Face) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_without_a_port() {
+        assert_eq!(parse_host("queue.example.com").as_deref(), Ok("queue.example.com"));
+        for text in ["", "*", "a:80", "a b", "http://a", "[::1]", "\u{e4}.example"] {
+            assert!(parse_host(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_base_is_a_path_without_its_last_slash() {

@@ -110,6 +110,8 @@ fn work(face: &Face, args: &Args) -> Result<u8> {
     // Before the worker exists: an address that is in use is a mistake of the command line.
     #[cfg(feature = "web")]
     let bound = args.web.as_ref().map(web::bind).transpose()?;
+    #[cfg(feature = "web")]
+    let _socket = bound.as_ref().and_then(|bound| bound.file.clone()).map(web::Gone);
     let (orders, ordered) = unbounded();
     // Before the worker exists: a signal that comes while it starts must not end it half-way.
     let drains = options.on_term == Some(Told::Drain);

@@ -18,9 +18,9 @@ use crate::queue::why::around;
 use crate::store::job::measure;
 use crate::sync::lock;
 use crate::web::app::App;
-use crate::web::route::{Answer, Answered, Asked, Route, get};
+use crate::web::route::{Answer, Answered, Asked, Route, get_short};
 
-pub const ROUTES: &[Route] = &[get("/metrics", &[], metrics)];
+pub const ROUTES: &[Route] = &[get_short("/metrics", &[], metrics)];
 
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Rows of counts of jobs that are read.

@@ -29,7 +29,7 @@ use crate::web::hash;
 use crate::web::problem::Problem;
 use crate::web::route::{Answer, Answered, Asked, Route, post};
 
-pub const ROUTES: &[Route] = &[post("/api/v1/jobs", &[], add)];
+pub const ROUTES: &[Route] = &[Route { takes_key: true, ..post("/api/v1/jobs", &[], add) }];
 
 /// Most bytes of objects in one request; an array counts its object for each of its jobs.
 const BYTES_MAX: usize = 64 << 20;

@@ -9,9 +9,9 @@ use crate::job::Advice;
 use crate::queue::why::around;
 use crate::web::app::App;
 use crate::web::problem::Problem;
-use crate::web::route::{Answer, Answered, Asked, Route, get};
+use crate::web::route::{Answer, Answered, Asked, Route, get_short};
 
-pub const ROUTES: &[Route] = &[Route { is_open: true, ..get("/healthz", &[], health) }, get("/readyz", &[], ready)];
+pub const ROUTES: &[Route] = &[Route { is_open: true, ..get_short("/healthz", &[], health) }, get_short("/readyz", &[], ready)];
 
 /// Codes of problems while which no job starts.
 const STOPS_CLAIMS: [&str; 11] = [

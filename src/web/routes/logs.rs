@@ -8,9 +8,9 @@ use crate::web::app::App;
 use crate::web::log::Log;
 use crate::web::problem::Problem;
 use crate::web::query::{job_id, run_id};
-use crate::web::route::{Answer, Answered, Asked, Route, get};
+use crate::web::route::{Answer, Answered, Asked, Route, get_short};
 
-pub const ROUTES: &[Route] = &[get("/api/v1/jobs/{id}/logs", &["run", "offset", "tail"], logs)];
+pub const ROUTES: &[Route] = &[get_short("/api/v1/jobs/{id}/logs", &["run", "offset", "tail"], logs)];
 
 /// Most lines of `tail`.
 const LINES_MAX: u64 = 100_000;

@@ -43,3 +43,12 @@ fn the_document_has_the_parameters_of_each_route() {
         assert_eq!(told["security"].is_array(), route.is_open, "{}", route.path);
     }
 }
+
+#[test]
+fn what_watches_the_server_does_not_wait_behind_long_answers() {
+    let short: BTreeSet<&str> = all().filter(|route| !route.is_long).map(|route| route.path).collect();
+    for path in ["/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/jobs/{id}/cancel"] {
+        assert!(short.contains(path), "{path}");
+    }
+    assert!(all().any(|route| route.is_long && route.path == "/api/v1/jobs" && route.method.as_str() == "GET"));
+}
