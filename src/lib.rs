@@ -83,7 +83,7 @@
 //! | `document` | DOCUMENTS: what a face shows of a file, as JSON | changing, words for a terminal |
 //! | `parse` | PURE: from texts and JSON to jobs, for every face | adding, the file |
 //! | `cli` | FACE: one file per subcommand | deciding |
-//! | `web` | FACE: the API, live events and metrics over HTTP | deciding, printing |
+//! | `web` | FACE: the pages, the API, live events and metrics over HTTP | deciding, printing |
 //!
 //! `main -> cli -> web -> {document, parse} -> queue -> worker -> host -> {store, run} -> job`.
 //! `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves.

@@ -65,6 +65,14 @@ impl Filter {
         self
     }
 
+    /// Selects jobs with each word of a text in their label or command. A text is in no index: give
+    /// a range of numbers as well.
+    #[cfg(feature = "web")]
+    pub(crate) fn containing(mut self, text: &str) -> Self {
+        self.0.words = text.split_whitespace().map(str::to_owned).collect();
+        self
+    }
+
     /// Selects jobs of this user, who does not own the file.
     #[cfg(feature = "cli")]
     pub(crate) fn owner(mut self, uid: u32) -> Self {
@@ -133,6 +141,15 @@ impl Queue {
     pub(crate) fn page(&self, filter: &Filter, bytes_max: usize) -> Result<(Vec<JobInfo>, bool)> {
         let (jobs, more) = self.store.read(|conn| page::jobs(conn, &filter.0, bytes_max))?;
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
+    }
+
+    /// Returns the number of the newest job.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    #[cfg(feature = "web")]
+    pub(crate) fn newest_job(&self) -> Result<Option<JobId>> {
+        self.store.read(newest::id)
     }
 
     /// Returns the jobs that have ended last, the latest first, at most so many.

@@ -17,6 +17,7 @@ use crate::web::guard::Rules;
 use crate::web::hub::Live;
 use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, CONNECTIONS_MAX, DESCRIPTORS_SHARE, FOLLOWERS_MAX, Patience, THREADS_MAX};
 use crate::web::metrics::counted::Counted;
+use crate::web::recent::Minutes;
 use crate::web::token::Sessions;
 
 /// How the server is started.
@@ -51,6 +52,7 @@ pub struct App {
     /// How often the file was opened again because another one has taken its place.
     pub reopened: AtomicU64,
     pub counted: Mutex<Counted>,
+    pub minutes: Minutes,
 }
 
 /// What the server counts of itself.
@@ -97,6 +99,7 @@ impl App {
             live: Live::default(),
             reopened: AtomicU64::new(0),
             counted: Mutex::new(counted),
+            minutes: Minutes::default(),
             setup,
         })
     }
@@ -128,6 +131,7 @@ impl App {
             }
             *kept = None;
             self.live.forget();
+            self.minutes.forget();
             self.reopened.fetch_add(1, Ordering::Relaxed);
         }
         let store = Store::open(self.place.db(), Options { role, ..self.setup.options.clone() })?;

@@ -1,4 +1,5 @@
-//! FACE. The web: an API in the documents of the command line, live events, and metrics.
+//! FACE. The web: pages for people, an API in the documents of the command line, live events, and
+//! metrics.
 //!
 //! ```text
 //! tenure web, tenure work --web
@@ -15,8 +16,9 @@
 //!   answered is complete, or read again piece by piece (`body`).
 //! * Each limit has a name (`limits`); what is over it is turned away, and the worker does not
 //!   notice. The threads run less often than jobs do (a niceness).
-//! * What is shown of a job is JSON, or bytes of a log as plain text: no answer is markup, and each
-//!   forbids a browser to take it for that.
+//! * What the API shows of a job is JSON, or bytes of a log as plain text: no answer of it is
+//!   markup, and each forbids a browser to take it for that. Pages are views of those documents
+//!   ([`page`]).
 //! * Tokens and sessions are compared in constant time, and are in no log, answer or metric.
 //!
 //! Deliberately absent: settings and printing (`cli`), and any decision about a job.
@@ -31,8 +33,10 @@ mod limits;
 mod live;
 mod log;
 mod metrics;
+mod page;
 mod problem;
 mod query;
+mod recent;
 mod route;
 mod routes;
 mod serve;

@@ -59,6 +59,12 @@ pub enum Answer {
     Log(Log),
     /// Nothing of a body; a header.
     Nothing(Option<(&'static str, String)>),
+    /// A page for a person.
+    Page(String),
+    /// A file of the pages, with its type.
+    File(&'static str, &'static str),
+    /// The client is to read another path of this server; and a cookie.
+    See(String, Option<String>),
 }
 
 pub type Answered = Result<Answer, Problem>;
@@ -98,11 +104,23 @@ pub struct Route {
     pub is_long: bool,
     /// It is done once for each `Idempotency-Key`; others refuse that header.
     pub takes_key: bool,
+    /// It is for a person: a refusal is a page too, and a change comes from a form.
+    pub is_page: bool,
 }
 
 /// Describes a route that reads.
 pub const fn get(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
-    Route { method: Method::Get, path, keys, act, is_open: false, is_live: false, is_long: true, takes_key: false }
+    Route {
+        method: Method::Get,
+        path,
+        keys,
+        act,
+        is_open: false,
+        is_live: false,
+        is_long: true,
+        takes_key: false,
+        is_page: false,
+    }
 }
 
 /// Describes a route that reads little: it is answered also while long answers wait for their
@@ -113,5 +131,25 @@ pub const fn get_short(path: &'static str, keys: &'static [&'static str], act: f
 
 /// Describes a route that changes something.
 pub const fn post(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
-    Route { method: Method::Post, path, keys, act, is_open: false, is_live: false, is_long: false, takes_key: false }
+    Route {
+        method: Method::Post,
+        path,
+        keys,
+        act,
+        is_open: false,
+        is_live: false,
+        is_long: false,
+        takes_key: false,
+        is_page: false,
+    }
+}
+
+/// Describes a page.
+pub const fn page(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
+    Route { is_page: true, ..get(path, keys, act) }
+}
+
+/// Describes what a form of a page does.
+pub const fn form(path: &'static str, act: fn(&App, &Asked) -> Answered) -> Route {
+    Route { is_page: true, ..post(path, &[], act) }
 }

@@ -22,14 +22,23 @@ use crate::web::guard::{self, Claims};
 use crate::web::hash;
 use crate::web::limits::{ANSWER_KIB, ANSWERS_KIB_MAX, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
 use crate::web::live;
+use crate::web::page;
 use crate::web::problem::Problem;
 use crate::web::query::{Query, decode};
 use crate::web::route::{Answer, Asked, Method, Route};
 use crate::web::thread::{on_thread, permit};
 use crate::web::token::COOKIE;
 
-/// What no answer may be to a browser: markup, a script, or a part of another site's page.
+/// What no answer but a page may be to a browser: markup, a script, or a part of another site's
+/// page.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// A page has the files of this server, and asks and tells no other one. Nothing in it is a script
+/// or a style.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                           form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const PAGE: &str = "text/html; charset=utf-8";
+/// How long a browser may keep a file of the pages: its path changes with it.
+const FILE_KEPT: &str = "max-age=604800, immutable";
 
 pub type Reply = Response<Body>;
 
@@ -43,12 +52,12 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
         false => None,
         true => match permit(&app.answers, ANSWER_KIB).await {
             Ok(room) => Some(room),
-            Err(problem) => return failed(&problem),
+            Err(problem) => return refused(&app, route.is_page, &problem),
         },
     };
     match answered(&app, route, &head.uri, &head.headers, body).await {
         Ok(answer) => reply(&app, answer, room, is_read, &head.headers).await,
-        Err(problem) => failed(&problem),
+        Err(problem) => refused(&app, route.is_page, &problem),
     }
 }
 
@@ -58,7 +67,8 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     if route.is_live && live::is_wanted(headers) {
         return live::follow(app, &query, headers).await.map(Outcome::Stream);
     }
-    let body = if route.method == Method::Post { receive(app, headers, body).await? } else { Vec::new() };
+    let kind = if route.is_page { FORM } else { JSON };
+    let body = if route.method == Method::Post { receive(app, headers, body, kind).await? } else { Vec::new() };
     let key = idempotency_key(route, headers)?;
     let session = session(headers).map(str::to_owned);
     let asked = Asked { names, query, body, key, session, has_token: headers.contains_key(header::AUTHORIZATION) };
@@ -91,8 +101,13 @@ fn names(pattern: &str, path: &str) -> Result<Vec<String>, Problem> {
     pairs.filter(|(part, _)| part.starts_with('{')).map(|(_, name)| decode(name, false)).collect()
 }
 
+/// A type of bodies, and its name for people.
+type Kind = (&'static str, &'static str);
+const JSON: Kind = ("application/json", "JSON");
+const FORM: Kind = ("application/x-www-form-urlencoded", "a form");
+
 /// Receives a body, within its limits.
-async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body, (wanted, name): Kind) -> Result<Vec<u8>, Problem> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
         return Err(too_long());
@@ -108,11 +123,10 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Vec<
         Ok(Ok(bytes)) => Vec::from(bytes),
     };
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let is_json = kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json");
-    if !bytes.is_empty() && !is_json {
-        return Err(
-            Problem::new(415, "type", "the body is not declared as JSON").with_remedy("send Content-Type: application/json")
-        );
+    let is_wanted = kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(wanted);
+    if !bytes.is_empty() && !is_wanted {
+        let problem = Problem::new(415, "type", format!("the body is not declared as {name}"));
+        return Err(problem.with_remedy(format!("send Content-Type: {wanted}")));
     }
     Ok(bytes)
 }
@@ -128,6 +142,21 @@ async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, head
         Outcome::Answer(Answer::Document(value)) => document(app, 200, &value, room, is_read.then_some(headers)).await,
         Outcome::Answer(Answer::Created(value)) => document(app, 201, &value, room, None).await,
         Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text, room).await,
+        Outcome::Answer(Answer::Page(text)) => match held(&app.answers, text, room).await {
+            Ok(body) => of_page(200, body),
+            Err(problem) => refused(app, true, &problem),
+        },
+        Outcome::Answer(Answer::File(kind, text)) => {
+            let mut reply = with_body(200, kind, Body::from(text));
+            set(&mut reply, header::CACHE_CONTROL, FILE_KEPT);
+            reply
+        }
+        Outcome::Answer(Answer::See(path, cookie)) => {
+            let mut reply = of_page(303, Body::empty());
+            set(&mut reply, header::LOCATION, &format!("{}{path}", app.setup.base));
+            cookie.iter().for_each(|cookie| set(&mut reply, header::SET_COOKIE, cookie));
+            reply
+        }
         Outcome::Answer(Answer::Nothing(more)) => {
             let mut reply = with_body(204, "", Body::empty());
             if let Some((name, value)) = more {
@@ -196,6 +225,22 @@ async fn held(answers: &Arc<Semaphore>, text: String, reserved: Room) -> Result<
     Ok(body::held(text, room))
 }
 
+/// Answers with an error, to a person or to a program.
+pub fn refused(app: &App, is_page: bool, problem: &Problem) -> Reply {
+    match is_page {
+        true => of_page(problem.status, Body::from(page::refusal(app, problem))),
+        false => failed(problem),
+    }
+}
+
+/// A page. A form of it tells where it comes from, which no other site is told.
+fn of_page(status: u16, body: Body) -> Reply {
+    let mut reply = with_body(status, PAGE, body);
+    set(&mut reply, header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    set(&mut reply, header::REFERRER_POLICY, "same-origin");
+    reply
+}
+
 /// Answers with an error.
 pub fn failed(problem: &Problem) -> Reply {
     let mut text = problem.to_json().to_string();
@@ -249,9 +294,28 @@ pub fn admit(app: &App, request: &Request<Body>, is_open: bool) -> Option<Reply>
         token,
         has_session: session(headers).is_some_and(|name| app.sessions.has(name)),
     };
-    let refused = guard::judge(&app.setup.rules, &claims).err()?;
+    let problem = guard::judge(&app.setup.rules, &claims).err()?;
     Tally::count(&app.tally.turned_away);
-    Some(failed(&refused))
+    if problem.status != 401 || !is_for_a_person(request) || !claims.is_read {
+        return Some(refused(app, is_for_a_person(request), &problem));
+    }
+    // A browser sends the cookie of a session from pages of this server alone: one leads on.
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    Some(match claims.fetch_site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        true => of_page(200, Body::from(page::onward(app, target))),
+        false => {
+            let mut reply = of_page(303, Body::empty());
+            set(&mut reply, header::LOCATION, &format!("{}{}", app.setup.base, page::login_for(target)));
+            reply
+        }
+    })
+}
+
+/// Whether a browser asks for a page, or sends a form of one.
+pub fn is_for_a_person(request: &Request<Body>) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let is_api = request.uri().path().starts_with("/api/");
+    !is_api && accepted.flat_map(|all| all.split(',')).any(|one| one.split(';').next().unwrap_or("").trim() == "text/html")
 }
 
 /// Returns the token of an `Authorization`; empty: it has none.

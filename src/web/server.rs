@@ -141,11 +141,13 @@ fn router(app: &Arc<App>) -> Router {
         router = router.route(path, of_path.fold(MethodRouter::new(), |methods, route| methods.merge(serving(route))));
     }
     let guarded = router
-        .fallback(|| async {
-            serve::failed(&Problem::not_found("there is nothing at this path; /api/v1/openapi.json lists all"))
+        .fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {
+            let problem = Problem::not_found("there is nothing at this path; /api/v1/openapi.json lists all");
+            serve::refused(&app, serve::is_for_a_person(&request), &problem)
         })
-        .method_not_allowed_fallback(|| async {
-            serve::failed(&Problem::new(405, "method", "this path does not have that method"))
+        .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {
+            let problem = Problem::new(405, "method", "this path does not have that method");
+            serve::refused(&app, serve::is_for_a_person(&request), &problem)
         })
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
         .with_state(Arc::clone(app));

@@ -8,8 +8,10 @@
 //! * `cells`: matrices that mostly wait, some cells at a time,
 //! * `guards`: a file whose guards are dropped,
 //! * `web`: a web server of a nest, and a client of it,
+//! * `browser`: a browser that a test drives,
 //! * `frozen`, `stopped`, `strace`, `untested`, `zoo`: tools of a few tests.
 
+pub mod browser;
 mod cells;
 pub mod frozen;
 mod guards;

@@ -30,8 +30,8 @@ const MAY: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "web", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "place", "random", "sync",
-            "units",
+            "web", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "escape", "place", "random",
+            "sync", "units",
         ],
     ),
     (

@@ -114,7 +114,16 @@ fn every_answer_is_as_the_document_says() {
     let web = nest.web(&[]);
     let document = web.get("/api/v1/openapi.json").json();
     let mut all = Described { web, document, asked: Vec::new() };
-    for path in ["/healthz", "/metrics", "/api/v1/openapi.json", "/api/v1/status", "/api/v1/jobs", "/api/v1/events"] {
+    for path in [
+        "/healthz",
+        "/metrics",
+        "/api/v1/openapi.json",
+        "/api/v1/status",
+        "/api/v1/jobs",
+        "/api/v1/events",
+        "/api/v1/runs",
+        "/api/v1/throughput",
+    ] {
         all.get(path, path);
     }
     crate::support::until("jobs to be able to start", || (all.web.get("/readyz").status == 200).then_some(()));
@@ -159,6 +168,7 @@ fn every_answer_is_as_the_document_says() {
     }
     all.post("/api/v1/schedules/{name}/run", "/api/v1/schedules/nightly/run", &Value::Null);
     all.post("/api/v1/resources/sweep", "/api/v1/resources/sweep", &Value::Null);
+    all.post("/api/v1/seen", "/api/v1/seen", &Value::Null);
     nest.ok(&["resource", "add", "vm2", "--teardown", "true", "--job", &running.to_string()]);
     all.post("/api/v1/resources/{id}/release", "/api/v1/resources/2/release", &json!({"force": true}));
     all.post("/api/v1/login", "/api/v1/login", &Value::Null);

@@ -35,6 +35,7 @@ pub mod page;
 pub mod pending;
 pub mod pool;
 pub mod read;
+pub mod recent;
 pub mod reorder;
 pub mod retry;
 pub mod rows;

@@ -13,6 +13,11 @@ pub fn by_hand(conn: &Connection) -> Result<Option<JobId>> {
     Ok(conn.prepare_cached(sql!("newest.sql", "by_hand"))?.query_row([], |row| row.get(0)).optional()?.map(JobId))
 }
 
+/// Returns the number of the newest job.
+pub fn id(conn: &Connection) -> Result<Option<JobId>> {
+    Ok(conn.prepare_cached("SELECT max(id) FROM job")?.query_row([], |row| row.get::<_, Option<i64>>(0))?.map(JobId))
+}
+
 /// The jobs that have ended last, the latest first.
 pub fn latest_ends(conn: &Connection, most: usize) -> Result<Vec<Job>> {
     let mut ended = conn.prepare_cached(sql!("newest.sql", "ended"))?;

@@ -32,6 +32,8 @@ pub struct Filter {
     pub ids: Vec<RangeInclusive<i64>>,
     /// Jobs of this user.
     pub owner: Option<u32>,
+    /// Each is in the label or in the command, in letters of any case.
+    pub words: Vec<String>,
     /// Ended, else started, else added at or after this instant, in milliseconds UTC.
     pub since_ms: Option<i64>,
     /// At most so many, the newest.
@@ -179,12 +181,23 @@ fn statement_of(filter: &Filter, state: State, limit: usize) -> (String, Vec<Val
         sql.push_str(&format!(" AND ({ranges})"));
         values.extend(filter.ids.iter().flat_map(|range| [Value::from(*range.start()), Value::from(*range.end())]));
     }
+    for word in &filter.words {
+        sql.push_str(r" AND (job.label LIKE ? ESCAPE '\' OR job.command LIKE ? ESCAPE '\')");
+        // The command is JSON.
+        let in_json = Value::from(like(serde_json::Value::from(word.as_str()).to_string().trim_matches('"')));
+        values.extend([Value::from(like(word)), in_json]);
+    }
     if let Some(since_ms) = filter.since_ms {
         sql.push_str(if state.is_terminal() { SINCE_ENDED } else { SINCE_LIVE });
         values.push(Value::from(since_ms));
     }
     sql.push_str(&format!(" ORDER BY {plus}job.id DESC LIMIT {limit}"));
     (sql, values)
+}
+
+/// Returns the pattern of a text that contains this one.
+fn like(text: &str) -> String {
+    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
 }
 
 /// How far a reader has read the changes of jobs.

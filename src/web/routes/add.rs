@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Objects {
     }
 }
 
-fn add(app: &App, asked: &Asked) -> Answered {
+pub fn add(app: &App, asked: &Asked) -> Answered {
     let wrong = |error: serde_json::Error| Problem::usage(format!("the body: {}", library_words::json(&error)));
     let Objects { all, is_one } = serde_json::from_slice(&asked.body).map_err(wrong)?;
     if all.is_empty() {

@@ -38,6 +38,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/schedules/{name}/run", &[], run_schedule),
     post("/api/v1/resources/{id}/release", &[], release_resource),
     post("/api/v1/resources/sweep", &[], sweep),
+    post("/api/v1/seen", &[], seen),
 ];
 
 /// The keys of a body.
@@ -87,7 +88,7 @@ fn job(app: &App, asked: &Asked) -> std::result::Result<(Queue, JobId), Problem>
     Ok((queue, id))
 }
 
-fn cancel(app: &App, asked: &Asked) -> Answered {
+pub fn cancel(app: &App, asked: &Asked) -> Answered {
     let why = Body::of(asked, &["why"])?.text("why")?;
     let (queue, id) = job(app, asked)?;
     let mut came_to = Cancelled::AlreadyEnded;
@@ -112,7 +113,7 @@ fn changed(id: JobId, word: &str, result: Option<Result<bool>>) -> Answered {
     document(json!({"id": id, "changed": if changed { word } else { "unchanged" }}))
 }
 
-fn hold(app: &App, asked: &Asked, held: bool) -> Answered {
+pub fn hold(app: &App, asked: &Asked, held: bool) -> Answered {
     Body::of(asked, &[])?;
     let (queue, id) = job(app, asked)?;
     let mut result = None;
@@ -123,7 +124,7 @@ fn hold(app: &App, asked: &Asked, held: bool) -> Answered {
     changed(id, if held { "held" } else { "released" }, result)
 }
 
-fn suspend(app: &App, asked: &Asked) -> Answered {
+pub fn suspend(app: &App, asked: &Asked) -> Answered {
     let why = Body::of(asked, &["why"])?.text("why")?;
     let (queue, id) = job(app, asked)?;
     let mut result = None;
@@ -134,7 +135,7 @@ fn suspend(app: &App, asked: &Asked) -> Answered {
     changed(id, "suspended", result)
 }
 
-fn resume(app: &App, asked: &Asked) -> Answered {
+pub fn resume(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
     let (queue, id) = job(app, asked)?;
     let mut result = None;
@@ -145,7 +146,7 @@ fn resume(app: &App, asked: &Asked) -> Answered {
     changed(id, "resumed", result)
 }
 
-fn retry(app: &App, asked: &Asked) -> Answered {
+pub fn retry(app: &App, asked: &Asked) -> Answered {
     let with_dependants = Body::of(asked, &["with_dependants"])?.flag("with_dependants")?;
     let (queue, id) = job(app, asked)?;
     let back = match with_dependants {
@@ -156,7 +157,7 @@ fn retry(app: &App, asked: &Asked) -> Answered {
 }
 
 /// Adds a job with the description of another one.
-fn rerun(app: &App, asked: &Asked) -> Answered {
+pub fn rerun(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
     let (queue, id) = job(app, asked)?;
     let around = Surroundings {
@@ -178,7 +179,7 @@ fn rerun(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Created(versioned(json!({"id": one.id, "existing": one.existing, "replaced": one.replaced}))))
 }
 
-fn pause_queue(app: &App, asked: &Asked, paused: bool) -> Answered {
+pub fn pause_queue(app: &App, asked: &Asked, paused: bool) -> Answered {
     Body::of(asked, &[])?;
     let name = values::parse_name(asked.name(0)).map_err(|why| Problem::usage(format!("the queue: {why}")))?;
     let store = app.client()?.store;
@@ -188,7 +189,7 @@ fn pause_queue(app: &App, asked: &Asked, paused: bool) -> Answered {
     document(json!({"name": name, "paused": paused}))
 }
 
-fn pause_all(app: &App, asked: &Asked, paused: bool) -> Answered {
+pub fn pause_all(app: &App, asked: &Asked, paused: bool) -> Answered {
     Body::of(asked, &[])?;
     let queue = app.client()?;
     if paused {
@@ -199,7 +200,7 @@ fn pause_all(app: &App, asked: &Asked, paused: bool) -> Answered {
     document(json!({"all_paused_at": queue.all_paused_since_ms()?.map(utc)}))
 }
 
-fn pause_schedule(app: &App, asked: &Asked, paused: bool) -> Answered {
+pub fn pause_schedule(app: &App, asked: &Asked, paused: bool) -> Answered {
     Body::of(asked, &[])?;
     let store = app.client()?.store;
     let (name, now_ms) = (asked.name(0).to_owned(), store.clock().now_ms());
@@ -209,7 +210,7 @@ fn pause_schedule(app: &App, asked: &Asked, paused: bool) -> Answered {
     document(json!({"name": name, "paused": paused, "changed": changed}))
 }
 
-fn run_schedule(app: &App, asked: &Asked) -> Answered {
+pub fn run_schedule(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
     let store = app.client()?.store;
     let (name, now_ms) = (asked.name(0).to_owned(), store.clock().now_ms());
@@ -219,7 +220,7 @@ fn run_schedule(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Created(versioned(json!({"id": id, "existing": existing}))))
 }
 
-fn release_resource(app: &App, asked: &Asked) -> Answered {
+pub fn release_resource(app: &App, asked: &Asked) -> Answered {
     let force = Body::of(asked, &["force"])?.flag("force")?;
     let id = ResourceId(row_id(asked.name(0), "resource")?);
     let store = app.client()?.store;
@@ -229,10 +230,19 @@ fn release_resource(app: &App, asked: &Asked) -> Answered {
     document(json!({"id": id, "released": if force { "given_up" } else { "asked" }}))
 }
 
-fn sweep(app: &App, asked: &Asked) -> Answered {
+pub fn sweep(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
     let store = app.client()?.store;
     let releasing = store.write(resource::sweep)?;
     waker::send(store.place());
     document(json!({"releasing": releasing}))
+}
+
+/// The failures so far were looked at.
+pub fn seen(app: &App, asked: &Asked) -> Answered {
+    Body::of(asked, &[])?;
+    let queue = app.client()?;
+    let unseen = queue.unseen_failures(0)?;
+    queue.seen()?;
+    document(json!({"jobs": unseen.jobs, "hooks": unseen.hooks}))
 }

@@ -13,7 +13,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/jobs/{id}/why", &[], why),
 ];
 
-fn show(app: &App, asked: &Asked) -> Answered {
+pub fn show(app: &App, asked: &Asked) -> Answered {
     let queue = app.reader()?;
     let mut jobs = [queue.job(job_id(asked.name(0))?)?];
     stopped::mark(&queue, &mut jobs)?;
@@ -21,12 +21,12 @@ fn show(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Document(shapes::job_with_record(job, &queue.record(job.id)?)))
 }
 
-fn history(app: &App, asked: &Asked) -> Answered {
+pub fn history(app: &App, asked: &Asked) -> Answered {
     let events = app.reader()?.history(job_id(asked.name(0))?)?;
     Ok(Answer::Document(shapes::versioned(shapes::list("events", events.iter().map(shapes::event)))))
 }
 
-fn why(app: &App, asked: &Asked) -> Answered {
+pub fn why(app: &App, asked: &Asked) -> Answered {
     let queue = app.reader()?;
     let id = queue.job(job_id(asked.name(0))?)?.id;
     let (facts, all) = Explainer::new(&queue.store, app.now(), &app.setup.floors)?.of(id)?;

@@ -15,11 +15,18 @@ use crate::web::problem::Problem;
 use crate::web::query::row_id;
 use crate::web::route::{Answer, Answered, Asked, Route, get};
 
-pub const ROUTES: &[Route] = &[get("/api/v1/jobs", &["state*", "queue", "label", "since", "limit", "cursor"], list)];
+pub const ROUTES: &[Route] = &[get("/api/v1/jobs", KEYS, list)];
+
+/// The keys of its query.
+pub const KEYS: &[&str] = &["state*", "queue", "label", "since", "search", "limit", "cursor"];
+/// Jobs that a search looks at before it answers: the next page continues there.
+const SEARCHED_MAX: i64 = 20_000;
+/// Longest text to search for, in bytes.
+const SEARCH_BYTES_MAX: usize = 200;
 
 /// Returns a page of jobs, the newest first. The cursor is the number of the last job of the page
 /// before, so that jobs that are added meanwhile shift nothing.
-fn list(app: &App, asked: &Asked) -> Answered {
+pub fn list(app: &App, asked: &Asked) -> Answered {
     let query = &asked.query;
     let mut filter = Filter::all().limit(query.limit()?);
     for word in query.all("state") {
@@ -34,12 +41,25 @@ fn list(app: &App, asked: &Asked) -> Answered {
     if let Some(since_ms) = query.parsed("since", |text| parse_since(text, &app.now()))? {
         filter = filter.since(time_of(since_ms));
     }
-    if let Some(last) = query.get("cursor").map(|text| row_id(text, "page of jobs")).transpose()? {
+    let cursor = query.get("cursor").map(|text| row_id(text, "page of jobs")).transpose()?;
+    let queue = app.reader()?;
+    let mut floor = 0;
+    if let Some(text) = query.get("search").filter(|text| !text.trim().is_empty()) {
+        if text.len() > SEARCH_BYTES_MAX {
+            return Err(Problem::usage(format!("search: it has more than {SEARCH_BYTES_MAX} bytes")));
+        }
+        // A text is in no index: so many jobs are looked at, and the next page continues.
+        let last = cursor.map_or_else(|| queue.newest_job().map(|id| id.map_or(0, |id| id.0)), |cursor| Ok(cursor - 1))?;
+        floor = (last - SEARCHED_MAX).max(0);
+        filter = filter.containing(text).between(JobId(floor + 1), JobId(last.max(floor + 1)));
+    } else if let Some(last) = cursor {
         filter = filter.between(JobId(1), JobId(last - 1));
     }
-    let queue = app.reader()?;
     let (mut jobs, more) = queue.page(&filter, LIST_BYTES_MAX)?;
-    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
+    let next = match jobs.last().filter(|_| more) {
+        Some(last) => Some(last.id.to_string()),
+        None => (floor > 0).then(|| (floor + 1).to_string()),
+    };
     stopped::mark(&queue, &mut jobs)?;
     let jobs: Vec<_> = jobs.iter().map(shapes::job).collect();
     Ok(Answer::Document(shapes::versioned(json!({"jobs": jobs, "next": next}))))

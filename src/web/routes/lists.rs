@@ -56,7 +56,7 @@ fn document(key: &str, rows: impl IntoIterator<Item = Value>, next: Value) -> Va
 }
 
 /// Also what the worker's reaper has done, and what is held: leases and resources.
-fn queues(app: &App, asked: &Asked) -> Answered {
+pub fn queues(app: &App, asked: &Asked) -> Answered {
     let store = app.reader()?.store;
     let (rows, all_paused, counters, counts) = store
         .read(|conn| Ok((read::queues(conn)?, pending::all_paused_at(conn)?, read::counters(conn)?, resource::counts(conn)?)))?;
@@ -70,42 +70,42 @@ fn queues(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Document(value))
 }
 
-fn lanes(app: &App, asked: &Asked) -> Answered {
+pub fn lanes(app: &App, asked: &Asked) -> Answered {
     let rows = app.reader()?.store.read(read::lanes)?;
     let (rows, next) = page(&asked.query, rows, |row| &row.key)?;
     Ok(Answer::Document(document("lanes", rows.iter().map(shapes::lane), next)))
 }
 
-fn pools(app: &App, asked: &Asked) -> Answered {
+pub fn pools(app: &App, asked: &Asked) -> Answered {
     let rows = app.reader()?.store.read(pool::all)?;
     let (rows, next) = page(&asked.query, rows, |row| &row.name)?;
     Ok(Answer::Document(document("pools", rows.iter().map(shapes::pool), next)))
 }
 
-fn leases(app: &App, asked: &Asked) -> Answered {
+pub fn leases(app: &App, asked: &Asked) -> Answered {
     let rows = lease::all(&app.reader()?.store)?;
     let (rows, next) = page(&asked.query, rows, |row| &row.lease.name)?;
     Ok(Answer::Document(document("leases", rows.iter().map(lease::document), next)))
 }
 
-fn all_workspaces(app: &App, asked: &Asked) -> Answered {
+pub fn all_workspaces(app: &App, asked: &Asked) -> Answered {
     let store = app.reader()?.store;
     let (rows, next) = page(&asked.query, store.read(workspaces::list)?, |row| &row.key)?;
     Ok(Answer::Document(document("workspaces", workspace::seen(store.place(), rows).iter().map(workspace::document), next)))
 }
 
-fn all_pipelines(app: &App, asked: &Asked) -> Answered {
+pub fn all_pipelines(app: &App, asked: &Asked) -> Answered {
     let (rows, next) = page(&asked.query, app.reader()?.store.read(pipelines::list)?, |row| &row.name)?;
     let rows = rows.iter().map(pipeline::document).collect::<Result<Vec<_>, Error>>()?;
     Ok(Answer::Document(document("pipelines", rows, next)))
 }
 
-fn all_schedules(app: &App, asked: &Asked) -> Answered {
+pub fn all_schedules(app: &App, asked: &Asked) -> Answered {
     let (rows, next) = page(&asked.query, app.reader()?.store.read(schedules::list)?, |row| &row.schedule.name)?;
     Ok(Answer::Document(document("schedules", rows.iter().map(schedule::schedule), next)))
 }
 
-fn next(app: &App, asked: &Asked) -> Answered {
+pub fn next(app: &App, asked: &Asked) -> Answered {
     let n = asked.query.number("n", OCCURRENCES_MAX)?.unwrap_or(OCCURRENCES_DEFAULT);
     let store = app.reader()?.store;
     let found = store.read(|conn| schedules::existing(conn, asked.name(0)))?;
@@ -115,7 +115,7 @@ fn next(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Document(shapes::versioned(shapes::list("occurrences", due))))
 }
 
-fn tasks(app: &App, asked: &Asked) -> Answered {
+pub fn tasks(app: &App, asked: &Asked) -> Answered {
     let query = &asked.query;
     let state = |word: &str| TaskState::ALL.into_iter().find(|state| state.to_string() == word);
     let states = query.all("state").map(|word| state(word).ok_or_else(|| Problem::usage("state: it is not a state of a task")));
@@ -137,7 +137,7 @@ fn tasks(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Document(document("tasks", found.iter().map(|(steps, one)| task::document(one, steps)), next)))
 }
 
-fn one_task(app: &App, asked: &Asked) -> Answered {
+pub fn one_task(app: &App, asked: &Asked) -> Answered {
     let id = row_id(asked.name(0), "task")?;
     let found = app.reader()?.store.read(|conn| Ok((task_rows::task(conn, id)?, task_rows::steps(conn, id)?)))?;
     match found {
@@ -146,7 +146,7 @@ fn one_task(app: &App, asked: &Asked) -> Answered {
     }
 }
 
-fn resources(app: &App, asked: &Asked) -> Answered {
+pub fn resources(app: &App, asked: &Asked) -> Answered {
     let (limit, released) = (asked.query.limit()?, asked.query.flag("all")?);
     let before = asked.query.get("cursor").map(|text| row_id(text, "page of resources")).transpose()?.map(ResourceId);
     let store = app.reader()?.store;
@@ -157,7 +157,7 @@ fn resources(app: &App, asked: &Asked) -> Answered {
     Ok(Answer::Document(document("resources", found.iter().map(|one| shapes::resource(one, store.place())), next)))
 }
 
-fn one_resource(app: &App, asked: &Asked) -> Answered {
+pub fn one_resource(app: &App, asked: &Asked) -> Answered {
     let id = ResourceId(row_id(asked.name(0), "resource")?);
     let store = app.reader()?.store;
     let (one, runs) = store.read(|conn| Ok((resource::existing(conn, id)?, read::runs_of_resource(conn, id)?)))?;

@@ -15,7 +15,7 @@ pub const ROUTES: &[Route] = &[get_short("/api/v1/jobs/{id}/logs", &["run", "off
 /// Most lines of `tail`.
 const LINES_MAX: u64 = 100_000;
 
-fn logs(app: &App, asked: &Asked) -> Answered {
+pub fn logs(app: &App, asked: &Asked) -> Answered {
     let query = &asked.query;
     let id = job_id(asked.name(0))?;
     let wanted = query.get("run").map(run_id).transpose()?;

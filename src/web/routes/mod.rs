@@ -8,14 +8,21 @@ pub mod job;
 pub mod jobs;
 pub mod lists;
 pub mod logs;
+pub mod runs;
 pub mod session;
 pub mod status;
 
 use crate::web::metrics;
+use crate::web::page;
 use crate::web::route::Route;
 
-/// All routes.
+/// All routes: those of the API, and the pages.
 pub fn all() -> impl Iterator<Item = &'static Route> {
+    api().chain(page::routes())
+}
+
+/// The routes of the API.
+pub fn api() -> impl Iterator<Item = &'static Route> {
     [
         health::ROUTES,
         session::ROUTES,
@@ -23,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
         jobs::ROUTES,
         job::ROUTES,
         logs::ROUTES,
+        runs::ROUTES,
         lists::ROUTES,
         events::ROUTES,
         add::ROUTES,

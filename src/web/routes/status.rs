@@ -8,7 +8,7 @@ use crate::web::route::{Answer, Answered, Asked, Route, get, get_short};
 
 pub const ROUTES: &[Route] = &[get_short("/api/v1/status", &[], overview), get("/api/v1/openapi.json", &[], openapi)];
 
-fn overview(app: &App, _: &Asked) -> Answered {
+pub fn overview(app: &App, _: &Asked) -> Answered {
     let store = app.reader()?.store;
     let picture = Picture::take(&store, app.setup.workspaces_bytes_max)?;
     let gate = around::gate(&app.setup.floors, store.place(), picture.worker.as_ref());

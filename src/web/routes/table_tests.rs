@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::web::routes::all;
+use crate::web::routes::api;
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../openapi.json")).expect("JSON")
@@ -19,15 +19,15 @@ fn the_document_has_each_route_and_no_other() {
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())))
         .collect();
     let served: BTreeSet<(String, String)> =
-        all().map(|route| (route.path.to_owned(), route.method.as_str().to_owned())).collect();
+        api().map(|route| (route.path.to_owned(), route.method.as_str().to_owned())).collect();
     assert_eq!(told, served);
-    assert_eq!(served.len(), all().count(), "no route is there twice");
+    assert_eq!(served.len(), api().count(), "no route is there twice");
 }
 
 #[test]
 fn the_document_has_the_parameters_of_each_route() {
     let document = document();
-    for route in all() {
+    for route in api() {
         let told = &document["paths"][route.path][route.method.as_str().to_lowercase()];
         let none = Vec::new();
         let parameters = told["parameters"].as_array().unwrap_or(&none);
@@ -46,9 +46,9 @@ fn the_document_has_the_parameters_of_each_route() {
 
 #[test]
 fn what_watches_the_server_does_not_wait_behind_long_answers() {
-    let short: BTreeSet<&str> = all().filter(|route| !route.is_long).map(|route| route.path).collect();
+    let short: BTreeSet<&str> = api().filter(|route| !route.is_long).map(|route| route.path).collect();
     for path in ["/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/jobs/{id}/cancel"] {
         assert!(short.contains(path), "{path}");
     }
-    assert!(all().any(|route| route.is_long && route.path == "/api/v1/jobs" && route.method.as_str() == "GET"));
+    assert!(api().any(|route| route.is_long && route.path == "/api/v1/jobs" && route.method.as_str() == "GET"));
 }

@@ -1,0 +1,130 @@
+//! What happened lately: the newest runs, and how many jobs ended in each minute and how long they
+//! had waited. Each read is bounded, however many jobs there are.
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::job::{JobId, RunId};
+use crate::store::engine::text::{maybe, text};
+
+/// Most jobs of a minute that are counted.
+pub const ENDED_MAX: i64 = 100_000;
+/// Jobs of a minute whose waiting time is read.
+pub const WAITS_MAX: i64 = 50;
+/// Most failures that are read.
+const FAILURES_MAX: i64 = 20_000;
+
+/// A run of a job, with what is shown of its job. Times are in milliseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentRun {
+    pub id: RunId,
+    pub job: JobId,
+    pub attempt: u32,
+    pub claimed_at: i64,
+    pub started_at: Option<i64>,
+    /// When its process ended, or else its end was recorded.
+    pub ended_at: Option<i64>,
+    pub is_open: bool,
+    pub outcome: Option<String>,
+    pub reason: Option<String>,
+    /// A later worker has taken it over.
+    pub is_adopted: bool,
+    pub queue: String,
+    pub lane: Option<String>,
+    pub label: Option<String>,
+    /// The beginning of the command as JSON.
+    pub command: String,
+    pub state: String,
+}
+
+/// Returns the newest runs of jobs before a run (`None`: all), the newest first.
+pub fn runs(conn: &Connection, before: Option<RunId>, most: usize) -> Result<Vec<RecentRun>> {
+    let mut runs = conn.prepare_cached(sql!("recent.sql", "runs"))?;
+    let (before, most) = (before.map_or(i64::MAX, |run| run.0), i64::try_from(most).unwrap_or(i64::MAX));
+    let rows = runs.query_map([before, most], |row| {
+        Ok(RecentRun {
+            id: RunId(row.get(0)?),
+            job: JobId(row.get(1)?),
+            attempt: row.get(2)?,
+            claimed_at: row.get(3)?,
+            started_at: row.get(4)?,
+            ended_at: row.get(5)?,
+            is_open: row.get(6)?,
+            outcome: maybe(row, 7)?,
+            reason: maybe(row, 8)?,
+            is_adopted: row.get(9)?,
+            queue: text(row, 10)?,
+            lane: maybe(row, 11)?,
+            label: maybe(row, 12)?,
+            command: text(row, 13)?,
+            state: text(row, 14)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many jobs ended in a time, and how long some of them had waited, in milliseconds, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// At most [`ENDED_MAX`].
+    pub jobs: i64,
+    /// At most [`WAITS_MAX`], of jobs that needed one attempt.
+    pub waits_ms: Vec<i64>,
+}
+
+/// Looks at the jobs that ended from one instant until before another.
+pub fn ended(conn: &Connection, from_ms: i64, to_ms: i64) -> Result<Ended> {
+    let mut count = conn.prepare_cached(sql!("recent.sql", "ended"))?;
+    let jobs = count.query_row([from_ms, to_ms, ENDED_MAX], |row| row.get(0))?;
+    let mut waits = conn.prepare_cached(sql!("recent.sql", "waits"))?;
+    let mut waits_ms: Vec<i64> =
+        waits.query_map([from_ms, to_ms, WAITS_MAX], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    waits_ms.sort_unstable();
+    Ok(Ended { jobs, waits_ms })
+}
+
+/// Returns when jobs failed at or after an instant, the latest first, at most 20,000.
+pub fn failures(conn: &Connection, since_ms: i64) -> Result<Vec<i64>> {
+    let mut failed = conn.prepare_cached(sql!("recent.sql", "failed"))?;
+    let mut rows = failed.query([FAILURES_MAX])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(0)?;
+        if at < since_ms {
+            break;
+        }
+        all.push(at);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture;
+
+    #[test]
+    fn the_ends_of_a_time_are_counted_by_an_index() {
+        let conn = fixture::fresh();
+        conn.execute_batch(
+            "INSERT INTO job (command) VALUES ('[\"x\"]'), ('[\"x\"]'), ('[\"x\"]');
+             UPDATE job SET state = 'failed', reason = 'expired', finished_at = 1000 * id;",
+        )
+        .unwrap();
+        assert_eq!(ended(&conn, 1_000, 3_000).unwrap(), Ended { jobs: 2, waits_ms: vec![] });
+        for name in [sql!("recent.sql", "ended"), sql!("recent.sql", "waits")] {
+            let plans: Vec<String> = conn
+                .prepare(&format!("EXPLAIN QUERY PLAN {name}"))
+                .unwrap()
+                .query_map([1, 2, 3], |row| row.get(3))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            assert!(plans.iter().any(|plan| plan.contains("job_ended (finished_at>? AND finished_at<?)")), "{plans:?}");
+        }
+        let now = crate::clock::Clock::System.now_ms();
+        assert_eq!(failures(&conn, 0).unwrap().len(), 3);
+        assert_eq!(failures(&conn, now + 60_000).unwrap().len(), 0);
+        assert_eq!(runs(&conn, None, 9).unwrap(), []);
+    }
+}

@@ -1,0 +1,299 @@
+//! The pages, as a browser asks for them: each is there, shows what a job says as text, and its forms do what they say.
+
+use serde_json::Value;
+
+use crate::support::{Got, Nest, Web, Worker, until};
+
+const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+/// What would be markup, a script, an address, or an order to a terminal, if it were taken for that.
+const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>'\"&\u{1b}[31m\u{202e}javascript:alert(1)";
+
+/// A file with some of everything, in which each text is hostile, and its server.
+fn furnished() -> (Nest, Worker, Web, i64) {
+    let nest = Nest::new();
+    nest.ok(&["add", "-q", EVIL, "-l", EVIL, "--lane", EVIL, "--", "sh", "-c", "printf '%s\\n' \"$0\"; exit 3", EVIL]);
+    nest.sh(&["--workspace", EVIL, "--prepare", "true"], "exit 0");
+    nest.ok(&["schedule", "add", "nightly", "30 3 * * *", "--tz", "UTC", "--", "echo", EVIL]);
+    nest.ok(&["pool", "set", "gpu", "--limit", "2"]);
+    std::fs::write(nest.file("p.toml"), "[pipeline.ship]\nstart = \"a\"\n[pipeline.ship.stage.a]\ncommand = [\"true\"]\n")
+        .expect("it is ours");
+    nest.ok(&["pipeline", "apply", "p.toml"]);
+    nest.ok(&["task", "start", "ship", "--key", EVIL]);
+    nest.work_until_idle(&[]);
+    let worker = nest.work(&[]);
+    let running = nest.sh(&["-l", EVIL], "echo begun; exec sleep 600");
+    nest.until_pid(running);
+    nest.ok(&["resource", "add", EVIL, "--teardown", "exit 1", "--job", &running.to_string()]);
+    nest.ok(&["add", "--hold", "-l", "waits", "--", "true"]);
+    let web = nest.web(&[]);
+    (nest, worker, web, running)
+}
+
+fn page(web: &Web, path: &str) -> Got {
+    web.ask("GET", path, &[("Accept", HTML)], b"")
+}
+
+fn send(web: &Web, path: &str, form: &str) -> Got {
+    let headers = [("Accept", HTML), ("Content-Type", "application/x-www-form-urlencoded")];
+    web.ask("POST", path, &headers, form.as_bytes())
+}
+
+const PAGES: [&str; 14] = [
+    "/",
+    "/jobs",
+    "/jobs?state=failed&queue=&label=&since=1h&search=",
+    "/jobs?search=exit",
+    "/jobs/1",
+    "/jobs/1/log",
+    "/timeline",
+    "/tasks",
+    "/tasks/1",
+    "/schedules",
+    "/owned?all=true",
+    "/machine",
+    "/add",
+    "/login",
+];
+
+#[test]
+fn each_page_shows_what_a_job_says_as_text() {
+    let (_nest, worker, web, running) = furnished();
+    let more = [format!("/jobs/{running}"), format!("/jobs/{running}/log")];
+    for path in PAGES.iter().copied().chain(more.iter().map(String::as_str)) {
+        let got = page(&web, path);
+        assert_eq!((got.status, got.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}: {}", got.text());
+        let policy = got.header("content-security-policy").expect("a policy");
+        for part in
+            ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "form-action 'self'"]
+        {
+            assert!(policy.contains(part) && !policy.contains("unsafe"), "{path}: {policy}");
+        }
+        let text = got.text();
+        for raw in [
+            "<script>alert",
+            "<img",
+            "onerror=alert(1)>",
+            "\u{1b}",
+            "\u{202e}",
+            "href=\"javascript",
+            " style=\"",
+            "http://",
+            "https://",
+        ] {
+            assert!(!text.contains(raw), "{path} has {raw:?}");
+        }
+        assert_eq!(text.matches("<script").count(), usize::from(path != "/login"), "{path}");
+        assert!(text.contains("<html lang=\"en\">") && text.contains("<h1>"), "{path}");
+    }
+    assert!(page(&web, "/jobs/1").text().contains("&lt;script&gt;alert(1)"));
+    assert!(page(&web, "/jobs/1/log").text().contains("<span class=\"f1\">\\u{202e}javascript:alert(1)"));
+    drop(worker);
+}
+
+#[test]
+fn what_cannot_be_shown_is_a_page_that_says_why() {
+    let (_nest, _worker, web, _) = furnished();
+    for (path, status, told) in [
+        ("/jobs/999", 404, "there is no job 999"),
+        ("/jobs/x", 400, "not the number of a job"),
+        ("/jobs/0/log", 400, "not the number of a job"),
+        ("/tasks/999", 404, "there is no task 999"),
+        ("/nope", 404, "nothing at this path"),
+        ("/jobs?state=x", 400, "state: "),
+        ("/jobs?stat=done", 400, "did you mean"),
+        ("/jobs?cursor=-1", 400, "not the number"),
+        ("/jobs?since=never", 400, "since: "),
+        ("/timeline?cursor=x", 400, "not the number"),
+        ("/jobs/1/log?run=999", 404, "no run 999"),
+    ] {
+        let got = page(&web, path);
+        assert_eq!((got.status, got.header("content-type")), (status, Some("text/html; charset=utf-8")), "{path}");
+        assert!(got.text().contains(told) && got.text().contains("role=\"alert\""), "{path}: {}", got.text());
+    }
+    // A program that asks for the same is answered as a program.
+    assert_eq!(web.get("/jobs/999").header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(web.get("/nope").code(), "not_found");
+    assert_eq!(send(&web, "/jobs/1/hold", "back=%ff").status, 400);
+    assert_eq!(web.post("/jobs/1/hold", &serde_json::json!({})).status, 415);
+    assert_eq!(send(&web, "/jobs/1/hold", "force=1&nonsense=2").status, 400);
+    assert_eq!(send(&web, "/jobs/selected", "id=1&verb=explode").status, 400);
+}
+
+/// The state of a job, and what holds it.
+fn state(nest: &Nest, id: i64) -> (String, Value) {
+    let job = nest.show(id);
+    (job["state"].as_str().expect("a state").to_owned(), job["hold"].clone())
+}
+
+#[test]
+fn each_form_does_what_it_says_and_leads_back() {
+    let (nest, worker, web, running) = furnished();
+    let act = |path: &str, form: &str, to: &str| {
+        let got = send(&web, path, form);
+        assert_eq!((got.status, got.header("location")), (303, Some(to)), "{path}: {}", got.text());
+        let page = page(&web, to);
+        assert!(page.status == 200 && page.text().contains("role=\"status\""), "{to}: {}", page.text());
+    };
+    let held = nest.add(&["-d", "1h", "--", "true"]);
+    act(&format!("/jobs/{held}/hold"), &format!("back=%2Fjobs%2F{held}"), &format!("/jobs/{held}?done=hold"));
+    assert_eq!(state(&nest, held).1, "user");
+    act(&format!("/jobs/{held}/hold"), "back=%2Fjobs", "/jobs?done=nothing");
+    act(&format!("/jobs/{held}/release"), "back=%2Fjobs%3Fstate%3Dqueued", "/jobs?state=queued&done=release");
+    assert_eq!(state(&nest, held).1, "time");
+    act(&format!("/jobs/{held}/cancel"), "", "/?done=cancel");
+    assert_eq!(state(&nest, held).0, "cancelled");
+    act(&format!("/jobs/{running}/suspend"), "", "/?done=suspend");
+    until("the job to be suspended", || (nest.show(running)["suspension"]["state"] == "suspended").then_some(()));
+    act(&format!("/jobs/{running}/resume"), "", "/?done=resume");
+    act("/queues/default/pause", "", "/?done=pause");
+    assert!(nest.ok(&["queue", "ls"]).contains("paused"));
+    act("/queues/default/resume", "", "/?done=resume");
+    act("/pause", "back=%2Fmachine", "/machine?done=pause");
+    let back = send(&web, "/jobs/2/rerun", "");
+    let again = back.header("location").and_then(|to| to.strip_prefix("/jobs/")?.strip_suffix("?done=rerun")?.parse().ok());
+    assert_eq!(state(&nest, again.expect("a job")).0, "queued");
+    act("/jobs/selected", &format!("verb=cancel&id={}&id=1", again.expect("a job")), "/?done=several");
+    assert_eq!(state(&nest, again.expect("a job")).0, "cancelled", "the other one had ended and kept it from nothing");
+    assert_eq!(send(&web, "/jobs/selected", "verb=cancel&id=1").status, 409);
+    act("/jobs/selected", "verb=cancel", "/?done=nothing");
+    act("/jobs/1/retry", "", "/?done=retry");
+    assert_eq!(state(&nest, 1).0, "queued");
+    act("/schedules/nightly/pause", "back=%2Fschedules", "/schedules?done=pause");
+    act("/schedules/nightly/resume", "back=%2Fschedules", "/schedules?done=resume");
+    act("/schedules/nightly/run", "back=%2Fschedules", "/schedules?done=run");
+    act("/resume", "", "/?done=resume");
+    act("/resources/1/release", "back=%2Fowned", "/owned?done=teardown");
+    act("/resources/1/gone", "back=%2Fowned", "/owned?done=gone");
+    assert_eq!(nest.json(&["resource", "show", "1", "--json"])["state"], "released");
+    act("/resources/sweep", "", "/?done=sweep");
+    drop(worker);
+}
+
+#[test]
+fn a_form_that_is_sent_twice_adds_one_job() {
+    let (nest, worker, web, _) = furnished();
+    let text = page(&web, "/add").text();
+    let key = text.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a key").to_owned();
+    let form =
+        format!("key={key}&command=echo+%27a+b%27%0D%0Aexit+0&label=from+a+page&priority=5&retries=1&hold=true&queue=&memory=");
+    let first = send(&web, "/add", &form);
+    assert_eq!(first.status, 303, "{}", first.text());
+    assert_eq!(send(&web, "/add", &form).header("location"), first.header("location"));
+    let jobs = nest.json(&["ls", "--all", "--label", "from a page", "--json"]);
+    let job = &jobs["jobs"][0];
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(job["command"], serde_json::json!(["sh", "-c", "echo 'a b'\nexit 0"]));
+    assert_eq!((&job["priority"], &job["max_attempts"], &job["hold"]), (&5.into(), &2.into(), &"user".into()));
+    for (form, told) in [
+        ("command=", "there is no command"),
+        ("command=true&priority=high", "priority: it is not a whole number"),
+        ("command=true&timeout=soon", "not a duration"),
+        ("command=true&cwd=here", "cwd: it is relative"),
+        ("command=true&colour=red", "colour"),
+        ("", "there is no command"),
+    ] {
+        let got = send(&web, "/add", form);
+        assert!(got.status == 400 && got.text().contains(told), "{form}: {} {}", got.status, got.text());
+    }
+    drop(worker);
+}
+
+#[test]
+fn a_browser_logs_in_once_and_out() {
+    let (_nest, _worker, web, _) = furnished();
+    let ask = |method: &str, path: &str, more: &[(&str, &str)], body: &str| {
+        let mut headers = vec![("Accept", HTML), ("Authorization", ""), ("Content-Type", "application/x-www-form-urlencoded")];
+        headers.extend_from_slice(more);
+        web.ask(method, path, &headers, body.as_bytes())
+    };
+    let got = ask("GET", "/jobs?state=failed", &[], "");
+    assert_eq!((got.status, got.header("location")), (303, Some("/login?next=%2Fjobs%3Fstate%3Dfailed")));
+    // A link on another site: the cookie comes with the next request, from a page of this server.
+    let got = ask("GET", "/jobs/1", &[("Sec-Fetch-Site", "cross-site")], "");
+    assert!(got.status == 200 && got.text().contains("0;url=/jobs/1"));
+    for path in ["/files/page.css", "/files/page.js", "/files/icon.svg"] {
+        let got = ask("GET", path, &[], "");
+        assert!(got.status == 200 && got.header("cache-control").is_some_and(|kept| kept.contains("max-age")), "{path}");
+    }
+    for wrong in ["token=", "token=wrong", "", "next=%2Fjobs"] {
+        let got = ask("POST", "/login", &[], wrong);
+        assert!(got.status == 303 && got.header("set-cookie").is_none(), "{wrong}");
+        assert!(got.header("location").is_some_and(|to| to.starts_with("/login?wrong=1")), "{wrong}");
+    }
+    let form = format!("token={}&next=%2F%2Fevil.example", web.token.as_deref().expect("a token"));
+    assert_eq!(ask("POST", "/login", &[("Origin", "http://evil.example")], &form).status, 403);
+    let got = ask("POST", "/login", &[("Origin", &web.address)], &form);
+    assert_eq!((got.status, got.header("location")), (303, Some("/")));
+    let cookie = got.header("set-cookie").expect("a cookie").to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let session = cookie.split(';').next().expect("a name").to_owned();
+    let own = [("Cookie", session.as_str()), ("Origin", web.address.as_str())];
+    assert!(ask("GET", "/", &own[..1], "").text().contains("Log out"));
+    assert_eq!(ask("POST", "/jobs/1/rerun", &own[..1], "").status, 403, "a form of no page");
+    assert_eq!(ask("POST", "/jobs/1/rerun", &own, "").status, 303);
+    assert_eq!(ask("POST", "/logout", &own, "").header("location"), Some("/login"));
+    assert_eq!(ask("GET", "/", &own[..1], "").header("location"), Some("/login"));
+}
+
+#[test]
+fn a_socket_of_the_user_and_a_path_of_a_proxy_have_the_pages() {
+    let nest = Nest::new();
+    nest.add(&["--hold", "--", "true"]);
+    let socket = nest.web_at(&format!("unix:{}", nest.file("web.sock").display()), &[]);
+    assert_eq!(page(&socket, "/").status, 200);
+    assert_eq!(page(&socket, "/login").header("location"), Some("/"));
+    let web = nest.web(&["--base", "/tenure"]);
+    let at = crate::support::At { address: web.address.trim_end_matches("/tenure").to_owned(), token: web.token.clone() };
+    let got = at.ask("GET", "/tenure/jobs/1", &[("Accept", HTML)], b"");
+    assert_eq!(got.status, 200);
+    let text = got.text();
+    for attribute in ["href=\"", "action=\"", "src=\""] {
+        for target in text.split(attribute).skip(1) {
+            assert!(target.starts_with("/tenure/") || target.starts_with('#'), "{target:.60}");
+        }
+    }
+    let got = at.ask("GET", "/tenure/", &[("Accept", HTML), ("Authorization", "")], b"");
+    assert_eq!(got.header("location"), Some("/tenure/login"));
+    let headers = [("Accept", HTML), ("Content-Type", "application/x-www-form-urlencoded")];
+    let got = at.ask("POST", "/tenure/jobs/1/release", &headers, b"back=%2Fjobs%2F1");
+    assert_eq!(got.header("location"), Some("/tenure/jobs/1?done=release"));
+}
+
+#[test]
+fn a_search_finds_words_of_labels_and_commands() {
+    let nest = Nest::new();
+    let first = nest.ok(&["add", "--hold", "-l", "Nightly Report", "--", "make", "it 100%_\"x\""]);
+    nest.ok(&["add", "--hold", "--", "make", "report"]);
+    let web = nest.web(&[]);
+    let found = |text: &str| {
+        let list = web.get(&format!("/api/v1/jobs?search={text}")).json();
+        let jobs = list["jobs"].as_array().expect("jobs").iter().map(|job| job["id"].to_string()).collect::<Vec<_>>();
+        assert!(list["next"].is_null());
+        jobs
+    };
+    assert_eq!(found("report"), ["2", &first]);
+    assert_eq!(found("nightly+MAKE"), [first.as_str()]);
+    for only_first in ["100%25", "%25_", "%22x%22", "it+100"] {
+        assert_eq!(found(only_first), [first.as_str()], "{only_first}");
+    }
+    assert_eq!(found("%25%25"), Vec::<String>::new());
+    assert_eq!(web.get(&format!("/api/v1/jobs?search={}", "x".repeat(201))).status, 400);
+    assert_eq!(page(&web, "/jobs?search=%232").header("location"), Some("/jobs/2"));
+    assert!(page(&web, "/jobs?search=3").text().contains("No job is like that"));
+}
+
+#[test]
+fn what_is_added_to_a_log_comes_as_markup_piece_by_piece() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&[], "printf 'a\\033[31mb'; until test -e go; do sleep 0.05; done; printf 'c\\033[0md<\\n'");
+    let web = nest.web(&[]);
+    let part = |at: u64, style: &str| web.get(&format!("/jobs/{id}/log/part?offset={at}&style={style}")).json();
+    let first = until("the first part", || Some(part(0, "")).filter(|part| part["at"] == 7));
+    assert_eq!((first["markup"].as_str(), &first["open"]), (Some("a<span class=\"f1\">b</span>"), &Value::Bool(true)));
+    std::fs::write(nest.file("go"), "").expect("it is ours");
+    nest.ok(&["wait", &id.to_string()]);
+    let rest = part(7, first["style"].as_str().expect("a style"));
+    assert_eq!((rest["markup"].as_str(), &rest["open"]), (Some("<span class=\"f1\">c</span>d&lt;\n"), &Value::Bool(false)));
+    drop(worker);
+}
