@@ -6,6 +6,7 @@
 
 mod clients;
 mod containers;
+mod links;
 mod notify;
 
 use std::path::{Path, PathBuf};
@@ -152,36 +153,4 @@ fn a_page_that_shows_something_wrong_is_found() {
     assert!(wrong.contains("line 7: tenure show 7"), "{wrong}");
     let left = run(page, "sleep 600 & exit 0").expect("told");
     assert!(left.contains("left processes"), "{left}");
-}
-
-#[test]
-fn every_link_between_the_pages_leads_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let all = pages().into_iter().chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name)));
-    for page in all {
-        let text = std::fs::read_to_string(&page).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if link.contains("://") {
-                continue;
-            }
-            let (file, place) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
-            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
-            if !place.is_empty() && target.extension().is_some_and(|e| e == "md") {
-                let text = std::fs::read_to_string(&target).unwrap();
-                assert!(
-                    text.lines().any(|line| place_of(line).as_deref() == Some(place)),
-                    "{}: {link}: no such heading",
-                    page.display()
-                );
-            }
-        }
-    }
-}
-
-/// What a link to a heading names.
-fn place_of(line: &str) -> Option<String> {
-    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-    Some(kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect())
 }
