@@ -102,8 +102,8 @@ third_party() {
 documents() {
     doc=usr/share/doc/tenure
     # The pages link to these.
-    for page in README.md schema.sql docs/*.md docs/performance/* packaging/*.service packaging/*.conf packaging/user/* packaging/Dockerfile \
-        packaging/alerts.yml packaging/grafana.json; do
+    for page in README.md schema.sql docs/*.md docs/performance/* docs/recording.cast packaging/*.service packaging/*.conf packaging/user/* \
+        packaging/Dockerfile packaging/alerts.yml packaging/grafana.json; do
         put 644 "$page" "$doc/$page"
     done
     put 644 packaging/deb/copyright "$doc/copyright"

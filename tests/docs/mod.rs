@@ -8,6 +8,7 @@ mod clients;
 mod containers;
 mod links;
 mod notify;
+mod recording;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
