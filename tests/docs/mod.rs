@@ -4,6 +4,7 @@
 //! `tenure` is the program that was just built, `TENURE_DB` a file that is not there yet. What is expected is said in the
 //! blocks themselves, as a person would check it: `tenure wait 3`, `test -e out`.
 
+mod book;
 mod clients;
 mod containers;
 mod links;

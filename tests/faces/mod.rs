@@ -14,7 +14,7 @@ mod endings;
 mod events;
 mod exit_codes;
 mod found;
-mod help;
+pub mod help;
 mod imports;
 mod job_lines;
 mod keys;
