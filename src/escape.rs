@@ -2,7 +2,7 @@
 //!
 //! There are two ways: [`line`] turns any text into one printable line (names, argv, errors, table
 //! cells); [`quote`] writes an argv so that a shell would read it back. The job's own output is
-//! filtered as a stream in `cli::view::shown`.
+//! filtered as a stream in `shown`.
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -85,9 +85,9 @@
 //! | `cli` | FACE: one file per subcommand | deciding |
 //! | `web` | FACE: the pages, the API, live events and metrics over HTTP | deciding, printing |
 //!
-//! `main -> cli -> web -> {document, parse} -> queue -> worker -> host -> {store, run} -> job`.
-//! `clock`, `config`, `error`, `escape`, `owner`, `place`, `random`, `sync` and `units` are leaves.
-//! `tests/tidy` enforces it.
+//! `main -> cli -> web -> {document, parse} -> queue -> worker -> host -> {store, run}
+//! -> job`. `clock`, `config`, `error`, `escape`, `hash`, `owner`, `place`, `random`, `shown`,
+//! `sync` and `units` are leaves. `tests/tidy` enforces it.
 //!
 //! A job comes from a person or from a schedule: `job::calendar` (when is it due) → `job::schedule`
 //! (what becomes of the occurrence) → `store::schedule::plan` (occurrence and job in one
@@ -185,6 +185,7 @@ mod document;
 pub mod error;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // a terminal needs more of it
 mod escape;
+mod hash;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
@@ -200,6 +201,8 @@ mod queue;
 pub mod random;
 #[doc(hidden)]
 pub mod run;
+#[cfg(feature = "cli")]
+mod shown;
 #[doc(hidden)]
 pub mod store;
 mod sync;

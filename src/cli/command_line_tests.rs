@@ -98,7 +98,7 @@ proptest! {
     ) {
         let arguments = [b"tenure".to_vec(), verb.as_bytes().to_vec()].into_iter().chain(rest).map(OsString::from_vec);
         if let Err(error) = Cli::try_parse_from(arguments) {
-            let (mut shown, mut safe) = (crate::cli::view::shown::Shown::default(), Vec::new());
+            let (mut shown, mut safe) = (crate::shown::Shown::default(), Vec::new());
             shown.push(error.render().ansi().to_string().as_bytes(), &mut safe);
             shown.finish(&mut safe);
             let text = String::from_utf8(safe).expect("only characters");

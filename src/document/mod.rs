@@ -2,10 +2,13 @@
 //!
 //! `picture` reads the file, its worker and the machine once; `problems` says what is wrong with
 //! that, and `status` is both as a document. `shapes` has jobs and everything that is a row of a
-//! list; `lease`, `pipeline`, `schedule`, `task` and `workspace` have the rest.
+//! list; `lease`, `pipeline`, `schedule`, `task` and `workspace` have the rest; `failure` is what a
+//! program is told when its request fails.
 //!
 //! The formats are a contract. Deliberately absent: changing anything, and words for a terminal.
 
+#[cfg(feature = "web")]
+pub(crate) mod failure;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod lease;

@@ -4,7 +4,7 @@
 //! ```text
 //! values, time, select, variables, row_values     one value
 //!   └─ job_options ── options, like                all options of a job, and the job
-//!        └─ lines                                  a JSON object with the keys of `add --from`
+//!        └─ lines ── objects                       a JSON object with the keys of `add --from`, many of them
 //! ```
 //!
 //! Pure: the current time, the environment and the jobs that a selector names are arguments
@@ -15,6 +15,8 @@ pub(crate) mod job_options;
 pub(crate) mod library_words;
 pub(crate) mod like;
 pub(crate) mod lines;
+#[cfg(feature = "web")]
+pub(crate) mod objects;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod options;
 pub(crate) mod row_values;

@@ -69,6 +69,13 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// What a job of another program inherits: nothing. Its directory is the root unless it names
+    /// one.
+    #[cfg(feature = "web")]
+    pub fn nothing(now: Zoned, draw: fn() -> String) -> Self {
+        Self { now, cwd: "/".into(), env: BTreeMap::new(), found: Vec::new(), draw }
+    }
+
     /// Returns the value of a variable of this process.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ mod handler;
 mod hooks;
 mod info;
 mod job;
+#[cfg(feature = "web")]
+pub(crate) mod kept;
 mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod once;

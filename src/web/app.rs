@@ -8,11 +8,10 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::error::Result;
 use crate::host::gates::Floors;
-use crate::place::Place;
 use crate::queue::Queue;
+use crate::queue::kept::Kept;
 use crate::run::open_files;
-use crate::store::{Options, Role, Store};
-use crate::sync::lock;
+use crate::store::{Options, Role};
 use crate::web::guard::Rules;
 use crate::web::hub::Live;
 use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, CONNECTIONS_MAX, DESCRIPTORS_SHARE, FOLLOWERS_MAX, Patience, THREADS_MAX};
@@ -37,9 +36,8 @@ pub struct Setup {
 /// What all requests share.
 pub struct App {
     pub setup: Setup,
-    place: Place,
-    reader: Mutex<Option<Store>>,
-    client: Mutex<Option<Store>>,
+    reader: Kept,
+    client: Kept,
     pub sessions: Sessions,
     pub threads: Arc<Semaphore>,
     pub bodies: Arc<Semaphore>,
@@ -83,12 +81,14 @@ impl App {
     /// # Errors
     /// It is not.
     pub fn new(db: &std::path::Path, setup: Setup) -> Result<Self> {
-        let reader = Store::open(db, Options { role: Role::Reader, ..setup.options.clone() })?;
-        let counted = Counted::from(Queue::of(&reader).newest_position()?.event);
+        let kept = |db: &std::path::Path, role| Kept::new(db.to_owned(), Options { role, ..setup.options.clone() });
+        let reader = kept(db, Role::Reader);
+        let queue = reader.open(|| ())?;
+        let client = kept(queue.store.place().db(), Role::Client);
+        let counted = Counted::from(queue.newest_position()?.event);
         Ok(Self {
-            place: reader.place().clone(),
-            reader: Mutex::new(Some(reader)),
-            client: Mutex::new(None),
+            reader,
+            client,
             sessions: Sessions::default(),
             threads: Arc::new(Semaphore::new(THREADS_MAX)),
             bodies: Arc::new(Semaphore::new(BODIES_MAX)),
@@ -109,7 +109,7 @@ impl App {
     /// # Errors
     /// It cannot be used.
     pub fn reader(&self) -> Result<Queue> {
-        self.opened(&self.reader, Role::Reader)
+        self.opened(&self.reader)
     }
 
     /// Returns the file for writing. It must exist: the server creates none.
@@ -118,24 +118,15 @@ impl App {
     /// It cannot be used.
     pub fn client(&self) -> Result<Queue> {
         self.reader()?;
-        self.opened(&self.client, Role::Client)
+        self.opened(&self.client)
     }
 
-    /// Opens the file again if another one has taken its place: the old one would answer forever.
-    fn opened(&self, kept: &Mutex<Option<Store>>, role: Role) -> Result<Queue> {
-        let mut kept = lock(kept);
-        if let Some(store) = kept.as_ref() {
-            let health = store.health();
-            if health.replaced.is_none() && health.fatal.is_none() {
-                return Ok(Queue::of(store));
-            }
-            *kept = None;
+    fn opened(&self, kept: &Kept) -> Result<Queue> {
+        kept.open(|| {
             self.live.forget();
             self.minutes.forget();
             self.reopened.fetch_add(1, Ordering::Relaxed);
-        }
-        let store = Store::open(self.place.db(), Options { role, ..self.setup.options.clone() })?;
-        Ok(Queue::of(kept.insert(store)))
+        })
     }
 
     /// The present instant in the local time zone.

@@ -27,7 +27,6 @@ mod address;
 mod app;
 mod body;
 mod guard;
-mod hash;
 mod hub;
 mod limits;
 mod live;

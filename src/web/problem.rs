@@ -1,12 +1,8 @@
 //! What a client is told when a request fails: an HTTP status, and the error as JSON.
-//!
-//! ```text
-//! {"schema": 1, "error": {"code": "not_found", "text": "there is no job 7", "remedy": null}}
-//! ```
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::document::shapes::versioned;
+use crate::document::failure;
 use crate::error::Error;
 
 /// A request that failed.
@@ -44,25 +40,26 @@ impl Problem {
     }
 
     pub fn to_json(&self) -> Value {
-        versioned(json!({"error": {"code": self.code, "text": self.text, "remedy": self.remedy}}))
+        failure::document(self.code, &self.text, self.remedy.as_deref())
     }
 }
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let (status, code) = match &error {
-            Error::Invalid(_) => (400, "usage"),
-            Error::NotFound(_) => (404, "not_found"),
-            Error::Refused(_) => (409, "refused"),
-            Error::Held(_) => (409, "held"),
-            Error::NoWorker(_) => (503, "no_worker"),
-            Error::File(_) | Error::Replaced { .. } => (503, "file"),
-            Error::Busy(_) => (503, "busy"),
-            Error::DiskFull(_) => (507, "disk_full"),
-            Error::Unconfirmed(_) => (500, "unconfirmed"),
-            Error::Stuck(_) | Error::Unfit(_) | Error::Sqlite(_) | Error::Io { .. } | Error::Internal(_) => (500, "failed"),
+        let status = match &error {
+            Error::Invalid(_) => 400,
+            Error::NotFound(_) => 404,
+            Error::Refused(_) | Error::Held(_) => 409,
+            Error::NoWorker(_) | Error::File(_) | Error::Replaced { .. } | Error::Busy(_) => 503,
+            Error::DiskFull(_) => 507,
+            Error::Unconfirmed(_)
+            | Error::Stuck(_)
+            | Error::Unfit(_)
+            | Error::Sqlite(_)
+            | Error::Io { .. }
+            | Error::Internal(_) => 500,
         };
-        Self::new(status, code, error.to_string())
+        Self::new(status, failure::code(&error), error.to_string())
     }
 }
 

@@ -16,10 +16,10 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::hash;
 use crate::web::app::{App, Tally};
 use crate::web::body;
 use crate::web::guard::{self, Claims};
-use crate::web::hash;
 use crate::web::limits::{ANSWER_KIB, ANSWERS_KIB_MAX, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
 use crate::web::live;
 use crate::web::page;

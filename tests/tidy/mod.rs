@@ -13,7 +13,7 @@ const LINES_MAX: usize = 400;
 /// Rooms, and what each may name of `crate::`. Leaves may be named by everybody but `job`.
 const MAY: &[(&str, &[&str])] = &[
     ("job", &["job"]),
-    ("store", &["store", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
+    ("store", &["store", "job", "clock", "error", "hash", "owner", "place", "random", "sync", "units"]),
     ("run", &["run", "job", "clock", "error", "owner", "place", "random", "sync", "units"]),
     ("host", &["host", "store", "run", "job", "clock", "error", "place", "sync", "units"]),
     ("worker", &["worker", "host", "store", "run", "job", "clock", "error", "place", "sync", "units", "escape"]),
@@ -30,21 +30,22 @@ const MAY: &[(&str, &[&str])] = &[
     (
         "web",
         &[
-            "web", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "escape", "place", "random",
-            "sync", "units",
+            "web", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "escape", "hash", "place",
+            "random", "sync", "units",
         ],
     ),
     (
         "cli",
         &[
             "cli", "web", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape",
-            "owner", "place", "random", "config", "sync", "units",
+            "owner", "place", "random", "config", "shown", "sync", "units",
         ],
     ),
 ];
 
 /// Leaves: they name leaves and the pure room only.
-const LEAVES: &[&str] = &["clock", "config", "error", "escape", "owner", "place", "random", "sync", "units", "job"];
+const LEAVES: &[&str] =
+    &["clock", "config", "error", "escape", "hash", "owner", "place", "random", "shown", "sync", "units", "job"];
 
 /// The files of the library and the program.
 fn sources() -> Vec<(PathBuf, String)> {

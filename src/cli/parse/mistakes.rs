@@ -13,11 +13,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::face::{coloured, is_broken_pipe, write_bytes};
 use crate::cli::logging;
 use crate::cli::parse::{foreign, library_words, values};
+use crate::cli::view::escape;
 use crate::cli::view::escape::quote_text;
-use crate::cli::view::{escape, shown};
 use crate::config::Colour;
 use crate::error::exit;
 use crate::job::nearest;
+use crate::shown;
 
 /// Prints the text of clap (help, version, what is wrong with the arguments) and returns the exit
 /// code.

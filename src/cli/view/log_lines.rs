@@ -10,9 +10,9 @@ use std::io::{self, IsTerminal, Write};
 use regex::bytes::Regex;
 
 use crate::cli::face;
-use crate::cli::view::shown::Shown;
 use crate::job::JobId;
 use crate::run::output::Piece;
+use crate::shown::Shown;
 use crate::units::size_text;
 
 /// Most bytes of one line that are held.

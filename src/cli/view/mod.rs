@@ -10,7 +10,6 @@ pub(in crate::cli) mod output;
 pub(in crate::cli) mod policy_shown;
 pub(in crate::cli) mod schedule_page;
 pub(in crate::cli) mod schedule_shown;
-pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
 pub(in crate::cli) mod task_shown;
 

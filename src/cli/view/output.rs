@@ -3,9 +3,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::cli::view::shown::Shown;
 use crate::error::Result;
 use crate::run::output::Piece;
+use crate::shown::Shown;
 use crate::units::size_text;
 
 /// Stdout, for the bytes of a job.

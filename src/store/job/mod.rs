@@ -1,7 +1,7 @@
 //! The life of a job in SQL. Each change of state is one statement that names the expected state
 //! and run.
 //!
-//! `enqueue` → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
+//! `enqueue` (`parts`) → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
 //! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
 //! `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the commands
 //! around a job, `ids` assigns run ids, `owned` counts the jobs of each user, `rows` reads rows as
@@ -32,6 +32,7 @@ pub mod nested;
 pub mod newest;
 pub mod owned;
 pub mod page;
+pub mod parts;
 pub mod pending;
 pub mod pool;
 pub mod read;

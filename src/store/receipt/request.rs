@@ -10,10 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::OneJob;
 use crate::error::{Error, Result};
+use crate::hash;
 use crate::store::job::enqueue::Added;
+use crate::store::job::parts::{self, Part};
 
 /// How long a name is remembered, in hours; up to an hour longer.
 pub const KEPT_HOURS: i64 = 24;
+/// Longest name of a request, in bytes.
+pub const KEY_BYTES_MAX: usize = 200;
 const HOUR_MS: i64 = 3_600_000;
 /// Most receipts that one request removes.
 const FORGET_MAX: i64 = 200;
@@ -36,6 +40,37 @@ pub struct Named {
     pub content: String,
 }
 
+impl Named {
+    /// Returns the name of a request by the key that a client gave it. Keys of different scopes are
+    /// different names.
+    ///
+    /// # Errors
+    /// The key is empty, too long, or has other characters than printable ones of ASCII.
+    pub fn of(scope: &str, key: &str, content: &[u8]) -> std::result::Result<Self, String> {
+        let is_plain = !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.bytes().all(|b| b.is_ascii_graphic());
+        if !is_plain {
+            return Err(format!("it has 1 to {KEY_BYTES_MAX} characters from ! to ~"));
+        }
+        Ok(Self { token: hash::number(format!("{scope}{key}").as_bytes()).to_be_bytes(), content: hash::of(content) })
+    }
+}
+
+/// Adds the jobs, or finds those of the same request, in one transaction.
+///
+/// # Errors
+/// As [`parts::add`] and [`find`]; the caller rolls back.
+pub fn once(conn: &Connection, named: Option<&Named>, parts: &[Part], now_ms: i64) -> Result<(Vec<Added>, Vec<OneJob>)> {
+    if let Some(found) = named.map_or(Ok(None), |named| find(conn, named, now_ms))? {
+        return Ok((Vec::new(), found));
+    }
+    let added = parts::add(conn, parts, now_ms)?;
+    if let Some(named) = named {
+        keep(conn, named, &added, now_ms)?;
+    }
+    let told = added.iter().map(OneJob::from).collect();
+    Ok((added, told))
+}
+
 /// Returns the jobs that this request has added before; `None`: it is new.
 ///
 /// # Errors
@@ -50,7 +85,7 @@ pub fn find(conn: &Connection, named: &Named, now_ms: i64) -> Result<Option<Vec<
         let receipt: Receipt =
             serde_json::from_str(&text).map_err(|error| Error::Internal(format!("a receipt cannot be read: {error}")))?;
         if receipt.request != named.content {
-            return Err(Error::Refused("this Idempotency-Key was used for another request; use a new one".into()));
+            return Err(Error::Refused("this key was used for another request; use a new one".into()));
         }
         return Ok(Some(receipt.jobs));
     }

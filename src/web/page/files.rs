@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::hash;
 use crate::web::app::App;
-use crate::web::hash;
 use crate::web::route::{Answer, Answered, Asked, Route, page};
 
 pub const ROUTES: &[Route] = &[

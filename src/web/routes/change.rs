@@ -160,13 +160,7 @@ pub fn retry(app: &App, asked: &Asked) -> Answered {
 pub fn rerun(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
     let (queue, id) = job(app, asked)?;
-    let around = Surroundings {
-        now: app.now(),
-        cwd: "/".into(),
-        env: std::collections::BTreeMap::new(),
-        found: Vec::new(),
-        draw: || machine::nonce().to_string(),
-    };
+    let around = Surroundings::nothing(app.now(), || machine::nonce().to_string());
     let like = |why: String| Error::Invalid(format!("like job {id}: {why}"));
     let jobs = JobOptions::default().jobs_like(None, queue.description(id)?, &around).map_err(like)?;
     let add = move |conn: &Connection, now_ms| {

@@ -4,7 +4,7 @@
 //! A filter over a stream of bytes: what it was given in pieces gives the same as what it was given
 //! at once. It keeps at most [`SEQUENCE_BYTES_MAX`] bytes back.
 
-use crate::cli::view::escape::is_unsafe;
+use crate::escape::is_unsafe;
 
 /// Longest colour sequence that is let through, in bytes.
 const SEQUENCE_BYTES_MAX: usize = 64;
