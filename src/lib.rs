@@ -50,8 +50,8 @@
 //! ```
 //!
 //! The cargo feature `cli` (default) is the program `tenure`; without it the packages of the
-//! command line are not built. The feature `web` (default) is `tenure web`, and needs `cli`. Other
-//! modules are hidden and are not part of the interface.
+//! command line are not built. The features `web` and `mcp` (default) are `tenure web` and
+//! `tenure mcp`, and need `cli`. Other modules are hidden and are not part of the interface.
 //!
 //! # The map
 //!
@@ -84,8 +84,9 @@
 //! | `parse` | PURE: from texts and JSON to jobs, for every face | adding, the file |
 //! | `cli` | FACE: one file per subcommand | deciding |
 //! | `web` | FACE: the pages, the API, live events and metrics over HTTP | deciding, printing |
+//! | `mcp` | FACE: the Model Context Protocol, for coding agents | deciding, printing anything but the protocol |
 //!
-//! `main -> cli -> web -> {document, parse} -> queue -> worker -> host -> {store, run}
+//! `main -> cli -> {web, mcp} -> {document, parse} -> queue -> worker -> host -> {store, run}
 //! -> job`. `clock`, `config`, `error`, `escape`, `hash`, `owner`, `place`, `random`, `shown`,
 //! `sync` and `units` are leaves. `tests/tidy` enforces it.
 //!
@@ -140,6 +141,7 @@
 //!   ├─ notify                           reports to the service manager, where there is one
 //!   └─ orphans                          reaps processes that are reparented when a spawner dies (`run::orphans`)
 //! (With `--web`, three kinds more: `web`, the server; `web-file`, at most four that read and write the file for it; `web-live`.)
+//! (`tenure mcp` is a process of its own: `mcp-read` and `mcp-write` for its client, and at most four `mcp-file`.)
 //! (In another program, `Queue::worker` has the thread `worker` instead of `signals`, and no `notify` and `orphans`.)
 //!        │ socket pair
 //! tenure-spawner ──────────── one small single-threaded process, re-executed from the same binary; never touches SQLite
@@ -190,6 +192,8 @@ mod hash;
 pub mod host;
 #[doc(hidden)]
 pub mod job;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod owner;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -1,5 +1,5 @@
-//! A job's output on a terminal: colours stay, everything else that would command the terminal is
-//! made visible.
+//! A job's output as it may be shown: everything that would command a terminal is made visible.
+//! Colours stay, or are left out for a reader that is not a terminal.
 //!
 //! A filter over a stream of bytes: what it was given in pieces gives the same as what it was given
 //! at once. It keeps at most [`SEQUENCE_BYTES_MAX`] bytes back.
@@ -15,9 +15,16 @@ pub struct Shown {
     /// The beginning of a sequence or of a character whose end has not come yet.
     held: Vec<u8>,
     coloured: bool,
+    leaves_out_colours: bool,
 }
 
 impl Shown {
+    /// Leaves out colours.
+    #[cfg(feature = "mcp")]
+    pub fn plain() -> Self {
+        Self { leaves_out_colours: true, ..Self::default() }
+    }
+
     /// Adds what may be shown of `input` to `out`.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let mut all = std::mem::take(&mut self.held);
@@ -48,6 +55,7 @@ impl Shown {
     fn step(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         match rest[0] {
             0x1b => match colour(rest) {
+                Colour::Whole(length) if self.leaves_out_colours => Some(length),
                 Colour::Whole(length) => {
                     out.extend_from_slice(&rest[..length]);
                     self.coloured = !matches!(&rest[..length], b"\x1b[m" | b"\x1b[0m");
@@ -147,6 +155,15 @@ mod tests {
         assert_eq!(show(&["ü 🚀".as_bytes()]), "ü 🚀".as_bytes());
         assert_eq!(show(&[b"\x1b[1;31mred\x1b[0m"]), b"\x1b[1;31mred\x1b[0m");
         assert_eq!(show(&[b"\x1b[38:5:1mx"]), b"\x1b[38:5:1mx\x1b[0m", "a colour left on is taken back");
+    }
+
+    #[cfg(feature = "mcp")]
+    #[test]
+    fn a_reader_that_is_not_a_terminal_gets_no_colours() {
+        let (mut shown, mut out) = (Shown::plain(), Vec::new());
+        shown.push(b"\x1b[1;31mred\x1b[0m \x1b[2J", &mut out);
+        shown.finish(&mut out);
+        assert_eq!(out, b"red ^[[2J");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod docs;
 mod faces;
 mod histories;
 mod life;
+mod mcp;
 mod model;
 mod packages;
 mod people;

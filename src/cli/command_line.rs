@@ -124,6 +124,9 @@ pub enum Verb {
     /// Serve the API and the metrics over HTTP
     #[cfg(feature = "web")]
     Web(verbs::web::Args),
+    /// Serve a coding agent over the Model Context Protocol
+    #[cfg(feature = "mcp")]
+    Mcp(verbs::mcp::Args),
     /// Find problems and print their remedies
     Doctor(doctor::Args),
     /// Copy the database file while it is in use
@@ -325,6 +328,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Task(verb) => task::run(&face, verb),
         #[cfg(feature = "web")]
         Verb::Web(args) => verbs::web::run(&face, &args),
+        #[cfg(feature = "mcp")]
+        Verb::Mcp(args) => verbs::mcp::run(&face, &args),
         Verb::Doctor(args) => doctor::run(&face, &args),
         Verb::Backup(args) => backup::run(&face, &args),
         Verb::Restore(args) => restore::run(&face, &args),

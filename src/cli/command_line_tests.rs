@@ -15,6 +15,7 @@ fn the_definition_is_sound() {
 #[test]
 fn every_example_of_the_manual_parses() {
     let lines = [
+        "mcp|mcp -q agents --max-jobs 20 --max-timeout 10m|mcp --read-only|mcp --read-only --queue q",
         "add -- make all|add -c x|add --from -|add --from f --chunk 1000|run -t 5m -- x",
         "work|work --slots 4 --queue a --queue b|work --until-idle|work --until-empty --drain",
         "status|top|ls|ls --state failed --queue q --label l -n 5 -a|show 7|show last --json|logs 7|logs 7 -f|logs 7 -n 10|logs 7 --run 3|logs -f -l x --grep y",
@@ -46,6 +47,7 @@ fn every_example_of_the_manual_parses() {
 #[test]
 fn contradicting_arguments_are_a_mistake_of_usage() {
     let lines = [
+        "mcp x|mcp --read-only --max-jobs 1|mcp --read-only --max-timeout 1h|mcp --max-jobs 0|mcp --max-timeout 5|mcp --max-timeout 0s",
         "add --from f -- x|add --from f -c x|add --from f --chunk 0|add --from f --chunk 10001|add -d 1s --at 03:00 -- x|add make",
         "work --until-idle --until-empty|retry --failed 7|logs 7 --grep (|show|set 7|set|queue|queue pause|lane set k|lane set k --limit 0",
         "pool set gpu|pool set GPU --limit 1|pool set gpu --limit -1|add --use gpu=0 -- x|import|import pueue|import x f|slots 0|slots x|slots -1|slots 10001|prune|prune --dry-run|rm|prune --older-than 5|nope|ls --state x|ls -n x|logs 7 -f --run 3|completions x|progress",

@@ -7,7 +7,7 @@
 //!
 //! The formats are a contract. Deliberately absent: changing anything, and words for a terminal.
 
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "mcp"))]
 pub(crate) mod failure;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -15,7 +15,7 @@ pub(crate) mod job_options;
 pub(crate) mod library_words;
 pub(crate) mod like;
 pub(crate) mod lines;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "mcp"))]
 pub(crate) mod objects;
 #[doc(hidden)] // not a part of the library; the fuzzer comes in here
 pub mod options;

@@ -20,6 +20,7 @@ const BYTES_MAX: usize = 64 << 20;
 pub const OF_A_COMMAND: [&str; 2] = ["pass_env", "secret"];
 
 /// One object, or an array of them.
+#[cfg_attr(not(feature = "web"), allow(dead_code))] // the other face has one object
 #[derive(Debug)]
 pub struct Objects {
     pub all: Vec<Entries>,

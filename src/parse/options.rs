@@ -71,7 +71,7 @@ pub struct Surroundings {
 impl Surroundings {
     /// What a job of another program inherits: nothing. Its directory is the root unless it names
     /// one.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "mcp"))]
     pub fn nothing(now: Zoned, draw: fn() -> String) -> Self {
         Self { now, cwd: "/".into(), env: BTreeMap::new(), found: Vec::new(), draw }
     }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::job::{JobId, State};
 #[cfg(feature = "cli")]
 use crate::store::job::newest;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "mcp"))]
 use crate::store::job::page;
 use crate::store::job::read;
 #[cfg(feature = "cli")]
@@ -137,7 +137,7 @@ impl Queue {
     ///
     /// # Errors
     /// The file cannot be read.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "mcp"))]
     pub(crate) fn page(&self, filter: &Filter, bytes_max: usize) -> Result<(Vec<JobInfo>, bool)> {
         let (jobs, more) = self.store.read(|conn| page::jobs(conn, &filter.0, bytes_max))?;
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))

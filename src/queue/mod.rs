@@ -31,7 +31,7 @@ mod handler;
 mod hooks;
 mod info;
 mod job;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "mcp"))]
 pub(crate) mod kept;
 mod logs;
 #[cfg(feature = "cli")]

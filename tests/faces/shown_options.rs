@@ -58,6 +58,8 @@ const BASES: &[(&str, &str)] = &[
     ("man", ""),
     // An address would be served until it is ended.
     ("web", "token"),
+    // It reads the end of its input.
+    ("mcp", ""),
 ];
 
 /// Options that need another one, or that stand in the place of a part of the base.

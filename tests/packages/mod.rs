@@ -28,7 +28,7 @@ const CONTENTS: &[&str] = &[
 const PAGES: &[&str] = &["./usr/share/man/man1/", "./usr/share/doc/tenure/"];
 const UNITS: &[&str] = &["system/tenure.service", "system/tenure@_tenure.service", "user/tenure.service"];
 const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm", "build.sh"];
-const SCRIPTS_OF_BASH: &[&str] = &["test.sh", "guest", "../monitoring/test.sh"];
+const SCRIPTS_OF_BASH: &[&str] = &["test.sh", "guest", "../monitoring/test.sh", "../mcp/inspect.sh"];
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(name)

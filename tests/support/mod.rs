@@ -7,6 +7,7 @@
 //! * `random`: chance that can be played again,
 //! * `cells`: matrices that mostly wait, some cells at a time,
 //! * `guards`: a file whose guards are dropped,
+//! * `mcp`: a server of the Model Context Protocol of a nest, and a client of it,
 //! * `web`: a web server of a nest, and a client of it,
 //! * `browser`: a browser that a test drives,
 //! * `frozen`, `stopped`, `strace`, `untested`, `zoo`: tools of a few tests.
@@ -15,6 +16,7 @@ pub mod browser;
 mod cells;
 pub mod frozen;
 mod guards;
+pub mod mcp;
 mod nest;
 pub mod process;
 mod random;
@@ -30,6 +32,7 @@ pub mod zoo;
 
 pub use cells::each;
 pub use guards::without_guards;
+pub use mcp::Mcp;
 pub use nest::{Nest, Said, said};
 pub use process::{Signal, Started, children, copy_program, kill, kill_child, lives, niceness, pid_in, write_program};
 pub use random::{Dice, seed, seed_or};

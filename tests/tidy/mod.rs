@@ -35,10 +35,17 @@ const MAY: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "mcp",
+        &[
+            "mcp", "document", "parse", "queue", "host", "store", "run", "job", "clock", "error", "escape", "shown", "sync",
+            "units",
+        ],
+    ),
+    (
         "cli",
         &[
-            "cli", "web", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error", "escape",
-            "owner", "place", "random", "config", "shown", "sync", "units",
+            "cli", "web", "mcp", "document", "parse", "queue", "worker", "host", "store", "run", "job", "clock", "error",
+            "escape", "owner", "place", "random", "config", "shown", "sync", "units",
         ],
     ),
 ];
@@ -237,7 +244,7 @@ fn packages(features: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_library_alone_needs_no_package_of_the_command_line() {
-    let of_cli = ["clap", "clap_complete", "comfy_table", "env_logger", "indicatif", "toml", "axum", "hyper", "tokio"];
+    let of_cli = ["clap", "clap_complete", "comfy_table", "env_logger", "indicatif", "toml", "axum", "hyper", "rmcp", "tokio"];
     let (whole, library) = (packages(&[]), packages(&["--no-default-features"]));
     for name in of_cli {
         assert!(whole.iter().any(|package| package == name), "{name} is not among {whole:?}");

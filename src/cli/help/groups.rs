@@ -9,7 +9,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Queues, lanes and pools", &["queue", "pause", "slots", "lane", "pool"]),
     ("Leases, workspaces, resources", &["lease", "workspace", "resource"]),
     ("Schedules and pipelines", &["schedule", "pipeline", "task"]),
-    ("The worker and the file", &["work", "web", "doctor", "backup", "restore", "prune", "import", "config"]),
+    ("The worker and the file", &["work", "web", "mcp", "doctor", "backup", "restore", "prune", "import", "config"]),
     ("Inside a job", &["progress", "fence"]),
     ("This program", &["completions", "man", "help"]),
 ];

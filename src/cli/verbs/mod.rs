@@ -18,6 +18,8 @@ pub(in crate::cli) mod lease;
 pub(in crate::cli) mod logs;
 pub(in crate::cli) mod ls;
 pub(in crate::cli) mod man;
+#[cfg(feature = "mcp")]
+pub(in crate::cli) mod mcp;
 pub(in crate::cli) mod pause;
 pub(in crate::cli) mod pipeline;
 pub(in crate::cli) mod pool;

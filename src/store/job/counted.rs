@@ -94,3 +94,10 @@ pub fn counters(conn: &Connection) -> Result<Vec<Counter>> {
         .query_map([], |row| Ok(Counter { name: text(row, 0)?, n: row.get(1)?, last_at: row.get(2)?, note: maybe(row, 3)? }))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
+
+/// Returns the number of queued and running jobs of a queue.
+pub fn live(conn: &Connection, queue: &str) -> Result<u64> {
+    let sql = "SELECT coalesce(sum(n), 0) FROM tally WHERE queue = ?1 AND state IN ('queued', 'running')";
+    let n: i64 = conn.prepare_cached(sql)?.query_row([queue], |row| row.get(0))?;
+    Ok(u64::try_from(n).unwrap_or(0))
+}
