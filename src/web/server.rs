@@ -142,7 +142,8 @@ fn router(app: &Arc<App>) -> Router {
     }
     let guarded = router
         .fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {
-            let problem = Problem::not_found("there is nothing at this path; /api/v1/openapi.json lists all");
+            let base = &app.setup.base;
+            let problem = Problem::not_found(format!("there is nothing at this path; {base}/api/v1/openapi.json lists all"));
             serve::refused(&app, serve::is_for_a_person(&request), &problem)
         })
         .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {

@@ -257,6 +257,8 @@ fn a_socket_of_the_user_and_a_path_of_a_proxy_have_the_pages() {
     let headers = [("Accept", HTML), ("Content-Type", "application/x-www-form-urlencoded")];
     let got = at.ask("POST", "/tenure/jobs/1/release", &headers, b"back=%2Fjobs%2F1");
     assert_eq!(got.header("location"), Some("/tenure/jobs/1?done=release"));
+    assert_eq!(at.get("/tenure/api/v1/openapi.json").json()["servers"][0]["url"], "/tenure");
+    assert!(at.get("/tenure/nope").text().contains("/tenure/api/v1/openapi.json lists all"));
 }
 
 #[test]
