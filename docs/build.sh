@@ -20,6 +20,11 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
+# mdbook empties the directory first.
+if [ "$out" != "$PWD/target/book" ] && [ -e "$out" ]; then
+    echo "$out exists; name a directory that does not" >&2
+    exit 2
+fi
 only_pages=$book
 book=${book:-$PWD/target/book-pages}
 pages=$book/pages

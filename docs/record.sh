@@ -21,7 +21,12 @@ run() {
 }
 
 until_said() { # PATTERN TENURE-ARGS...: waits for what a reader would wait for
-    until tenure "${@:2}" 2> /dev/null | grep "$1" > /dev/null; do sleep 0.05; done
+    for ((n = 0; n < 1200; n++)); do
+        tenure "${@:2}" 2> /dev/null | grep "$1" > /dev/null && return
+        sleep 0.05
+    done
+    echo "waited without success for $1" >&2
+    exit 1
 }
 
 session() {

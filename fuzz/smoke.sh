@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A bounded run of each fuzz target: fuzz/smoke.sh [SECONDS] (default 10 for each); fuzz/smoke.sh build only builds them.
+# A bounded run of each fuzz target: fuzz/smoke.sh [SECONDS] (default 6 for each); fuzz/smoke.sh build only builds them.
 # It builds as cargo-fuzz does, with libFuzzer's counters, but on all cores and with little optimization: building takes
 # longer than such a run.
 set -euo pipefail
 cd "$(dirname "$0")"
-seconds=${1:-10}
+seconds=${1:-6}
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags='--cfg fuzzing -Cpasses=sancov-module'
 for counter in level=4 inline-8bit-counters pc-table trace-compares; do flags+=" -Cllvm-args=-sanitizer-coverage-$counter"; done

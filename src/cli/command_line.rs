@@ -121,7 +121,7 @@ pub enum Verb {
     /// Take over the jobs of another queue
     #[command(subcommand)]
     Import(import::Verb),
-    /// Serve the API and the metrics over HTTP
+    /// Serve web pages, the API and metrics over HTTP
     #[cfg(feature = "web")]
     Web(verbs::web::Args),
     /// Serve a coding agent over the Model Context Protocol

@@ -1,4 +1,4 @@
-//! DOCUMENTS. What a face shows of a file, as JSON: the same for `--json` and for the web.
+//! DOCUMENTS. What a face shows of a file, as JSON: the same for `--json`, the web and MCP.
 //!
 //! `picture` reads the file, its worker and the machine once; `problems` says what is wrong with
 //! that, and `status` is both as a document. `shapes` has jobs and everything that is a row of a

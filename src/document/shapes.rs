@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use crate::clock::{ms_of, rfc3339 as utc};
+use crate::job::State;
 pub use crate::job::document::parsed;
 use crate::job::document::{JobDocument, SCHEMA, SuspensionDocument};
 use crate::place::Place;
@@ -57,6 +58,9 @@ pub fn job(job: &JobInfo) -> Value {
     let mut value = document.to_value();
     if job.is_stopped {
         value["stopped"] = true.into();
+    }
+    if job.is_cancelling && job.state == State::Running {
+        value["cancelling"] = true.into();
     }
     value
 }
@@ -272,7 +276,7 @@ pub fn list(key: &str, values: impl IntoIterator<Item = Value>) -> Value {
 mod tests {
     use super::*;
     use crate::document::fixture;
-    use crate::job::{Hold, State};
+    use crate::job::Hold;
     use crate::store::job::rows::Job;
 
     fn shown(row: &Job) -> JobInfo {

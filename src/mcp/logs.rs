@@ -63,11 +63,11 @@ fn read(run: &RunInfo, lines: u64) -> Result<End, Failure> {
         };
     };
     let end = file.metadata().map_err(doing)?.len();
-    let of_lines = output::last_lines(&file, end, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(doing)?;
-    let (mut shown, mut bytes, mut dropped) = (Shown::plain(), Vec::new(), 0);
     // A line may be longer than an answer, and a hole has no bytes: what is kept is counted from
     // the end.
-    let at = of_lines.max(end.saturating_sub(LOG_BYTES_MAX));
+    let floor = end.saturating_sub(LOG_BYTES_MAX);
+    let at = output::last_lines(&file, floor, end, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(doing)?.max(floor);
+    let (mut shown, mut bytes, mut dropped) = (Shown::plain(), Vec::new(), 0);
     output::read_range(&file, at, end, &mut |piece| {
         match piece {
             Piece::Bytes(piece) => shown.push(piece, &mut bytes),

@@ -33,11 +33,10 @@ pub fn list(file: &File, arguments: &Arguments) -> Answered {
         filter = filter.between(JobId(1), JobId(i64::try_from(before - 1).unwrap_or(i64::MAX)));
     }
     let queue = file.reader()?;
-    let (mut jobs, more) = queue.page(&filter, LIST_BYTES_MAX)?;
-    let next = jobs.last().filter(|_| more).map(|job| job.id);
+    let (mut jobs, next) = queue.page(&filter, LIST_BYTES_MAX)?;
     stopped::mark(&queue, &mut jobs)?;
     let documents: Vec<_> = jobs.iter().map(shapes::job).collect();
-    Ok(Answer { document: shapes::versioned(json!({"jobs": documents, "next": next})), text: text::list(&jobs, more) })
+    Ok(Answer { document: shapes::versioned(json!({"jobs": documents, "next": next})), text: text::list(&jobs, next.is_some()) })
 }
 
 /// Returns everything that is recorded of a job, with its newest runs.

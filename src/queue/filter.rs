@@ -132,15 +132,16 @@ impl Queue {
         Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
     }
 
-    /// Returns the jobs that a filter selects, the newest first, and whether there are more: not
-    /// many more than so many bytes.
+    /// Returns the jobs that a filter selects, the newest first, not many more than so many bytes;
+    /// and the number below which the next page begins, if there are more. A page may be empty and
+    /// have a next one.
     ///
     /// # Errors
     /// The file cannot be read.
     #[cfg(any(feature = "web", feature = "mcp"))]
-    pub(crate) fn page(&self, filter: &Filter, bytes_max: usize) -> Result<(Vec<JobInfo>, bool)> {
-        let (jobs, more) = self.store.read(|conn| page::jobs(conn, &filter.0, bytes_max))?;
-        Ok((jobs.into_iter().map(JobInfo::of).collect(), more))
+    pub(crate) fn page(&self, filter: &Filter, bytes_max: usize) -> Result<(Vec<JobInfo>, Option<JobId>)> {
+        let (jobs, next) = self.store.read(|conn| page::jobs(conn, &filter.0, bytes_max))?;
+        Ok((jobs.into_iter().map(JobInfo::of).collect(), next))
     }
 
     /// Returns the number of the newest job.

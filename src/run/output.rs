@@ -49,7 +49,7 @@ pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'
 pub fn tail_of(file: &File, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
     let end = file.metadata()?.len();
     let start = match last_lines {
-        Some(count) => start_of_last_lines(file, end, count)?,
+        Some(count) => start_of_last_lines(file, 0, end, count)?,
         None => 0,
     };
     read_range(file, start, end, sink)
@@ -162,12 +162,13 @@ pub fn dropped(file: &File, start: u64, end: u64) -> io::Result<u64> {
     Ok(dropped)
 }
 
-/// Returns where the last lines of an open log begin.
+/// Returns where the last lines of an open log begin, no earlier than `floor`: a log may have no
+/// end of a line for gigabytes.
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
-    start_of_last_lines(file, end, count)
+pub fn last_lines(file: &File, floor: u64, end: u64, count: usize) -> io::Result<u64> {
+    start_of_last_lines(file, floor, end, count)
 }
 
 /// Returns where data begins at or after an offset; `None`: nowhere. A file system without holes
@@ -193,15 +194,15 @@ fn next_hole(file: &File, at: u64) -> io::Result<u64> {
 
 /// Returns where the last `count` lines begin. Reads backwards; a hole ends the search, as it
 /// belongs to the lines before it.
-fn start_of_last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
+fn start_of_last_lines(file: &File, floor: u64, end: u64, count: usize) -> io::Result<u64> {
     if count == 0 {
         return Ok(end);
     }
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut newlines = 0;
     let mut upper = end;
-    while upper > 0 {
-        let lower = upper.saturating_sub(CHUNK_BYTES as u64);
+    while upper > floor {
+        let lower = upper.saturating_sub(CHUNK_BYTES as u64).max(floor);
         let length = usize::try_from(upper - lower).unwrap_or(CHUNK_BYTES);
         let n = file.read_at(&mut chunk[..length], lower)?;
         let hole_end = end_of_last_hole(file, lower, upper)?;
@@ -220,7 +221,7 @@ fn start_of_last_lines(file: &File, end: u64, count: usize) -> io::Result<u64> {
         }
         upper = lower;
     }
-    Ok(0)
+    Ok(floor)
 }
 
 /// The end of the last hole between two offsets; `lower` if there is none.

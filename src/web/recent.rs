@@ -1,4 +1,5 @@
-//! How many jobs ended in each of the last 60 minutes. A minute that is over is read once.
+//! How many jobs ended in each of the last 60 minutes. A minute that is over is read again only now
+//! and then.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -27,9 +28,22 @@ pub struct Minute {
     pub waits: usize,
 }
 
+/// Minutes that are read again in each look, those first that were read longest ago: after a crash
+/// an end is recorded with the instant at which it was, which may be long over.
+const READ_AGAIN: usize = 5;
+
+/// What is known of the minutes that are over.
+#[derive(Default)]
+struct Known {
+    /// How often all was forgotten.
+    of: u64,
+    /// When each was read, by its begin, both in milliseconds UTC.
+    all: BTreeMap<i64, (i64, Minute)>,
+}
+
 /// The minutes that are over.
 #[derive(Default)]
-pub struct Minutes(Mutex<BTreeMap<i64, Minute>>);
+pub struct Minutes(Mutex<Known>);
 
 impl Minutes {
     /// Returns the last minutes, the latest last; the last one is not over.
@@ -42,26 +56,42 @@ impl Minutes {
         read: impl FnOnce(&dyn Fn(&Connection) -> Result<Vec<Minute>>) -> Result<Vec<Minute>>,
     ) -> Result<Vec<Minute>> {
         let first = (now_ms.div_euclid(MINUTE_MS) - MINUTES + 1) * MINUTE_MS;
-        let known = {
-            let mut all = lock(&self.0);
-            *all = all.split_off(&first);
-            all.clone()
+        let (of, known) = {
+            let mut known = lock(&self.0);
+            // Also when the clock was set back.
+            known.all.retain(|at_ms, _| (first..=now_ms - 2 * MINUTE_MS).contains(at_ms));
+            (known.of, kept(&known.all))
         };
+        let all = (0..MINUTES).map(|n| first + n * MINUTE_MS);
+        let earliest = all.clone().find(|at_ms| !known.contains_key(at_ms)).unwrap_or(now_ms);
         let minutes = read(&|conn| {
-            let failures = recent::failures(conn, first)?;
-            let all = (0..MINUTES).map(|n| first + n * MINUTE_MS);
-            all.map(|at_ms| known.get(&at_ms).map_or_else(|| minute(conn, at_ms, &failures), |known| Ok(known.clone()))).collect()
+            let failures = recent::failures(conn, earliest)?;
+            let one = |at_ms| known.get(&at_ms).map_or_else(|| minute(conn, at_ms, &failures), |known| Ok(known.clone()));
+            all.clone().map(one).collect()
         })?;
-        // An end may be committed a little later than its instant.
-        let over = minutes.iter().filter(|one| one.at_ms + 2 * MINUTE_MS <= now_ms);
-        lock(&self.0).extend(over.map(|one| (one.at_ms, one.clone())));
+        let mut now_known = lock(&self.0);
+        // Otherwise they are those of another file.
+        if now_known.of == of {
+            let read_now = minutes.iter().filter(|one| one.at_ms + 2 * MINUTE_MS <= now_ms && !known.contains_key(&one.at_ms));
+            now_known.all.extend(read_now.map(|one| (one.at_ms, (now_ms, one.clone()))));
+        }
         Ok(minutes)
     }
 
     /// Forgets all: another file has taken the place of the one that was read.
     pub fn forget(&self) {
-        lock(&self.0).clear();
+        let mut known = lock(&self.0);
+        known.all.clear();
+        known.of += 1;
     }
+}
+
+/// Returns the minutes that are not read again now.
+fn kept(all: &BTreeMap<i64, (i64, Minute)>) -> BTreeMap<i64, Minute> {
+    let mut by_age: Vec<(i64, i64)> = all.iter().map(|(at_ms, (read_at_ms, _))| (*read_at_ms, *at_ms)).collect();
+    by_age.sort_unstable();
+    let kept = by_age.into_iter().skip(READ_AGAIN);
+    kept.filter_map(|(_, at_ms)| all.get(&at_ms).map(|(_, minute)| (at_ms, minute.clone()))).collect()
 }
 
 fn minute(conn: &Connection, at_ms: i64, failures: &[i64]) -> Result<Minute> {
@@ -83,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_that_is_over_is_read_once() {
+    fn a_minute_that_is_over_is_read_again_now_and_then() {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(
             "CREATE TABLE job (finished_at, started_at, available_at, created_at, attempts);
@@ -98,9 +128,13 @@ mod tests {
         assert_eq!((first.len(), first[59].at_ms), (60, 59 * MINUTE_MS));
         assert_eq!((first[59].ended, first[59].failed, first[59].wait_median_ms, first[59].waits), (1, 1, Some(4), 1));
         assert_eq!(last(61 * MINUTE_MS)[57].ended, 1);
-        conn.execute("DELETE FROM job", []).unwrap();
-        assert_eq!(last(61 * MINUTE_MS)[57].ended, 1, "it is over");
+        // A worker that was down records an end of then.
+        conn.execute("INSERT INTO job SELECT * FROM job", []).unwrap();
+        let later = (1..=12).map(|n| last(61 * MINUTE_MS + n)[57].ended).collect::<Vec<_>>();
+        assert!(later.contains(&1) && later.last() == Some(&2), "read again, but not each time: {later:?}");
+        assert_eq!(last(60 * MINUTE_MS - 1)[59].ended, 2, "the clock was set back");
         minutes.forget();
+        conn.execute("DELETE FROM job", []).unwrap();
         assert_eq!(last(61 * MINUTE_MS)[57].ended, 0);
     }
 }

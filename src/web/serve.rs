@@ -70,7 +70,7 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     let kind = if route.is_page { FORM } else { JSON };
     let body = if route.method == Method::Post { receive(app, headers, body, kind).await? } else { Vec::new() };
     let key = idempotency_key(route, headers)?;
-    let session = session(headers).map(str::to_owned);
+    let session = session(app, headers).map(str::to_owned);
     let asked = Asked { names, query, body, key, session, has_token: headers.contains_key(header::AUTHORIZATION) };
     let act = route.act;
     on_thread(app, move |app| act(app, &asked)).await?.map(Outcome::Answer)
@@ -152,8 +152,7 @@ async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, head
             reply
         }
         Outcome::Answer(Answer::See(path, cookie)) => {
-            let mut reply = of_page(303, Body::empty());
-            set(&mut reply, header::LOCATION, &format!("{}{path}", app.setup.base));
+            let mut reply = see(app, &path);
             cookie.iter().for_each(|cookie| set(&mut reply, header::SET_COOKIE, cookie));
             reply
         }
@@ -233,11 +232,19 @@ pub fn refused(app: &App, is_page: bool, problem: &Problem) -> Reply {
     }
 }
 
+/// Leads to another path of this server.
+pub fn see(app: &App, path: &str) -> Reply {
+    let mut reply = of_page(303, Body::empty());
+    set(&mut reply, header::LOCATION, &format!("{}{path}", app.setup.base));
+    reply
+}
+
 /// A page. A form of it tells where it comes from, which no other site is told.
 fn of_page(status: u16, body: Body) -> Reply {
     let mut reply = with_body(status, PAGE, body);
     set(&mut reply, header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     set(&mut reply, header::REFERRER_POLICY, "same-origin");
+    say_more(&mut reply, status);
     reply
 }
 
@@ -246,14 +253,19 @@ pub fn failed(problem: &Problem) -> Reply {
     let mut text = problem.to_json().to_string();
     text.push('\n');
     let mut reply = with_body(problem.status, "application/json", Body::from(text));
-    if problem.status == 401 {
-        set(&mut reply, header::WWW_AUTHENTICATE, "Bearer");
-    }
-    if problem.status == 408 || problem.status == 413 {
-        // The rest of the request is not read.
-        set(&mut reply, header::CONNECTION, "close");
-    }
+    say_more(&mut reply, problem.status);
     reply
+}
+
+/// Says in the head what a status asks of a client.
+fn say_more(reply: &mut Reply, status: u16) {
+    if status == 401 {
+        set(reply, header::WWW_AUTHENTICATE, "Bearer");
+    }
+    if status == 408 || status == 413 {
+        // The rest of the request is not read.
+        set(reply, header::CONNECTION, "close");
+    }
 }
 
 /// Every answer forbids a browser to take it for anything else, and to keep it.
@@ -292,7 +304,7 @@ pub fn admit(app: &App, request: &Request<Body>, is_open: bool) -> Option<Reply>
         origin: headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or("")),
         fetch_site: text("sec-fetch-site"),
         token,
-        has_session: session(headers).is_some_and(|name| app.sessions.has(name)),
+        has_session: session(app, headers).is_some(),
     };
     let problem = guard::judge(&app.setup.rules, &claims).err()?;
     Tally::count(&app.tally.turned_away);
@@ -303,11 +315,7 @@ pub fn admit(app: &App, request: &Request<Body>, is_open: bool) -> Option<Reply>
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     Some(match claims.fetch_site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         true => of_page(200, Body::from(page::onward(app, target))),
-        false => {
-            let mut reply = of_page(303, Body::empty());
-            set(&mut reply, header::LOCATION, &format!("{}{}", app.setup.base, page::login_for(target)));
-            reply
-        }
+        false => see(app, &page::login_for(target)),
     })
 }
 
@@ -324,10 +332,12 @@ fn bearer(value: &str) -> &str {
     if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }
 }
 
-/// Returns the session of a request.
-pub fn session(headers: &HeaderMap) -> Option<&str> {
+/// Returns the session of a request. Another server of this host may have set a cookie of the same
+/// name, as cookies know no ports: the one that is ours counts.
+pub fn session<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies.flat_map(|all| all.split(';')).find_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    let mut given = cookies.flat_map(|all| all.split(';')).filter_map(|one| one.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+    given.find(|name| app.sessions.has(name))
 }
 
 #[cfg(test)]

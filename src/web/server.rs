@@ -192,7 +192,11 @@ async fn without_base(State(app): State<Arc<App>>, mut request: Request<Body>, n
             Some(uri) => *request.uri_mut() = uri,
             None => {
                 Tally::count(&app.tally.requests);
-                let elsewhere = || serve::failed(&Problem::not_found(format!("this server is at {base}/")));
+                if target == base && serve::is_for_a_person(&request) {
+                    return serve::see(&app, "/");
+                }
+                let problem = Problem::not_found(format!("this server is at {base}/"));
+                let elsewhere = || serve::refused(&app, serve::is_for_a_person(&request), &problem);
                 return serve::admit(&app, &request, false).unwrap_or_else(elsewhere);
             }
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{At, Nest, Web, until};
 
-/// The directories of programs that are looked for.
+/// Whether a directory of `PATH` has this program.
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())

@@ -110,8 +110,7 @@ fn what_cannot_be_shown_is_a_page_that_says_why() {
         assert_eq!((got.status, got.header("content-type")), (status, Some("text/html; charset=utf-8")), "{path}");
         assert!(got.text().contains(told) && got.text().contains("role=\"alert\""), "{path}: {}", got.text());
     }
-    // A program that asks for the same is answered as a program.
-    assert_eq!(web.get("/jobs/999").header("content-type"), Some("text/html; charset=utf-8"));
+    // A program is answered as a program where there is no page.
     assert_eq!(web.get("/nope").code(), "not_found");
     assert_eq!(send(&web, "/jobs/1/hold", "back=%ff").status, 400);
     assert_eq!(web.post("/jobs/1/hold", &serde_json::json!({})).status, 415);
@@ -152,7 +151,7 @@ fn each_form_does_what_it_says_and_leads_back() {
     let back = send(&web, "/jobs/2/rerun", "");
     let again = back.header("location").and_then(|to| to.strip_prefix("/jobs/")?.strip_suffix("?done=rerun")?.parse().ok());
     assert_eq!(state(&nest, again.expect("a job")).0, "queued");
-    act("/jobs/selected", &format!("verb=cancel&id={}&id=1", again.expect("a job")), "/?done=several");
+    act("/jobs/selected", &format!("verb=cancel&id={}&id=1", again.expect("a job")), "/?done=some");
     assert_eq!(state(&nest, again.expect("a job")).0, "cancelled", "the other one had ended and kept it from nothing");
     assert_eq!(send(&web, "/jobs/selected", "verb=cancel&id=1").status, 409);
     act("/jobs/selected", "verb=cancel", "/?done=nothing");
@@ -179,6 +178,11 @@ fn a_form_that_is_sent_twice_adds_one_job() {
     let first = send(&web, "/add", &form);
     assert_eq!(first.status, 303, "{}", first.text());
     assert_eq!(send(&web, "/add", &form).header("location"), first.header("location"));
+    let unique = |n: u32| send(&web, "/add", &format!("key=k{n}&command=true&hold=true&unique=u"));
+    let known = unique(1).header("location").map(|to| to.replace("done=add", "done=known"));
+    assert_eq!(unique(2).header("location").map(str::to_owned), known);
+    let other = send(&web, "/add", &form.replace("from+a+page", "another"));
+    assert!(other.status == 409 && other.text().contains("open the form again"), "{}", other.text());
     let jobs = nest.json(&["ls", "--all", "--label", "from a page", "--json"]);
     let job = &jobs["jobs"][0];
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
@@ -211,6 +215,10 @@ fn a_browser_logs_in_once_and_out() {
     // A link on another site: the cookie comes with the next request, from a page of this server.
     let got = ask("GET", "/jobs/1", &[("Sec-Fetch-Site", "cross-site")], "");
     assert!(got.status == 200 && got.text().contains("0;url=/jobs/1"));
+    for elsewhere in ["//evil.example/x", "/\\evil.example/x"] {
+        let got = ask("GET", elsewhere, &[("Sec-Fetch-Site", "cross-site")], "");
+        assert!(got.status == 200 && got.text().contains("0;url=/\""), "{elsewhere}: {}", got.text());
+    }
     for path in ["/files/page.css", "/files/page.js", "/files/icon.svg"] {
         let got = ask("GET", path, &[], "");
         assert!(got.status == 200 && got.header("cache-control").is_some_and(|kept| kept.contains("max-age")), "{path}");
@@ -231,6 +239,8 @@ fn a_browser_logs_in_once_and_out() {
     assert!(ask("GET", "/", &own[..1], "").text().contains("Log out"));
     assert_eq!(ask("POST", "/jobs/1/rerun", &own[..1], "").status, 403, "a form of no page");
     assert_eq!(ask("POST", "/jobs/1/rerun", &own, "").status, 303);
+    let both = format!("tenure_session=of-another-server; {session}");
+    assert!(ask("GET", "/", &[("Cookie", both.as_str())], "").text().contains("Log out"));
     assert_eq!(ask("POST", "/logout", &own, "").header("location"), Some("/login"));
     assert_eq!(ask("GET", "/", &own[..1], "").header("location"), Some("/login"));
 }
@@ -252,6 +262,8 @@ fn a_socket_of_the_user_and_a_path_of_a_proxy_have_the_pages() {
             assert!(target.starts_with("/tenure/") || target.starts_with('#'), "{target:.60}");
         }
     }
+    assert_eq!(at.ask("GET", "/tenure", &[("Accept", HTML)], b"").header("location"), Some("/tenure/"));
+    assert!(at.ask("GET", "/elsewhere", &[("Accept", HTML)], b"").text().contains("this server is at /tenure/"));
     let got = at.ask("GET", "/tenure/", &[("Accept", HTML), ("Authorization", "")], b"");
     assert_eq!(got.header("location"), Some("/tenure/login"));
     let headers = [("Accept", HTML), ("Content-Type", "application/x-www-form-urlencoded")];
@@ -282,6 +294,8 @@ fn a_search_finds_words_of_labels_and_commands() {
     assert_eq!(web.get(&format!("/api/v1/jobs?search={}", "x".repeat(201))).status, 400);
     assert_eq!(page(&web, "/jobs?search=%232").header("location"), Some("/jobs/2"));
     assert!(page(&web, "/jobs?search=3").text().contains("No job is like that"));
+    assert_eq!(found("report%22"), Vec::<String>::new(), "a quotation mark is a part of the word");
+    assert_eq!(web.get("/api/v1/jobs?search=report&cursor=1").json()["jobs"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub struct Args {
     /// Exit when no job runs or waits for its time
     #[arg(long, help_heading = SHUTDOWN)]
     pub until_empty: bool,
-    /// Serve the API and the metrics at this address too
+    /// Serve web pages, the API and metrics at this address too
     ///
     /// ADDR is 127.0.0.1:8080 or unix:PATH. `tenure web` does it in a process of its own.
     #[cfg(feature = "web")]

@@ -32,7 +32,7 @@ pub struct Filter {
     pub ids: Vec<RangeInclusive<i64>>,
     /// Jobs of this user.
     pub owner: Option<u32>,
-    /// Each is in the label or in the command, in letters of any case.
+    /// Each is in the label or in the command; ASCII letters are of any case.
     pub words: Vec<String>,
     /// Ended, else started, else added at or after this instant, in milliseconds UTC.
     pub since_ms: Option<i64>,
@@ -184,7 +184,8 @@ fn statement_of(filter: &Filter, state: State, limit: usize) -> (String, Vec<Val
     for word in &filter.words {
         sql.push_str(r" AND (job.label LIKE ? ESCAPE '\' OR job.command LIKE ? ESCAPE '\')");
         // The command is JSON.
-        let in_json = Value::from(like(serde_json::Value::from(word.as_str()).to_string().trim_matches('"')));
+        let json = serde_json::Value::from(word.as_str()).to_string();
+        let in_json = Value::from(like(&json[1..json.len() - 1]));
         values.extend([Value::from(like(word)), in_json]);
     }
     if let Some(since_ms) = filter.since_ms {

@@ -11,6 +11,8 @@ use crate::store::engine::text::{maybe, text};
 pub const ENDED_MAX: i64 = 100_000;
 /// Jobs of a minute whose waiting time is read.
 pub const WAITS_MAX: i64 = 50;
+/// Jobs of a minute that are looked at for that.
+const WAITS_LOOKED_MAX: i64 = 1_000;
 /// Most failures that are read.
 const FAILURES_MAX: i64 = 20_000;
 
@@ -78,7 +80,7 @@ pub fn ended(conn: &Connection, from_ms: i64, to_ms: i64) -> Result<Ended> {
     let jobs = count.query_row([from_ms, to_ms, ENDED_MAX], |row| row.get(0))?;
     let mut waits = conn.prepare_cached(sql!("recent.sql", "waits"))?;
     let mut waits_ms: Vec<i64> =
-        waits.query_map([from_ms, to_ms, WAITS_MAX], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        waits.query_map([from_ms, to_ms, WAITS_MAX, WAITS_LOOKED_MAX], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     waits_ms.sort_unstable();
     Ok(Ended { jobs, waits_ms })
 }
@@ -112,19 +114,29 @@ mod tests {
         )
         .unwrap();
         assert_eq!(ended(&conn, 1_000, 3_000).unwrap(), Ended { jobs: 2, waits_ms: vec![] });
-        for name in [sql!("recent.sql", "ended"), sql!("recent.sql", "waits")] {
-            let plans: Vec<String> = conn
-                .prepare(&format!("EXPLAIN QUERY PLAN {name}"))
-                .unwrap()
-                .query_map([1, 2, 3], |row| row.get(3))
-                .unwrap()
-                .collect::<rusqlite::Result<_>>()
-                .unwrap();
-            assert!(plans.iter().any(|plan| plan.contains("job_ended (finished_at>? AND finished_at<?)")), "{plans:?}");
+        for (name, values) in [(sql!("recent.sql", "ended"), 3), (sql!("recent.sql", "waits"), 4)] {
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {name}")).unwrap();
+            let values = rusqlite::params_from_iter(vec![1; values]);
+            let lines: Vec<String> = plan.query_map(values, |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+            assert!(lines.iter().any(|line| line.contains("job_ended (finished_at>? AND finished_at<?)")), "{lines:?}");
         }
         let now = crate::clock::Clock::System.now_ms();
         assert_eq!(failures(&conn, 0).unwrap().len(), 3);
         assert_eq!(failures(&conn, now + 60_000).unwrap().len(), 0);
         assert_eq!(runs(&conn, None, 9).unwrap(), []);
+    }
+
+    #[test]
+    fn jobs_that_never_started_are_not_searched_through_for_waits() {
+        let conn = fixture::fresh();
+        conn.execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+             INSERT INTO job (command) SELECT '[\"x\"]' FROM n;
+             UPDATE job SET state = 'failed', reason = 'expired', finished_at = 1000 + id, attempts = id < 3,
+                    started_at = CASE WHEN id < 3 THEN 900 END;",
+        )
+        .unwrap();
+        let waits = |from_ms: i64, to_ms: i64| ended(&conn, from_ms, to_ms).unwrap().waits_ms;
+        assert_eq!((waits(1_000, 9_000), waits(1_000, 1_500)), (vec![0], vec![0, 0]));
     }
 }

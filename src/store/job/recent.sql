@@ -15,5 +15,8 @@ SELECT at FROM event WHERE kind = 'failed' ORDER BY id DESC LIMIT ?1;
 
 -- name: waits
 -- How long some of the jobs that ended in a time had waited before their start, the latest first.
-SELECT max(started_at - max(available_at, created_at), 0) FROM job
- WHERE finished_at >= ?1 AND finished_at < ?2 AND started_at IS NOT NULL AND attempts = 1 ORDER BY finished_at DESC LIMIT ?3;
+-- It looks at a limited number of them, as those that never started have no such time.
+SELECT max(started_at - max(available_at, created_at), 0)
+  FROM (SELECT started_at, available_at, created_at, attempts FROM job
+         WHERE finished_at >= ?1 AND finished_at < ?2 ORDER BY finished_at DESC LIMIT ?4)
+ WHERE started_at IS NOT NULL AND attempts = 1 LIMIT ?3;

@@ -85,11 +85,15 @@ fn selected(app: &App, asked: &Asked) -> Answered {
         match ask(app, &[id.to_owned()], api, Map::new()) {
             Ok(Answer::Document(value)) if value["changed"] == "unchanged" => {}
             Ok(_) => changed = true,
+            // The file cannot be written: the others would wait as long, on this thread.
+            Err(problem) if problem.status >= 500 => return Err(problem),
             Err(problem) => _ = refused.get_or_insert(problem),
         }
     }
     match (changed, refused) {
         (false, Some(problem)) => Err(problem),
-        (changed, _) => Ok(form.back(if changed { "several" } else { "nothing" })),
+        (true, Some(_)) => Ok(form.back("some")),
+        (true, None) => Ok(form.back("several")),
+        (false, None) => Ok(form.back("nothing")),
     }
 }

@@ -21,7 +21,7 @@ const OPTIONS: [(&str, &str, &str); 10] = [
     ("priority", "Priority", "0"),
     ("lane", "Lane", "at most one job of it at once"),
     ("cwd", "Directory", "/srv/app"),
-    ("delay", "Not before", "10m"),
+    ("delay", "Start in", "10m"),
     ("timeout", "Time limit", "1h30m"),
     ("retries", "Retries", "2"),
     ("memory", "Memory limit", "2G"),
@@ -38,7 +38,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
                 label for="command" { "Shell command" }
                 textarea #command name="command" rows="3" required autofocus spellcheck="false" autocapitalize="off"
                     aria-describedby="about" {}
-                p.hint #about { "It is run by " code { "sh -c" } ", in " code { "/" } " unless a directory is given, with no variables but " code { "PATH" } " and its own." }
+                p.hint #about { "It is run by " code { "sh -c" } ", in " code { "/" } " unless a directory is given, with a short environment: that of a job of the worker, not of a shell." }
             }
             @for (name, title, example) in OPTIONS { (field(name, title, example)) }
             div.wide.row {
@@ -84,8 +84,16 @@ fn add(app: &App, asked: &Asked) -> Answered {
         key: form.get("key").filter(|key| !key.is_empty()).map(str::to_owned),
         ..Asked::default()
     };
-    match routes::add::add(app, &asked)? {
-        Answer::Created(value) | Answer::Document(value) => Ok(Answer::See(format!("/jobs/{}?done=add", value["id"]), None)),
-        other => Ok(other),
+    let word = |word: &str, value: &Value| Ok(Answer::See(format!("/jobs/{}?done={word}", value["id"]), None));
+    match routes::add::add(app, &asked) {
+        Ok(Answer::Created(value)) => word("add", &value),
+        Ok(Answer::Document(value)) => word("known", &value),
+        Ok(other) => Ok(other),
+        // The browser went back to a form that it has sent.
+        Err(problem) if problem.status == 409 && problem.text.contains("key was used") => {
+            let told = "this form has added another job already; open the form again to add a further one";
+            Err(Problem::new(409, "refused", told))
+        }
+        Err(problem) => Err(problem),
     }
 }

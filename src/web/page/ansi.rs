@@ -1,8 +1,9 @@
 //! The output of a job as markup: colours become classes, everything else that a terminal would
 //! obey is left out or shown as text. Pure.
 //!
-//! Nothing of an output is lost or hidden: a carriage return begins a line instead of overwriting
-//! one, and control characters are written as they are written in messages.
+//! No text of an output is hidden: a carriage return begins a line instead of overwriting one, and
+//! control characters are written as they are written in messages. What is left out are orders:
+//! titles, the targets of links, moves of the cursor.
 
 use std::fmt::Write;
 
@@ -25,6 +26,8 @@ pub struct Style {
 
 /// Longest escape sequence that is waited for, in bytes.
 const SEQUENCE_BYTES_MAX: usize = 4_096;
+/// Longest text that is looked at at once, in bytes: a look may come no further than one byte.
+const TEXT_BYTES_MAX: usize = 64;
 
 impl Style {
     /// Returns the classes of it; empty: none.
@@ -63,7 +66,8 @@ impl Style {
 
     /// Obeys `ESC [ parameters m`.
     fn obey(&mut self, parameters: &str) {
-        let mut numbers = parameters.split([';', ':']).map(|one| one.parse::<u16>().unwrap_or(0));
+        let all: Vec<u16> = parameters.split(';').flat_map(numbers).collect();
+        let mut numbers = all.into_iter();
         while let Some(n) = numbers.next() {
             match n {
                 0 => *self = Self::default(),
@@ -85,6 +89,17 @@ impl Style {
                 _ => {}
             }
         }
+    }
+}
+
+/// Returns the numbers of a parameter. One with colons has parts of its own: a kind of underline,
+/// or a colour with its space.
+fn numbers(parameter: &str) -> Vec<u16> {
+    let parts: Vec<u16> = parameter.split(':').map(|one| one.parse().unwrap_or(0)).collect();
+    match parts.as_slice() {
+        [4, kind] => vec![if *kind == 0 { 24 } else { 4 }],
+        [which @ (38 | 48), 2, _, red, green, blue, ..] => vec![*which, 2, *red, *green, *blue],
+        _ => parts,
     }
 }
 
@@ -192,6 +207,7 @@ fn plain(rest: &[u8]) -> Step {
         0..=0x1f | 0x7f => return Step { length: 1, what: What::Shown },
         _ => {}
     }
+    let rest = &rest[..rest.len().min(TEXT_BYTES_MAX)];
     let length = rest.iter().position(|byte| matches!(byte, 0..=0x1f | 0x7f)).unwrap_or(rest.len());
     match std::str::from_utf8(&rest[..length]) {
         Ok(_) => Step { length, what: What::Text },
@@ -312,6 +328,22 @@ mod tests {
         assert_eq!(html("\x1b[2J\x1b[H\x1b[?25la\x1bcb\x1b(Bc"), "abc");
         assert_eq!(html("x\u{202e}y\u{8}z\0"), "x\\u{202e}y\\x08z\\x00");
         assert_eq!(html("50%\r100%\r\nend"), "50%\n100%\nend");
+    }
+
+    #[test]
+    fn a_part_with_colons_is_one_parameter() {
+        let style = |text: &[u8]| render(text, Style::default(), true).style.to_text();
+        assert_eq!(style(b"\x1b[1m\x1b[4:3m"), "b.u");
+        assert_eq!(style(b"\x1b[1;4m\x1b[4:0m"), "b");
+        assert_eq!(style(b"\x1b[38:2::255:0:0m"), style(b"\x1b[38;2;255;0;0m"));
+        assert_eq!(style(b"\x1b[38:5:9m"), "f9");
+    }
+
+    #[test]
+    fn a_large_log_of_wrong_bytes_takes_no_longer_than_text() {
+        // Quadratic work would take minutes.
+        let rendered = render(&vec![0xff; 256 << 10], Style::default(), true);
+        assert_eq!(rendered.used, 256 << 10);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use crate::web::query::decode;
 use crate::web::route::Answer;
 
 /// Most fields of a form.
-const FIELDS_MAX: usize = 2_000;
+const FIELDS_MAX: usize = 200;
+/// Fields that are flags: their value is `true`.
+const FLAGS: [&str; 3] = ["hold", "force", "with_dependants"];
 
 /// Returns a path of this server, or `/` if a link leads elsewhere.
 pub fn own_path(text: &str) -> &str {
@@ -56,7 +58,11 @@ impl Form {
     /// there.
     pub fn body(&self) -> Map<String, Value> {
         let given = self.0.iter().filter(|(key, value)| key != "back" && !value.trim().is_empty());
-        given.map(|(key, value)| (key.clone(), if value == "true" { true.into() } else { value.as_str().into() })).collect()
+        let of = |key: &str, value: &str| match value == "true" && FLAGS.contains(&key) {
+            true => Value::from(true),
+            false => value.into(),
+        };
+        given.map(|(key, value)| (key.clone(), of(key, value))).collect()
     }
 }
 
@@ -79,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_form_becomes_the_body_of_a_request() {
-        let form = Form::of(b"back=%2F&force=true&why=a+b%0D%0Ac&empty=+").unwrap();
-        assert_eq!(Value::Object(form.body()), serde_json::json!({"force": true, "why": "a b\nc"}));
+        let form = Form::of(b"back=%2F&force=true&label=true&why=a+b%0D%0Ac&empty=+").unwrap();
+        assert_eq!(Value::Object(form.body()), serde_json::json!({"force": true, "label": "true", "why": "a b\nc"}));
         assert!(Form::of(b"a=%ff").is_err() && Form::of(b"\xff").is_err() && Form::of(&b"a&".repeat(2_001)).is_err());
     }
 

@@ -21,7 +21,7 @@ const PLACES: [(&str, &str); 7] = [
 ];
 
 /// What was done, by the word in the query of the page that is shown afterwards.
-const DONE: [(&str, &str); 17] = [
+const DONE: [(&str, &str); 19] = [
     ("cancel", "Cancel requested."),
     ("hold", "Held."),
     ("release", "Released."),
@@ -34,9 +34,11 @@ const DONE: [(&str, &str); 17] = [
     ("run", "Added the job of the schedule."),
     ("teardown", "The teardown is tried again now."),
     ("gone", "Recorded as released."),
-    ("sweep", "Resources without an owner are being released."),
-    ("seen", "The failures so far are not shown any more."),
+    ("sweep", "All pending teardowns are tried now."),
+    ("seen", "Marked as seen: no longer a problem. The failures stay in the lists."),
     ("several", "Done for the selected jobs."),
+    ("some", "Done for some of the selected jobs; the others could not do it."),
+    ("known", "A live job has this unique key: nothing was added."),
     ("login", "Logged in."),
     ("nothing", "Nothing has changed: no job was selected, or it is so already."),
 ];
@@ -62,7 +64,8 @@ pub fn refusal(app: &App, problem: &Problem) -> String {
     let body = html! {
         section.refusal role="alert" {
             p { (escape::lines(&problem.text)) }
-            @if let Some(remedy) = &problem.remedy { p.remedy { (escape::lines(remedy)) } }
+            @if problem.status == 401 { p { "The session has ended." } p { a href=(ui.to("/login")) { "Log in" } } }
+            @else if let Some(remedy) = &problem.remedy { p.remedy { (escape::lines(remedy)) } }
             p { a href=(ui.to("/")) { "Overview" } }
         }
     };
@@ -84,7 +87,7 @@ pub fn bare(ui: &Ui<'_>, title: &str, head: &Markup, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · tenure" }
+                title { (title) " · tenure on " (escape::line(&ui.host)) }
                 link rel="icon" type="image/svg+xml" href=(ui.to(&files::path("icon.svg")));
                 link rel="stylesheet" href=(ui.to(&files::path("page.css")));
                 (head)
@@ -99,7 +102,7 @@ fn whole(ui: &Ui<'_>, frame: &Frame<'_>, done: Option<&str>, logs_out: bool) -> 
     let body = html! {
         a.skip href="#main" { "Skip to the page" }
         header.top {
-            a.brand href=(ui.to("/")) { (PreEscaped(files::MARK)) span { "tenure" } }
+            a.brand href=(ui.to("/")) { (PreEscaped(files::MARK)) span { "tenure" } span.host { (escape::line(&ui.host)) } }
             nav aria-label="Pages" {
                 @for (path, name) in PLACES {
                     a href=(ui.to(path)) aria-current=[(path == frame.place).then_some("page")] { (name) }

@@ -7,7 +7,7 @@ use crate::job::State;
 use crate::web::app::App;
 use crate::web::page::documents::{document, rows, text};
 use crate::web::page::frame::{Frame, page as shown};
-use crate::web::page::parts::{Ui, encoded, name, short, state};
+use crate::web::page::parts::{Ui, name, short, state, with_query};
 use crate::web::query::Query;
 use crate::web::route::{Answer, Answered, Asked, Route, page};
 use crate::web::routes::{job, jobs};
@@ -30,13 +30,11 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let given: Vec<(&str, &str)> = query.pairs().filter(|(key, value)| *key != "done" && !value.trim().is_empty()).collect();
     let with_limit: Vec<(&str, &str)> = given.iter().copied().chain([("limit", ROWS)]).collect();
     let list = document(app, jobs::list, &[], &with_limit)?;
-    let kept: Vec<String> =
-        given.iter().filter(|(key, _)| *key != "cursor").map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-    let here = format!("/jobs?{}", kept.join("&"));
+    let here = with_query("/jobs", &given);
     let body = html! {
         (filters(&ui, query))
         div #rows data-live {
-            (table(&ui, rows(&list, "jobs"), &here))
+            (table(&ui, rows(&list, "jobs"), &here, list["next"].is_string()))
             nav.pages aria-label="Pages of the list" {
                 @if query.get("cursor").is_some() { a href=(ui.to(&here)) { "Newest" } }
                 @if let Some(next) = list["next"].as_str() {
@@ -90,13 +88,20 @@ fn filters(ui: &Ui<'_>, query: &Query) -> Markup {
     }
 }
 
-fn table(ui: &Ui<'_>, jobs: &[Value], back: &str) -> Markup {
+fn table(ui: &Ui<'_>, jobs: &[Value], back: &str, has_more: bool) -> Markup {
     if jobs.is_empty() {
-        return html! { p.empty { "No job is like that." } };
+        let words = if has_more {
+            "None of the jobs that were looked at is like that; older ones may be."
+        } else {
+            "No job is like that."
+        };
+        return html! { p.empty { (words) } };
     }
     html! {
         form.several method="post" action=(ui.to("/jobs/selected")) {
             input type="hidden" name="back" value=(back);
+            // Enter on a row sends nothing: a browser would press the first button.
+            button type="submit" disabled hidden {}
             (listed(ui, jobs, true))
             div.row.bulk {
                 span.dim { "Selected jobs:" }

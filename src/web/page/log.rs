@@ -23,6 +23,9 @@ pub const ROUTES: &[Route] =
 /// Bytes of a log that are shown at once.
 const PART_BYTES: u64 = 128 << 10;
 
+/// Longest line whose rest is left out at the begin of a part, in bytes.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
 /// A part of a log as markup.
 pub struct Part {
     pub from: u64,
@@ -52,7 +55,7 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
     let bytes = all_of(&mut log)?;
     // A part of a log begins with a whole line, if it has one.
     let skipped = match offset {
-        None if from > 0 => bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        None if from > 0 => bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
         _ => 0,
     };
     let rendered = render(&bytes[skipped..], style, is_over && log.at >= size);
@@ -95,7 +98,7 @@ pub fn view(ui: &Ui<'_>, id: i64, part: &Part, is_followed: bool) -> Markup {
         @if part.dropped > 0 { p.hint { "The limit of the log has dropped " (units::size_text(part.dropped)) " of it." } }
         pre.log #log tabindex="0" role="log" aria-label="Output" aria-live="off" data-more=(more) data-run=[part.run]
             data-at=(part.at) data-style=(part.style.to_text()) data-follow[is_followed] { (part.markup) }
-        @if part.end == 0 { p.hint { "It has written nothing" @if is_followed { " yet" } "." } }
+        @if part.end == 0 { p.hint #nothing { "It has written nothing" @if is_followed { " yet" } "." } }
     }
 }
 

@@ -6,7 +6,6 @@ use crate::web::app::App;
 use crate::web::page::form::{Form, own_path};
 use crate::web::page::frame::bare;
 use crate::web::page::parts::{Ui, encoded};
-use crate::web::problem::Problem;
 use crate::web::route::{Answer, Answered, Asked, Route, form, page};
 use crate::web::routes::session;
 
@@ -24,7 +23,7 @@ pub fn login_for(target: &str) -> String {
 /// Returns a page that leads to another one of this server at once.
 pub fn onward(app: &App, target: &str) -> String {
     let ui = Ui::of(app);
-    let to = ui.to(target);
+    let to = ui.to(own_path(target));
     let head = html! { meta http-equiv="refresh" content=(format!("0;url={to}")); };
     bare(&ui, "One moment", &head, &html! { main { p { a href=(to) { "Continue" } } } }).into_string()
 }
@@ -63,8 +62,7 @@ fn login(app: &App, asked: &Asked) -> Answered {
 }
 
 fn logout(app: &App, asked: &Asked) -> Answered {
-    let Some(name) = &asked.session else { return Err(Problem::usage("there is no session to end")) };
-    app.sessions.end(name);
+    asked.session.iter().for_each(|name| app.sessions.end(name));
     Ok(Answer::See("/login".to_owned(), Some(session::ended(app))))
 }
 

@@ -20,6 +20,11 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let body = html! {
         div #machine data-live {
             (remedy::problems(&ui, &status, "/machine"))
+            (pairs(&[
+                ("Machine", said(&ui.host)),
+                ("File", said(&app.reader()?.store.place().db().to_string_lossy())),
+                ("Version", html! { "tenure " (env!("CARGO_PKG_VERSION")) }),
+            ]))
             section aria-labelledby="worker" { h2 #worker { "Worker" } (worker(&ui, &status["worker"])) }
             section aria-labelledby="reaper" { h2 #reaper { "Reaper" } (reaper(&ui, &status["reaper"])) }
             section aria-labelledby="disk" { h2 #disk { "Disk and memory" } (disk(&status)) }
@@ -81,7 +86,7 @@ fn reaper(ui: &Ui<'_>, reaper: &Value) -> Markup {
 fn act(ui: &Ui<'_>, words: &str, n: i64, one: &Value) -> Markup {
     html! {
         tr {
-            td.what { (words) }
+            td.what { (said(words)) }
             td.num data-name="How often" { (n) }
             td data-name="Last" { (ui.ago(&one["last_at"])) }
             td data-name="Note" { @if let Some(note) = one["note"].as_str() { (said(note)) } }
@@ -95,7 +100,7 @@ fn disk(status: &Value) -> Markup {
     let free = status["disk"]["free_bytes"].as_u64().zip(status["disk"]["total_bytes"].as_u64());
     html! {
         @if let Some((free, total)) = free {
-            meter min="0" max=(total) low=(total / 10) value=(free) aria-label="Free space of the disk" {}
+            meter min="0" max=(total) high=(total - total / 10) value=(total.saturating_sub(free)) aria-label="Used space of the disk" {}
         }
         (pairs(&[
             ("Free space", html! { (size(&status["disk"]["free_bytes"])) " of " (size(&status["disk"]["total_bytes"])) }),

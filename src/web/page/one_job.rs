@@ -98,9 +98,10 @@ fn buttons(ui: &Ui<'_>, job: &Value, here: &str) -> Markup {
                     (button("cancel", "Cancel", Some("Cancel this job? It never starts.")))
                 },
                 "running" => {
-                    @if suspension.is_empty() || suspension == "resuming" { (button("suspend", "Suspend", None)) }
+                    @if job["cancelling"] == true { "" }
+                    @else if suspension.is_empty() || suspension == "resuming" { (button("suspend", "Suspend", None)) }
                     @else { (button("resume", "Resume", None)) }
-                    (button("cancel", "Cancel", Some("Cancel this job? Its processes are stopped.")))
+                    (button("cancel", "Cancel", Some("Cancel this job? Its processes are ended.")))
                 },
                 "failed" | "cancelled" => { (button("retry", "Retry", None)) (button("rerun", "Add a job like it", None)) },
                 _ => (button("rerun", "Add a job like it", None)),
@@ -160,7 +161,7 @@ fn runs(ui: &Ui<'_>, job: &Value, id: i64) -> Markup {
                         @for run in all.iter().rev().take(ROWS_MAX) {
                             tr {
                                 td.id { (run["id"]) }
-                                td data-name="Kind" { (text(run, "kind")) }
+                                td data-name="Kind" { (said(text(run, "kind"))) }
                                 td.num data-name="Attempt" { (run["attempt"]) }
                                 td data-name="Outcome" { (outcome(run)) }
                                 td data-name="Started" { (ui.ago(&run["started_at"])) }
@@ -181,7 +182,7 @@ fn runs(ui: &Ui<'_>, job: &Value, id: i64) -> Markup {
 pub fn outcome(run: &Value) -> Markup {
     html! {
         @match run["outcome"].as_str() {
-            Some(outcome) => { (badge(outcome)) " " span.why { (text(run, "reason")) @if let Some(code) = run["exit_code"].as_i64() { @if code != 0 { " " (code) } } } },
+            Some(outcome) => { (badge(outcome)) " " span.why { (said(text(run, "reason"))) @if let Some(code) = run["exit_code"].as_i64() { @if code != 0 { " " (code) } } } },
             None => (badge("running")),
         }
         @if let Some(error) = run["error"].as_str() { div.error { (short(error)) } }
@@ -209,7 +210,7 @@ fn hooks(ui: &Ui<'_>, job: &Value) -> Markup {
                 table {
                     thead { tr { th { "Event" } th { "Command" } th { "State" } th.num { "Failures" } th { "Next" } } }
                     tbody { @for hook in all { tr {
-                        td data-name="Event" { (text(hook, "event")) }
+                        td data-name="Event" { (said(text(hook, "event"))) }
                         td.what { code { (short(&command(&hook["command"]))) } @if let Some(error) = hook["error"].as_str() { div.error { (short(error)) } } }
                         td data-name="State" { (badge(text(hook, "state"))) }
                         td.num data-name="Failures" { (hook["failures"]) }
@@ -228,7 +229,7 @@ fn events(ui: &Ui<'_>, history: &Value) -> Markup {
             ol.events {
                 @for event in rows(history, "events").iter().rev().take(ROWS_MAX) {
                     li {
-                        (ui.local(&event["at"])) " " b { (text(event, "kind")) } " " (text(event, "reason"))
+                        (ui.local(&event["at"])) " " b { (said(text(event, "kind"))) } " " (said(text(event, "reason")))
                         @if let Some(run) = event["run"].as_i64() { " " span.dim { "run " (run) } }
                         @if let Some(detail) = event["detail"].as_str() { " " span.dim { (short(detail)) } }
                     }

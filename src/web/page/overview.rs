@@ -16,6 +16,9 @@ use crate::web::routes::{jobs, runs, status};
 
 pub const ROUTES: &[Route] = &[page("/", &["done"], show)];
 
+/// Queues that are shown.
+const QUEUES_MAX: usize = 50;
+
 fn show(app: &App, asked: &Asked) -> Answered {
     let ui = Ui::of(app);
     let status = document(app, status::overview, &[], &[])?;
@@ -97,7 +100,7 @@ fn hour(minutes: &[Value]) -> Markup {
                         duration(longest)
                     )
                 }
-                None => format!("{} UTC: none ended", clock(one)),
+                None => format!("{} UTC: no waiting time", clock(one)),
             };
             Bar { value: wait(one, "median").unwrap_or(0), bad: 0, words }
         })
@@ -125,8 +128,9 @@ fn queues(ui: &Ui<'_>, status: &Value) -> Markup {
         @if all.is_empty() { p.empty { "There is no queue yet." } } @else {
             table {
                 thead { tr { th { "Queue" } th.num { "Running" } th.num { "Ready" } th.num { "Held" } th { span.unseen { "Action" } } } }
-                tbody { @for queue in all { (queue_row(ui, queue)) } }
+                tbody { @for queue in all.iter().take(QUEUES_MAX) { (queue_row(ui, queue)) } }
             }
+            @if all.len() > QUEUES_MAX { p.hint { "The first " (QUEUES_MAX) " of " (all.len()) " queues are shown." } }
         }
     }
 }

@@ -32,7 +32,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
                 div.row {
                     h2 #resources { "External resources" }
                     @if is_all { a href=(ui.to("/owned")) { "Without released ones" } } @else { a href=(ui.to("/owned?all=true")) { "Also released ones" } }
-                    (ui.button(&Button { path: "/resources/sweep".into(), name: "Release what has no owner", back: "/owned", is_quiet: true, ..Button::default() }))
+                    (ui.button(&Button { path: "/resources/sweep".into(), name: "Try all pending teardowns now", back: "/owned", is_quiet: true, ..Button::default() }))
                 }
                 (resources_of(&ui, rows(&resources, "resources")))
                 @if let Some(next) = resources["next"].as_str() { nav.pages aria-label="Pages of the resources" { a rel="next" href=(ui.to(&format!("/owned?cursor={next}{all}"))) { "Older" } } }
@@ -81,7 +81,7 @@ fn resource(ui: &Ui<'_>, one: &Value) -> Markup {
                 div { code.dim { (short(&command(&one["teardown"]))) } }
                 @if let Some(error) = one["last_error"].as_str() { div.error { (said(error)) } }
             }
-            td data-name="State" { (badge(state)) @if let Some(by) = one["released_by"].as_str() { " " span.why { (by) } } }
+            td data-name="State" { (badge(state)) @if let Some(by) = one["released_by"].as_str() { " " span.why { (said(by)) } } }
             td data-name="Owner" {
                 @if !one["job"].is_null() { "job " (ui.job(&one["job"])) }
                 @else if let Some(task) = one["task"].as_i64() { a href=(ui.to(&format!("/tasks/{task}"))) { "task " (task) } }

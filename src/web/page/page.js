@@ -36,6 +36,7 @@
 
   let reading = false, again = false, last = 0;
   const refresh = async () => {
+    if (!one("[data-live]")) return;
     if (reading) { again = true; return; }
     reading = true;
     try {
@@ -43,6 +44,12 @@
       last = Date.now();
       if (answer.ok && !answer.redirected) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        // A run has begun whose output this page does not show yet.
+        const runOf = (page) => (one("#log", page) || { dataset: {} }).dataset.run || "";
+        if (one("#log", fresh) && runOf(fresh) !== runOf(document)) {
+          location.reload();
+          return;
+        }
         for (const part of all("[data-live]")) {
           const other = fresh.getElementById(part.id);
           if (other && !isInUse(part) && part.innerHTML !== other.innerHTML) part.replaceChildren(...other.childNodes);
@@ -76,14 +83,22 @@
     stream = new EventSource(base + "/api/v1/events");
     stream.onopen = () => { say("Live", false); soon(); };
     stream.onmessage = () => { soon(); more(); };
-    stream.onerror = () => say("Not connected", true);
+    stream.onerror = () => {
+      say("Not connected", true);
+      // A refusal closes it for good.
+      if (stream && stream.readyState === EventSource.CLOSED) {
+        stream = null;
+        setTimeout(open, 5000);
+      }
+    };
   };
   const close = () => { if (stream) stream.close(); stream = null; };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", open);
-  // Times pass also when nothing changes.
-  setInterval(() => { if (!document.hidden && Date.now() - last > 20000) soon(); }, 5000);
+  // Not everything is an event of a job: a pause, a lease, the end of a worker. And times pass.
+  const LOOK_MS = 5000;
+  setInterval(() => { if (!document.hidden && Date.now() - last >= LOOK_MS) soon(); }, 1000);
 
   // ---- a log that is followed
 
@@ -105,13 +120,21 @@
           const made = document.createElement("template");
           made.innerHTML = part.markup;
           log.append(made.content);
-          while (log.textContent.length > LOG_CHARS_MAX && log.firstChild) log.firstChild.remove();
+          const hint = one("#nothing");
+          if (hint) hint.remove();
+          let chars = log.textContent.length;
+          while (chars > LOG_CHARS_MAX && log.firstChild) {
+            chars -= log.firstChild.textContent.length;
+            log.firstChild.remove();
+          }
         }
+        const from = Number(log.dataset.at);
         Object.assign(log.dataset, { at: part.at, style: part.style });
         if (part.run) log.dataset.run = part.run;
         if (stays) log.scrollTop = log.scrollHeight;
         if (!part.open && part.at >= part.end) delete log.dataset.follow;
-        if (part.at < part.end) setTimeout(more, 0);
+        // What is not complete yet is asked for with the next tick.
+        if (part.at > from && part.at < part.end) setTimeout(more, 0);
       }
     } catch { /* tried again with the next tick */ }
     asking = false;

@@ -19,11 +19,14 @@ pub struct Ui<'a> {
     /// Before each path of this server.
     pub base: &'a str,
     pub now: Zoned,
+    /// The name of this machine: a person may have the pages of several in tabs.
+    pub host: String,
 }
 
 impl<'a> Ui<'a> {
     pub fn of(app: &'a App) -> Self {
-        Self { base: &app.setup.base, now: app.now() }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { base: &app.setup.base, now: app.now(), host }
     }
 
     /// Returns a path of this server as a browser asks for it.
@@ -146,24 +149,26 @@ pub fn name(job: &Value) -> Markup {
 pub fn state(job: &Value) -> Markup {
     let state = text(job, "state");
     let more = match state {
+        "queued" if job["hold"] == "user" => "held",
         "queued" => text(job, "hold"),
+        "running" if job["cancelling"] == true => "cancelling",
         "running" => text(&job["suspension"], "state"),
         "done" => "",
         _ => text(job, "reason"),
     };
-    html! { (badge(state)) @if !more.is_empty() && more != state { " " span.why { (more) } } }
+    html! { (badge(state)) @if !more.is_empty() && more != state { " " span.why { (escape::line(more)) } } }
 }
 
 /// Shows a word with the colour of its meaning, which the word says too.
 pub fn badge(word: &str) -> Markup {
     let kind = match word {
-        "done" | "held_by_worker" | "released" => "good",
+        "done" | "released" => "good",
         "failed" | "lost" | "dead" => "bad",
         "running" => "busy",
         "queued" | "ready" => "waits",
         _ => "plain",
     };
-    html! { span class=(format!("badge {kind}")) { (word) } }
+    html! { span class=(format!("badge {kind}")) { (escape::line(word)) } }
 }
 
 /// Shows a size in bytes.
@@ -177,6 +182,12 @@ pub fn size(value: &Value) -> Markup {
 /// Shows a row of names and values.
 pub fn pairs(rows: &[(&str, Markup)]) -> Markup {
     html! { dl.pairs { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } } }
+}
+
+/// Returns a path with a query, without the cursor of a page.
+pub fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let kept = pairs.iter().filter(|(key, _)| *key != "cursor");
+    format!("{path}?{}", kept.map(|(key, value)| format!("{key}={}", encoded(value))).collect::<Vec<_>>().join("&"))
 }
 
 /// Returns a text as a part of a path or a query.

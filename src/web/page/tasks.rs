@@ -7,7 +7,7 @@ use crate::job::TaskState;
 use crate::web::app::App;
 use crate::web::page::documents::{document, number, rows, text};
 use crate::web::page::frame::{Frame, page as shown};
-use crate::web::page::parts::{Ui, badge, encoded, maybe, pairs, said, short};
+use crate::web::page::parts::{Ui, badge, encoded, maybe, pairs, said, short, with_query};
 use crate::web::query::row_id;
 use crate::web::route::{Answered, Asked, Route, page};
 use crate::web::routes::lists;
@@ -30,6 +30,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let list = document(app, lists::tasks, &[], &with_limit)?;
     let pipelines = document(app, lists::all_pipelines, &[], &[("limit", "100")])?;
     let state = asked.query.get("state").unwrap_or("");
+    let here = with_query("/tasks", &given);
     let body = html! {
         form.filters method="get" action=(ui.to("/tasks")) {
             div { label for="state" { "State" } select #state name="state" {
@@ -43,7 +44,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
             @if rows(&list, "tasks").is_empty() { p.empty { "No task is like that." } }
             @for task in rows(&list, "tasks") { (card(&ui, task)) }
             nav.pages aria-label="Pages of the list" {
-                @if let Some(next) = list["next"].as_str() { a rel="next" href=(ui.to(&format!("/tasks?state={state}&cursor={next}"))) { "Older" } }
+                @if let Some(next) = list["next"].as_str() { a rel="next" href=(ui.to(&format!("{here}&cursor={next}"))) { "Older" } }
             }
             (pipelines_of(&ui, rows(&pipelines, "pipelines")))
         }
@@ -87,7 +88,10 @@ fn one(app: &App, asked: &Asked) -> Answered {
     let body = html! {
         div #task data-live {
             div.row.head { (badge(text(&task, "state"))) @if task["held"] == true { " " (badge("held")) } }
-            @if let Some(error) = task["error"].as_str() { p.error { (said(error)) } }
+            @if let Some(error) = task["error"].as_str() {
+                p.error { (said(error)) }
+                @if task["state"] == "failed" { p { code { "tenure task retry " (id) } } }
+            }
             @if let Some(why) = task["stop_why"].as_str() { p { "A stop was requested: " (said(why)) } }
             (walk(&ui, rows(&task, "steps"), STEPS_OF_ONE_MAX))
             (pairs(&[

@@ -8,7 +8,7 @@ use crate::escape;
 use crate::web::app::App;
 use crate::web::page::documents::{document, ms, number, rows, text};
 use crate::web::page::frame::{Frame, page as shown};
-use crate::web::page::parts::{Ui, badge, name, short};
+use crate::web::page::parts::{Ui, badge, name, said, short};
 use crate::web::query::row_id;
 use crate::web::route::{Answered, Asked, Route, page};
 use crate::web::routes::runs;
@@ -124,7 +124,8 @@ fn bar(ui: &Ui<'_>, one: &Placed<'_>, top: f64) -> Markup {
     let (run, y) = (one.run, top + one.row as f64 * ROW);
     let attempt = number(run, "attempt");
     let outcome = run["outcome"].as_str().unwrap_or("running");
-    let words = format!("job {}, run {}, attempt {attempt}: {outcome} {}", run["job"], run["id"], text(run, "reason"));
+    let words =
+        format!("job {}, run {}, attempt {attempt}: {outcome} {}", run["job"], run["id"], escape::line(text(run, "reason")));
     html! {
         a href=(ui.to(&format!("/jobs/{}", run["job"]))) aria-label=(words) {
             rect class=(kind(run)) x=(format!("{:.2}", one.from)) y=(y) width=(format!("{:.2}", one.width)) height=(ROW - 3.0) rx="2" { title { (words) } }
@@ -143,7 +144,7 @@ fn table(ui: &Ui<'_>, all: &[Value]) -> Markup {
                     td.what { (name(run)) }
                     td data-name="Lane" { @if let Some(lane) = run["lane"].as_str() { (short(lane)) } @else { span.dim { "queue " (short(text(run, "queue"))) } } }
                     td.num data-name="Attempt" { (run["attempt"]) }
-                    td data-name="Outcome" { (badge(run["outcome"].as_str().unwrap_or("running"))) " " span.why { (text(run, "reason")) @if run["adopted"] == true { " adopted" } } }
+                    td data-name="Outcome" { (badge(run["outcome"].as_str().unwrap_or("running"))) " " span.why { (said(text(run, "reason"))) @if run["adopted"] == true { " adopted" } } }
                     td data-name="Started" { (ui.local(&run["started_at"])) }
                     td.num data-name="Took" { (ui.took(&run["started_at"], &run["ended_at"])) }
                 } } }

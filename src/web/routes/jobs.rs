@@ -51,15 +51,12 @@ pub fn list(app: &App, asked: &Asked) -> Answered {
         // A text is in no index: so many jobs are looked at, and the next page continues.
         let last = cursor.map_or_else(|| queue.newest_job().map(|id| id.map_or(0, |id| id.0)), |cursor| Ok(cursor - 1))?;
         floor = (last - SEARCHED_MAX).max(0);
-        filter = filter.containing(text).between(JobId(floor + 1), JobId(last.max(floor + 1)));
+        filter = filter.containing(text).between(JobId(floor + 1), JobId(last));
     } else if let Some(last) = cursor {
         filter = filter.between(JobId(1), JobId(last - 1));
     }
-    let (mut jobs, more) = queue.page(&filter, LIST_BYTES_MAX)?;
-    let next = match jobs.last().filter(|_| more) {
-        Some(last) => Some(last.id.to_string()),
-        None => (floor > 0).then(|| (floor + 1).to_string()),
-    };
+    let (mut jobs, next) = queue.page(&filter, LIST_BYTES_MAX)?;
+    let next = next.map(|id| id.0).or((floor > 0).then_some(floor + 1)).map(|id| id.to_string());
     stopped::mark(&queue, &mut jobs)?;
     let jobs: Vec<_> = jobs.iter().map(shapes::job).collect();
     Ok(Answer::Document(shapes::versioned(json!({"jobs": jobs, "next": next}))))

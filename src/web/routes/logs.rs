@@ -14,6 +14,8 @@ pub const ROUTES: &[Route] = &[get_short("/api/v1/jobs/{id}/logs", &["run", "off
 
 /// Most lines of `tail`.
 const LINES_MAX: u64 = 100_000;
+/// Bytes in which they are looked for: a log may have no end of a line.
+const TAIL_BYTES_MAX: u64 = 64 << 20;
 
 pub fn logs(app: &App, asked: &Asked) -> Answered {
     let query = &asked.query;
@@ -48,7 +50,10 @@ fn open(run: &RunInfo, offset: u64, tail: Option<u64>) -> Result<Log, Problem> {
     };
     let end = file.metadata().map_err(doing)?.len();
     let at = match tail {
-        Some(lines) => output::last_lines(&file, end, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(doing)?,
+        Some(lines) => {
+            output::last_lines(&file, end.saturating_sub(TAIL_BYTES_MAX), end, usize::try_from(lines).unwrap_or(usize::MAX))
+                .map_err(doing)?
+        }
         None => offset.min(end),
     };
     let dropped = output::dropped(&file, at, end).map_err(doing)?;
