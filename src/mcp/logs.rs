@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::document::shapes::versioned;
 use crate::error::Error;
-use crate::job::RunKind;
+use crate::job::RunId;
 use crate::mcp::answer::{Answer, Answered, Failure};
 use crate::mcp::arguments::Arguments;
 use crate::mcp::file::File;
 use crate::mcp::limits::{LOG_BYTES_MAX, LOG_LINES_DEFAULT, LOG_LINES_MAX};
-use crate::queue::RunInfo;
+use crate::queue::logs::{Content, GONE};
 use crate::run::output::{self, Piece};
 use crate::shown::Shown;
 
@@ -26,25 +26,23 @@ struct End {
 pub fn logs(file: &File, arguments: &Arguments) -> Answered {
     let lines = arguments.whole("lines", 1, LOG_LINES_MAX)?.unwrap_or(LOG_LINES_DEFAULT);
     let wanted = arguments.whole("run", 1, i64::MAX.cast_unsigned())?;
+    let wanted = wanted.map(|run| RunId(run.cast_signed()));
     let queue = file.reader()?;
     let id = file.job(&queue, arguments.job()?)?.id;
-    let runs = queue.runs(id)?;
-    let run = match wanted {
-        None => runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id),
-        Some(wanted) => {
-            let found = runs.iter().find(|run| run.id.0.cast_unsigned() == wanted);
-            Some(found.ok_or_else(|| Failure::new("not_found", format!("job {id} has no run {wanted}")))?)
-        }
+    let found = queue.open_log(id, wanted)?;
+    let end = match &found.content {
+        Content::Nothing => End::default(),
+        Content::Gone => return Err(Failure::new("log_gone", GONE)),
+        Content::Log(log) => read(log, lines).map_err(|e| Error::io(format!("reading the log of job {id}"), e))?,
     };
-    let end = run.map(|run| read(run, lines)).transpose()?.unwrap_or_default();
-    let text = match (run, end.text.is_empty()) {
+    let text = match (found.run, end.text.is_empty()) {
         (None, _) => format!("job {id} has not run yet"),
         (Some(_), true) => format!("job {id} has written nothing"),
         (Some(_), false) => end.text.clone(),
     };
     let document = json!({
         "id": id,
-        "run": run.map(|run| run.id),
+        "run": found.run,
         "text": end.text,
         "bytes_before": end.before,
         "bytes_dropped": end.dropped,
@@ -52,30 +50,20 @@ pub fn logs(file: &File, arguments: &Arguments) -> Answered {
     Ok(Answer { document: versioned(document), text })
 }
 
-fn read(run: &RunInfo, lines: u64) -> Result<End, Failure> {
-    let doing = |e: std::io::Error| Failure::from(Error::io(format!("reading the log of run {}", run.id), e));
-    let Some(file) = output::open_log(&run.log).map_err(doing)? else {
-        return match run.started_at {
-            None => Ok(End::default()),
-            Some(_) => {
-                Err(Failure::new("log_gone", format!("the log of run {} was deleted, or not copied with the file", run.id)))
-            }
-        };
-    };
-    let end = file.metadata().map_err(doing)?.len();
+fn read(file: &std::fs::File, lines: u64) -> std::io::Result<End> {
+    let end = file.metadata()?.len();
     // A line may be longer than an answer, and a hole has no bytes: what is kept is counted from
     // the end.
     let floor = end.saturating_sub(LOG_BYTES_MAX);
-    let at = output::last_lines(&file, floor, end, usize::try_from(lines).unwrap_or(usize::MAX)).map_err(doing)?.max(floor);
+    let at = output::last_lines(file, floor, end, usize::try_from(lines).unwrap_or(usize::MAX))?.max(floor);
     let (mut shown, mut bytes, mut dropped) = (Shown::plain(), Vec::new(), 0);
-    output::read_range(&file, at, end, &mut |piece| {
+    output::read_range(file, at, end, &mut |piece| {
         match piece {
             Piece::Bytes(piece) => shown.push(piece, &mut bytes),
             Piece::Dropped(n) => dropped += n,
         }
         Ok(())
-    })
-    .map_err(doing)?;
+    })?;
     shown.finish(&mut bytes);
     Ok(End { text: String::from_utf8_lossy(&bytes).into_owned(), before: at, dropped })
 }

@@ -50,18 +50,23 @@ pub fn whole(job: &JobInfo) -> String {
 
 /// Returns a job that was waited for.
 pub fn waited(job: &JobInfo) -> String {
-    let next = if job.has_ended() { "logs has its output" } else { "it has not ended in this time: wait again, or ask why" };
+    let next = match (job.has_ended(), job.attempts) {
+        (true, 0) => "it has not run",
+        (true, _) => "logs has its output",
+        (false, _) => "it has not ended in this time: wait again, or ask why",
+    };
     format!("{}\n{next}", whole(job))
 }
 
-/// Returns jobs, one a line.
+/// Returns jobs, one a line. `more`: older jobs were not looked at.
 pub fn list(jobs: &[JobInfo], more: bool) -> String {
-    if jobs.is_empty() {
-        return "no job matches".into();
-    }
     let mut lines: Vec<String> = jobs.iter().map(one).collect();
-    if more {
-        lines.push("there are older ones: give the value of next as before".into());
+    match (jobs.is_empty(), more) {
+        (true, false) => lines.push("no job matches".into()),
+        (true, true) => lines
+            .push("none of the newest jobs matches, and older ones were not looked at: give the value of next as before".into()),
+        (false, true) => lines.push("there are older ones: give the value of next as before".into()),
+        (false, false) => {}
     }
     lines.join("\n")
 }
@@ -117,6 +122,23 @@ mod tests {
         row.command = serde_json::json!(["echo", "\x07\n", "x".repeat(10_000)]).to_string();
         let text = one(&JobInfo::of(row));
         assert!(text.starts_with("job 7 is queued") && text.len() < 500 && !text.contains(is_unsafe), "{text}");
+    }
+
+    #[test]
+    fn a_list_is_not_called_empty_before_all_was_looked_at() {
+        assert_eq!(list(&[], false), "no job matches");
+        assert!(list(&[], true).contains("older ones were not looked at"), "{}", list(&[], true));
+        let job = JobInfo::of(fixture::job(7, State::Queued));
+        assert_eq!(list(std::slice::from_ref(&job), true).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_job_that_never_ran_has_no_output_to_look_at() {
+        let mut row = fixture::job(7, State::Cancelled);
+        row.attempts = 0;
+        assert!(waited(&JobInfo::of(row.clone())).ends_with("it has not run"));
+        row.attempts = 1;
+        assert!(waited(&JobInfo::of(row)).ends_with("logs has its output"));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The output of a job, as it was written.
 
+#[cfg(any(feature = "web", feature = "mcp"))]
+use std::fs::File;
 use std::io::{self, Write};
 
 use super::Queue;
 use super::follow::{Follower, trouble};
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, RunKind};
+#[cfg(any(feature = "web", feature = "mcp"))]
+use crate::run::output::open_log;
 use crate::run::output::{Piece, tail};
 use crate::store::job::read;
 use crate::store::job::rows::Run;
@@ -22,7 +26,55 @@ pub struct Logs {
     follow: bool,
 }
 
+/// The log of a run, open for reading.
+#[cfg(any(feature = "web", feature = "mcp"))]
+#[derive(Debug)]
+pub(crate) struct OpenLog {
+    /// `None`: the job has not run.
+    pub run: Option<RunId>,
+    /// The run is not over: the log may grow.
+    pub is_open: bool,
+    pub content: Content,
+}
+
+/// What is said of a log that is gone.
+#[cfg(any(feature = "web", feature = "mcp"))]
+pub(crate) const GONE: &str = "the log of this run was deleted, or not copied with the file";
+
+/// What a log has.
+#[cfg(any(feature = "web", feature = "mcp"))]
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Nothing was written yet, or the run never started.
+    Nothing,
+    /// The log was deleted, or not copied with the file.
+    Gone,
+    Log(File),
+}
+
 impl Queue {
+    /// Opens the log of a run of a job; `None`: of its latest one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such job or run; [`Error::Io`] if the log cannot be
+    /// opened.
+    #[cfg(any(feature = "web", feature = "mcp"))]
+    pub(crate) fn open_log(&self, id: JobId, wanted: Option<RunId>) -> Result<OpenLog> {
+        self.row(id)?;
+        let runs = self.store.read(|conn| read::runs(conn, id))?;
+        let Some(run) = which(id, wanted, &runs)? else {
+            return Ok(OpenLog { run: None, is_open: false, content: Content::Nothing });
+        };
+        let path = self.store.place().log_file(run.id);
+        let file = open_log(&path).map_err(|e| Error::io(format!("reading the log of run {}", run.id), e))?;
+        let content = match (file, run.started_at) {
+            (Some(file), _) => Content::Log(file),
+            (None, None) => Content::Nothing,
+            (None, Some(_)) => Content::Gone,
+        };
+        Ok(OpenLog { run: Some(run.id), is_open: run.outcome.is_none(), content })
+    }
+
     /// Returns the output of a job's latest run: what its processes wrote to stdout and stderr.
     pub fn logs(&self, id: JobId) -> Logs {
         Logs { queue: self.clone(), id, run: None, last_lines: None, follow: false }
@@ -78,7 +130,7 @@ impl Logs {
         let (store, id) = (&self.queue.store, self.id);
         self.queue.row(id)?;
         let runs = store.read(|conn| read::runs(conn, id))?;
-        let run = self.which(&runs)?;
+        let run = which(id, self.run, &runs)?.map(|run| run.id);
         let offset = match run {
             Some(run) => tail(&store.place().log_file(run), self.last_lines, sink).map_err(trouble)?,
             None => 0,
@@ -92,12 +144,11 @@ impl Logs {
         }
         Ok(())
     }
+}
 
-    fn which(&self, runs: &[Run]) -> Result<Option<RunId>> {
-        match self.run {
-            None => Ok(runs.iter().filter(|run| run.kind == RunKind::Job).map(|run| run.id).max()),
-            Some(wanted) if runs.iter().any(|run| run.id == wanted) => Ok(Some(wanted)),
-            Some(wanted) => Err(Error::NotFound(format!("job {} has no run {wanted}; tenure show {0} lists them", self.id))),
-        }
-    }
+/// Returns the wanted run of a job, or its latest one.
+fn which(id: JobId, wanted: Option<RunId>, runs: &[Run]) -> Result<Option<&Run>> {
+    let Some(wanted) = wanted else { return Ok(runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id)) };
+    let found = runs.iter().find(|run| run.id == wanted);
+    found.map(Some).ok_or_else(|| Error::NotFound(format!("job {id} has no run {wanted}; tenure show {id} lists them")))
 }

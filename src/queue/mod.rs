@@ -33,7 +33,7 @@ mod info;
 mod job;
 #[cfg(any(feature = "web", feature = "mcp"))]
 pub(crate) mod kept;
-mod logs;
+pub(crate) mod logs;
 #[cfg(feature = "cli")]
 pub(crate) mod once;
 mod pause;

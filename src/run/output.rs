@@ -38,18 +38,18 @@ pub fn open_log(path: &Path) -> io::Result<Option<File>> {
 ///
 /// # Errors
 /// The log cannot be read, or `sink` failed.
-pub fn tail(path: &Path, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
-    open_log(path)?.map_or(Ok(0), |file| tail_of(&file, last_lines, sink))
+pub fn tail(path: &Path, lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+    open_log(path)?.map_or(Ok(0), |file| tail_of(&file, lines, sink))
 }
 
 /// The same of a log that is open.
 ///
 /// # Errors
 /// As [`tail`].
-pub fn tail_of(file: &File, last_lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
+pub fn tail_of(file: &File, lines: Option<usize>, sink: &mut dyn FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<u64> {
     let end = file.metadata()?.len();
-    let start = match last_lines {
-        Some(count) => start_of_last_lines(file, 0, end, count)?,
+    let start = match lines {
+        Some(count) => last_lines(file, 0, end, count)?,
         None => 0,
     };
     read_range(file, start, end, sink)
@@ -162,15 +162,6 @@ pub fn dropped(file: &File, start: u64, end: u64) -> io::Result<u64> {
     Ok(dropped)
 }
 
-/// Returns where the last lines of an open log begin, no earlier than `floor`: a log may have no
-/// end of a line for gigabytes.
-///
-/// # Errors
-/// The log cannot be read.
-pub fn last_lines(file: &File, floor: u64, end: u64, count: usize) -> io::Result<u64> {
-    start_of_last_lines(file, floor, end, count)
-}
-
 /// Returns where data begins at or after an offset; `None`: nowhere. A file system without holes
 /// has none.
 fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
@@ -192,9 +183,13 @@ fn next_hole(file: &File, at: u64) -> io::Result<u64> {
     }
 }
 
-/// Returns where the last `count` lines begin. Reads backwards; a hole ends the search, as it
-/// belongs to the lines before it.
-fn start_of_last_lines(file: &File, floor: u64, end: u64, count: usize) -> io::Result<u64> {
+/// Returns where the last `count` lines of an open log begin, no earlier than `floor`: a log may
+/// have no end of a line for gigabytes. Reads backwards; a hole ends the search, as it belongs to
+/// the lines before it, and the lines are shown with it, even where it begins before `floor`.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn last_lines(file: &File, floor: u64, end: u64, count: usize) -> io::Result<u64> {
     if count == 0 {
         return Ok(end);
     }

@@ -17,6 +17,8 @@ pub struct Log {
     /// Bytes of that part that were dropped because of the limit of the log.
     pub dropped: u64,
     pub run: Option<i64>,
+    /// The run is not over: more may be written.
+    pub is_open: bool,
 }
 
 impl Log {

@@ -347,6 +347,16 @@ mod tests {
     }
 
     #[test]
+    fn a_look_at_a_large_log_is_short() {
+        // One byte that ends nothing: what is looked for ends within a bound, and not with the log.
+        for begin in [b"\x1b]".as_slice(), b"\x1b[", b"\x1bP", b"\x1b_", b"\x9d", &[0xc2, 0x9d]] {
+            let bytes = [begin, &[b'1'; 256 << 10]].concat();
+            let rendered = render(&bytes, Style::default(), false);
+            assert!(rendered.used > 250 << 10, "{begin:?}: {}", rendered.used);
+        }
+    }
+
+    #[test]
     fn what_is_cut_waits_for_its_rest() {
         let bytes = "ä\x1b[31mö".as_bytes();
         for cut in 0..=bytes.len() {

@@ -2,20 +2,19 @@
 //! and what is added to it, for the script.
 
 use maud::{Markup, html};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::document::shapes::versioned;
 use crate::units;
 use crate::web::app::App;
 use crate::web::log::Log;
 use crate::web::page::ansi::{Style, render};
-use crate::web::page::documents::{document, rows};
 use crate::web::page::frame::{Frame, page as shown};
 use crate::web::page::parts::Ui;
 use crate::web::problem::Problem;
 use crate::web::query::{Query, job_id, run_id};
 use crate::web::route::{Answer, Answered, Asked, Route, page};
-use crate::web::routes::{job, logs};
+use crate::web::routes::logs;
 
 pub const ROUTES: &[Route] =
     &[page("/jobs/{id}/log", &["run", "offset", "done"], show), page("/jobs/{id}/log/part", &["run", "offset", "style"], part)];
@@ -36,13 +35,15 @@ pub struct Part {
     markup: Markup,
     dropped: u64,
     run: Option<i64>,
+    /// The run is not over: more may be added.
+    pub is_open: bool,
 }
 
-/// Reads a part of the log of a run (`None`: the latest one). `is_over`: nothing is added to it.
+/// Reads a part of the log of a run (`None`: the latest one).
 ///
 /// # Errors
 /// The job or the run is not there, or the log was deleted.
-pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: Style, is_over: bool) -> Result<Part, Problem> {
+pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: Style) -> Result<Part, Problem> {
     let run_text = run.map(|run| run.to_string());
     let query: Vec<(&str, &str)> = run_text.iter().map(|run| ("run", run.as_str())).collect();
     let asked = Asked { names: vec![id.to_owned()], query: Query::of(&query), ..Asked::default() };
@@ -58,7 +59,7 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         None if from > 0 => bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
         _ => 0,
     };
-    let rendered = render(&bytes[skipped..], style, is_over && log.at >= size);
+    let rendered = render(&bytes[skipped..], style, !log.is_open && log.at >= size);
     let left = bytes.len() - skipped - rendered.used;
     Ok(Part {
         from: from + skipped as u64,
@@ -68,16 +69,8 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         markup: rendered.markup,
         dropped: log.dropped,
         run: log.run,
+        is_open: log.is_open,
     })
-}
-
-/// Whether a run of a job (`None`: its latest one) is not over.
-pub fn is_open(job: &Value, run: Option<i64>) -> bool {
-    let mut of_job = rows(job, "runs").iter().filter(|one| one["kind"] == "job");
-    match run {
-        Some(run) => rows(job, "runs").iter().any(|one| one["id"] == run && one["outcome"].is_null()),
-        None => of_job.next_back().is_some_and(|one| one["outcome"].is_null()),
-    }
 }
 
 fn all_of(log: &mut Log) -> Result<Vec<u8>, Problem> {
@@ -106,9 +99,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let (ui, id) = (Ui::of(app), job_id(asked.name(0))?.0);
     let run = asked.query.get("run").map(run_id).transpose()?.map(|run| run.0);
     let offset = asked.query.number("offset", i64::MAX.cast_unsigned())?;
-    let one = document(app, job::show, &[asked.name(0)], &[])?;
-    let is_open = is_open(&one, run);
-    let part = read(app, asked.name(0), run, offset, Style::default(), !is_open)?;
+    let part = read(app, asked.name(0), run, offset, Style::default())?;
     let is_at_end = part.at == part.end;
     let here = |offset: u64| {
         let run = part.run.map_or_else(String::new, |run| format!("&run={run}"));
@@ -126,7 +117,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
             @if !is_at_end { a href=(here(part.at)) { "Later" } }
             a href=(ui.to(&format!("/api/v1/jobs/{id}/logs{}", part.run.map_or_else(String::new, |run| format!("?run={run}"))))) { "As text" }
         }
-        (view(&ui, id, &part, is_open && is_at_end))
+        (view(&ui, id, &part, part.is_open && is_at_end))
     };
     Ok(shown(app, asked, &Frame { title: &format!("Log of job {id}"), place: "/jobs", body }))
 }
@@ -136,9 +127,8 @@ fn part(app: &App, asked: &Asked) -> Answered {
     let run = asked.query.get("run").map(run_id).transpose()?.map(|run| run.0);
     let offset = asked.query.number("offset", i64::MAX.cast_unsigned())?.unwrap_or(0);
     let style = Style::of_text(asked.query.get("style").unwrap_or(""));
-    let is_open = is_open(&document(app, job::show, &[asked.name(0)], &[])?, run);
-    let part = read(app, asked.name(0), run, Some(offset), style, !is_open)?;
+    let part = read(app, asked.name(0), run, Some(offset), style)?;
     Ok(Answer::Document(versioned(json!({
-        "markup": part.markup.0, "at": part.at, "end": part.end, "style": part.style.to_text(), "run": part.run, "open": is_open,
+        "markup": part.markup.0, "at": part.at, "end": part.end, "style": part.style.to_text(), "run": part.run, "open": part.is_open,
     }))))
 }

@@ -28,8 +28,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let one = document(app, job::show, &of, &[])?;
     let why = document(app, job::why, &of, &[])?;
     let history = document(app, job::history, &of, &[])?;
-    let is_open = log::is_open(&one, None);
-    let part = log::read(app, &id_text, None, None, Style::default(), !is_open);
+    let part = log::read(app, &id_text, None, None, Style::default());
     let title = match one["label"].as_str() {
         Some(label) => format!("Job {id}: {}", escape::line(label).chars().take(80).collect::<String>()),
         None => format!("Job {id}"),
@@ -48,7 +47,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
         section aria-labelledby="output" {
             div.row { h2 #output { "Output" } a href=(ui.to(&format!("{here}/log"))) { "Whole log" } }
             @match part {
-                Ok(part) => (log::view(&ui, id, &part, is_open)),
+                Ok(part) => (log::view(&ui, id, &part, part.is_open)),
                 Err(problem) => p.hint { (escape::lines(&problem.text)) },
             }
         }
@@ -91,7 +90,7 @@ fn buttons(ui: &Ui<'_>, job: &Value, here: &str) -> Markup {
         })
     };
     html! {
-        div.row.deeds {
+        div.row.actions {
             @match state {
                 "queued" => {
                     @if is_held { (button("release", "Release", None)) } @else { (button("hold", "Hold", None)) }

@@ -1,8 +1,7 @@
 //! The output of a run, as its bytes: never as a document, and never as markup.
 
 use crate::error::Error;
-use crate::job::RunKind;
-use crate::queue::RunInfo;
+use crate::queue::logs::{Content, GONE};
 use crate::run::output;
 use crate::web::app::App;
 use crate::web::log::Log;
@@ -25,37 +24,22 @@ pub fn logs(app: &App, asked: &Asked) -> Answered {
     if offset.is_some() && tail.is_some() {
         return Err(Problem::usage("offset and tail: give one of them"));
     }
-    let runs = app.reader()?.runs(id)?;
-    let run = match wanted {
-        None => runs.iter().filter(|run| run.kind == RunKind::Job).max_by_key(|run| run.id),
-        Some(wanted) => {
-            let found = runs.iter().find(|run| run.id == wanted);
-            Some(found.ok_or_else(|| Problem::not_found(format!("job {id} has no run {wanted}")))?)
-        }
+    let found = app.reader()?.open_log(id, wanted)?;
+    let none = Log { run: found.run.map(|run| run.0), is_open: found.is_open, ..Log::default() };
+    let file = match found.content {
+        Content::Nothing => return Ok(Answer::Log(none)),
+        Content::Gone => return Err(Problem::new(404, "log_gone", GONE)),
+        Content::Log(file) => file,
     };
-    let Some(run) = run else { return Ok(Answer::Log(Log::default())) };
-    open(run, offset.unwrap_or(0), tail).map(Answer::Log)
-}
-
-fn open(run: &RunInfo, offset: u64, tail: Option<u64>) -> Result<Log, Problem> {
-    let doing = |e: std::io::Error| Problem::from(Error::io(format!("reading the log of run {}", run.id), e));
-    let none = Log { run: Some(run.id.0), ..Log::default() };
-    let Some(file) = output::open_log(&run.log).map_err(doing)? else {
-        return match run.started_at {
-            None => Ok(none),
-            Some(_) => {
-                Err(Problem::new(404, "log_gone", format!("the log of run {} was deleted, or not copied with the file", run.id)))
-            }
-        };
-    };
+    let doing = |e: std::io::Error| Problem::from(Error::io(format!("reading the log of job {id}"), e));
     let end = file.metadata().map_err(doing)?.len();
     let at = match tail {
         Some(lines) => {
-            output::last_lines(&file, end.saturating_sub(TAIL_BYTES_MAX), end, usize::try_from(lines).unwrap_or(usize::MAX))
-                .map_err(doing)?
+            let count = usize::try_from(lines).unwrap_or(usize::MAX);
+            output::last_lines(&file, end.saturating_sub(TAIL_BYTES_MAX), end, count).map_err(doing)?
         }
-        None => offset.min(end),
+        None => offset.unwrap_or(0).min(end),
     };
     let dropped = output::dropped(&file, at, end).map_err(doing)?;
-    Ok(Log { file: Some(file), at, end, dropped, ..none })
+    Ok(Answer::Log(Log { file: Some(file), at, end, dropped, ..none }))
 }
