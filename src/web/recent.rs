@@ -50,11 +50,7 @@ impl Minutes {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn last(
-        &self,
-        now_ms: i64,
-        read: impl FnOnce(&dyn Fn(&Connection) -> Result<Vec<Minute>>) -> Result<Vec<Minute>>,
-    ) -> Result<Vec<Minute>> {
+    pub fn last(&self, conn: &Connection, now_ms: i64) -> Result<Vec<Minute>> {
         let first = (now_ms.div_euclid(MINUTE_MS) - MINUTES + 1) * MINUTE_MS;
         let (of, known) = {
             let mut known = lock(&self.0);
@@ -64,11 +60,9 @@ impl Minutes {
         };
         let all = (0..MINUTES).map(|n| first + n * MINUTE_MS);
         let earliest = all.clone().find(|at_ms| !known.contains_key(at_ms)).unwrap_or(now_ms);
-        let minutes = read(&|conn| {
-            let failures = recent::failures(conn, earliest)?;
-            let one = |at_ms| known.get(&at_ms).map_or_else(|| minute(conn, at_ms, &failures), |known| Ok(known.clone()));
-            all.clone().map(one).collect()
-        })?;
+        let failures = recent::failures(conn, earliest)?;
+        let one = |at_ms| known.get(&at_ms).map_or_else(|| minute(conn, at_ms, &failures), |known| Ok(known.clone()));
+        let minutes: Vec<Minute> = all.map(one).collect::<Result<_>>()?;
         let mut now_known = lock(&self.0);
         // Otherwise they are those of another file.
         if now_known.of == of {
@@ -123,7 +117,7 @@ mod tests {
         )
         .unwrap();
         let minutes = Minutes::default();
-        let last = |now_ms: i64| minutes.last(now_ms, |look| look(&conn)).unwrap();
+        let last = |now_ms: i64| minutes.last(&conn, now_ms).unwrap();
         let first = last(60 * MINUTE_MS - 1);
         assert_eq!((first.len(), first[59].at_ms), (60, 59 * MINUTE_MS));
         assert_eq!((first[59].ended, first[59].failed, first[59].wait_median_ms, first[59].waits), (1, 1, Some(4), 1));

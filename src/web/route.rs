@@ -61,6 +61,8 @@ pub enum Answer {
     Nothing(Option<(&'static str, String)>),
     /// A page for a person.
     Page(String),
+    /// A page that says why a form was refused, with the status of that.
+    Again(u16, String),
     /// A file of the pages, with its type.
     File(&'static str, &'static str),
     /// The client is to read another path of this server; and a cookie.

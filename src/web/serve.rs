@@ -142,10 +142,8 @@ async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, head
         Outcome::Answer(Answer::Document(value)) => document(app, 200, &value, room, is_read.then_some(headers)).await,
         Outcome::Answer(Answer::Created(value)) => document(app, 201, &value, room, None).await,
         Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text, room).await,
-        Outcome::Answer(Answer::Page(text)) => match held(&app.answers, text, room).await {
-            Ok(body) => of_page(200, body),
-            Err(problem) => refused(app, true, &problem),
-        },
+        Outcome::Answer(Answer::Page(text)) => page_reply(app, 200, text, room).await,
+        Outcome::Answer(Answer::Again(status, text)) => page_reply(app, status, text, room).await,
         Outcome::Answer(Answer::File(kind, text)) => {
             let mut reply = with_body(200, kind, Body::from(text));
             set(&mut reply, header::CACHE_CONTROL, FILE_KEPT);
@@ -199,6 +197,13 @@ async fn text_reply(app: &Arc<App>, kind: &'static str, text: String, room: Room
     match held(&app.answers, text, room).await {
         Ok(body) => with_body(200, kind, body),
         Err(problem) => failed(&problem),
+    }
+}
+
+async fn page_reply(app: &Arc<App>, status: u16, text: String, room: Room) -> Reply {
+    match held(&app.answers, text, room).await {
+        Ok(body) => of_page(status, body),
+        Err(problem) => refused(app, true, &problem),
     }
 }
 

@@ -135,6 +135,14 @@ fn keys_alone_are_enough() {
     assert_eq!(focus(), "1");
     browser.keys("\u{e007}");
     until("the job", || (browser.path(&web) == "/jobs/1").then_some(()));
+    // Enter in a chosen row presses no button of those below.
+    let held = nest.add(&["--hold", "--", "true"]);
+    browser.open(&web, "/jobs");
+    let chosen = format!("document.querySelector('input[name=id][value=\"{held}\"]')");
+    browser.run(&format!("{chosen}.click(); {chosen}.focus()"));
+    browser.keys("\u{e007}");
+    browser.until_shown("Nothing has changed");
+    assert_eq!(nest.show(held)["hold"], "user");
     assert_eq!(browser.run("return window.harmed === undefined"), true);
     drop((browser, worker));
 }

@@ -155,6 +155,7 @@ fn each_form_does_what_it_says_and_leads_back() {
     assert_eq!(state(&nest, again.expect("a job")).0, "cancelled", "the other one had ended and kept it from nothing");
     assert_eq!(send(&web, "/jobs/selected", "verb=cancel&id=1").status, 409);
     act("/jobs/selected", "verb=cancel", "/?done=nothing");
+    act("/jobs/selected", "verb=nothing&id=1", "/?done=nothing");
     act("/jobs/1/retry", "", "/?done=retry");
     assert_eq!(state(&nest, 1).0, "queued");
     act("/schedules/nightly/pause", "back=%2Fschedules", "/schedules?done=pause");
@@ -182,7 +183,11 @@ fn a_form_that_is_sent_twice_adds_one_job() {
     let known = unique(1).header("location").map(|to| to.replace("done=add", "done=known"));
     assert_eq!(unique(2).header("location").map(str::to_owned), known);
     let other = send(&web, "/add", &form.replace("from+a+page", "another"));
-    assert!(other.status == 409 && other.text().contains("open the form again"), "{}", other.text());
+    assert!(
+        other.status == 409 && other.text().contains("press the button again") && !other.text().contains(&key),
+        "{}",
+        other.text()
+    );
     let jobs = nest.json(&["ls", "--all", "--label", "from a page", "--json"]);
     let job = &jobs["jobs"][0];
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
@@ -199,6 +204,15 @@ fn a_form_that_is_sent_twice_adds_one_job() {
         let got = send(&web, "/add", form);
         assert!(got.status == 400 && got.text().contains(told), "{form}: {} {}", got.status, got.text());
     }
+    // What was written is there again, as text, with the key that it was sent with.
+    let wrong = "key=k9&command=echo+%3C%2Ftextarea%3E&label=%22%3E%3Cb%3E&priority=high&hold=true";
+    let text = send(&web, "/add", wrong).text();
+    for part in
+        ["value=\"k9\"", "echo &lt;/textarea&gt;</textarea>", "value=\"&quot;&gt;&lt;b&gt;\"", "value=\"high\"", " checked"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(send(&web, "/add", &wrong.replace("high", "1")).status, 303);
     drop(worker);
 }
 

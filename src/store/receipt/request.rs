@@ -14,6 +14,9 @@ use crate::hash;
 use crate::store::job::enqueue::Added;
 use crate::store::job::parts::{self, Part};
 
+/// What is said of a key that belongs to another request.
+pub const USED: &str = "this key was used for another request; use a new one";
+
 /// How long a name is remembered, in hours; up to an hour longer.
 pub const KEPT_HOURS: i64 = 24;
 /// Longest name of a request, in bytes.
@@ -85,7 +88,7 @@ pub fn find(conn: &Connection, named: &Named, now_ms: i64) -> Result<Option<Vec<
         let receipt: Receipt =
             serde_json::from_str(&text).map_err(|error| Error::Internal(format!("a receipt cannot be read: {error}")))?;
         if receipt.request != named.content {
-            return Err(Error::Refused("this key was used for another request; use a new one".into()));
+            return Err(Error::Refused(USED.into()));
         }
         return Ok(Some(receipt.jobs));
     }

@@ -42,10 +42,7 @@ const VERBS: [(&str, Api); 4] = [
 ];
 
 /// Asks a route of the API.
-///
-/// # Errors
-/// Those of the route.
-pub fn ask(app: &App, names: &[String], api: Api, body: Map<String, Value>) -> Answered {
+fn ask(app: &App, names: &[String], api: Api, body: Map<String, Value>) -> Answered {
     let body = if body.is_empty() { Vec::new() } else { Value::Object(body).to_string().into_bytes() };
     api(app, &Asked { names: names.to_vec(), body, ..Asked::default() })
 }
@@ -78,6 +75,9 @@ fn gone(app: &App, asked: &Asked) -> Answered {
 fn selected(app: &App, asked: &Asked) -> Answered {
     let form = Form::of(&asked.body)?;
     let verb = form.get("verb").unwrap_or("");
+    if verb == "nothing" {
+        return Ok(form.back(verb));
+    }
     let api = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, api)| *api);
     let api = api.ok_or_else(|| Problem::usage("the form does not say what to do with the jobs"))?;
     let (mut changed, mut refused) = (false, None);

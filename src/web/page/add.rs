@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
+use crate::escape;
 use crate::random;
+use crate::store::receipt::request::USED;
 use crate::web::app::App;
 use crate::web::page::form::Form;
-use crate::web::page::frame::{Frame, page as shown};
+use crate::web::page::frame::{self, Frame, page as shown};
 use crate::web::page::parts::Ui;
 use crate::web::problem::Problem;
 use crate::web::route::{Answer, Answered, Asked, Route, form, page};
@@ -29,32 +31,36 @@ const OPTIONS: [(&str, &str, &str); 10] = [
 ];
 
 fn show(app: &App, asked: &Asked) -> Answered {
-    let ui = Ui::of(app);
-    let key = key()?;
+    Ok(shown(app, asked, &filled(&Ui::of(app), &Form::default(), &key()?, None)))
+}
+
+/// The form, with what a person has written in it, and why it was refused.
+fn filled(ui: &Ui<'_>, written: &Form, key: &str, refusal: Option<&Problem>) -> Frame<'static> {
     let body = html! {
+        @if let Some(problem) = refusal { p.refusal #refusal role="alert" { (escape::lines(&problem.text)) @if let Some(remedy) = &problem.remedy { "; " (escape::lines(remedy)) } } }
         form.add method="post" action=(ui.to("/add")) {
             input type="hidden" name="key" value=(key);
             div.wide {
                 label for="command" { "Shell command" }
                 textarea #command name="command" rows="3" required autofocus spellcheck="false" autocapitalize="off"
-                    aria-describedby="about" {}
+                    aria-describedby="about" { (written.get("command").unwrap_or("")) }
                 p.hint #about { "It is run by " code { "sh -c" } ", in " code { "/" } " unless a directory is given, with a short environment: that of a job of the worker, not of a shell." }
             }
-            @for (name, title, example) in OPTIONS { (field(name, title, example)) }
+            @for (name, title, example) in OPTIONS { (field(name, title, example, written.get(name).unwrap_or(""))) }
             div.wide.row {
-                label { input type="checkbox" name="hold" value="true"; " Hold it until it is released" }
+                label { input type="checkbox" name="hold" value="true" checked[written.get("hold").is_some()]; " Hold it until it is released" }
                 button type="submit" { "Add the job" }
             }
         }
     };
-    Ok(shown(app, asked, &Frame { title: "Add a job", place: "/add", body }))
+    Frame { title: "Add a job", place: "/add", body }
 }
 
-fn field(name: &str, title: &str, example: &str) -> Markup {
+fn field(name: &str, title: &str, example: &str, written: &str) -> Markup {
     html! {
         div {
             label for=(name) { (title) }
-            input id=(name) name=(name) placeholder=(example) spellcheck="false" autocapitalize="off";
+            input id=(name) name=(name) placeholder=(example) value=[Some(written).filter(|text| !text.is_empty())] spellcheck="false" autocapitalize="off";
         }
     }
 }
@@ -68,6 +74,30 @@ fn key() -> Result<String, Problem> {
 
 fn add(app: &App, asked: &Asked) -> Answered {
     let form = Form::of(&asked.body)?;
+    let given = form.get("key").filter(|key| !key.is_empty());
+    let word = |word: &str, value: &Value| Ok(Answer::See(format!("/jobs/{}?done={word}", value["id"]), None));
+    match request(&form, given).and_then(|asked| routes::add::add(app, &asked)) {
+        Ok(Answer::Created(value)) => word("add", &value),
+        Ok(Answer::Document(value)) => word("known", &value),
+        Ok(other) => Ok(other),
+        // The browser went back to a form that it has sent.
+        Err(problem) if problem.text.contains(USED) => {
+            let told = "this form has added another job already; press the button again to add this one too";
+            again(app, &form, &key()?, &Problem::new(problem.status, problem.code, told))
+        }
+        // With its key: an answer that was lost may have added the job.
+        Err(problem) => again(app, &form, &given.map_or_else(key, |key| Ok(key.to_owned()))?, &problem),
+    }
+}
+
+/// Shows the form again, with what was written, and why it was refused.
+fn again(app: &App, form: &Form, key: &str, problem: &Problem) -> Answered {
+    let text = frame::text(app, &Asked::default(), &filled(&Ui::of(app), form, key, Some(problem)));
+    Ok(Answer::Again(problem.status, text))
+}
+
+/// Makes the request of the API that a form stands for.
+fn request(form: &Form, key: Option<&str>) -> Result<Asked, Problem> {
     let mut body: Map<String, Value> = form.body();
     body.remove("key");
     let command = form.get("command").filter(|text| !text.trim().is_empty());
@@ -79,21 +109,5 @@ fn add(app: &App, asked: &Asked) -> Answered {
             body.insert(number.into(), whole.into());
         }
     }
-    let asked = Asked {
-        body: Value::Object(body).to_string().into_bytes(),
-        key: form.get("key").filter(|key| !key.is_empty()).map(str::to_owned),
-        ..Asked::default()
-    };
-    let word = |word: &str, value: &Value| Ok(Answer::See(format!("/jobs/{}?done={word}", value["id"]), None));
-    match routes::add::add(app, &asked) {
-        Ok(Answer::Created(value)) => word("add", &value),
-        Ok(Answer::Document(value)) => word("known", &value),
-        Ok(other) => Ok(other),
-        // The browser went back to a form that it has sent.
-        Err(problem) if problem.status == 409 && problem.text.contains("key was used") => {
-            let told = "this form has added another job already; open the form again to add a further one";
-            Err(Problem::new(409, "refused", told))
-        }
-        Err(problem) => Err(problem),
-    }
+    Ok(Asked { body: Value::Object(body).to_string().into_bytes(), key: key.map(str::to_owned), ..Asked::default() })
 }

@@ -18,6 +18,7 @@ pub fn own_path(text: &str) -> &str {
 }
 
 /// The fields of a form, decoded.
+#[derive(Debug, Default)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
@@ -87,7 +88,8 @@ mod tests {
     fn a_form_becomes_the_body_of_a_request() {
         let form = Form::of(b"back=%2F&force=true&label=true&why=a+b%0D%0Ac&empty=+").unwrap();
         assert_eq!(Value::Object(form.body()), serde_json::json!({"force": true, "label": "true", "why": "a b\nc"}));
-        assert!(Form::of(b"a=%ff").is_err() && Form::of(b"\xff").is_err() && Form::of(&b"a&".repeat(2_001)).is_err());
+        assert_eq!(Form::of(&b"a&".repeat(FIELDS_MAX)).map(|form| form.0.len()), Ok(FIELDS_MAX));
+        assert!(Form::of(b"a=%ff").is_err() && Form::of(b"\xff").is_err() && Form::of(&b"a&".repeat(FIELDS_MAX + 1)).is_err());
     }
 
     #[test]

@@ -21,7 +21,7 @@ const PLACES: [(&str, &str); 7] = [
 ];
 
 /// What was done, by the word in the query of the page that is shown afterwards.
-const DONE: [(&str, &str); 19] = [
+const DONE: [(&str, &str); 18] = [
     ("cancel", "Cancel requested."),
     ("hold", "Held."),
     ("release", "Released."),
@@ -39,7 +39,6 @@ const DONE: [(&str, &str); 19] = [
     ("several", "Done for the selected jobs."),
     ("some", "Done for some of the selected jobs; the others could not do it."),
     ("known", "A live job has this unique key: nothing was added."),
-    ("login", "Logged in."),
     ("nothing", "Nothing has changed: no job was selected, or it is so already."),
 ];
 
@@ -53,9 +52,14 @@ pub struct Frame<'a> {
 
 /// Answers with a page.
 pub fn page(app: &App, asked: &Asked, frame: &Frame<'_>) -> Answer {
+    Answer::Page(text(app, asked, frame))
+}
+
+/// Returns a page as it is sent.
+pub fn text(app: &App, asked: &Asked, frame: &Frame<'_>) -> String {
     let done = asked.query.get("done").and_then(|word| DONE.iter().find(|(known, _)| *known == word));
     let logs_out = asked.session.is_some() && app.setup.rules.token.is_some();
-    Answer::Page(whole(&Ui::of(app), frame, done.map(|(_, text)| *text), logs_out).into_string())
+    whole(&Ui::of(app), frame, done.map(|(_, text)| *text), logs_out).into_string()
 }
 
 /// Returns the page of a refusal.

@@ -100,8 +100,9 @@ fn table(ui: &Ui<'_>, jobs: &[Value], back: &str, has_more: bool) -> Markup {
     html! {
         form.several method="post" action=(ui.to("/jobs/selected")) {
             input type="hidden" name="back" value=(back);
-            // Enter on a row sends nothing: a browser would press the first button.
-            button type="submit" disabled hidden {}
+            // Enter on a row presses the first button, which asks for nothing. A disabled one would
+            // be passed over.
+            button type="submit" name="verb" value="nothing" tabindex="-1" hidden {}
             (listed(ui, jobs, true))
             div.row.bulk {
                 span.dim { "Selected jobs:" }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::clock;
 use crate::escape;
 use crate::job::Argv;
+use crate::run::machine::host_name;
 use crate::units;
 use crate::web::app::App;
 use crate::web::page::documents::{ms, text};
@@ -25,8 +26,7 @@ pub struct Ui<'a> {
 
 impl<'a> Ui<'a> {
     pub fn of(app: &'a App) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { base: &app.setup.base, now: app.now(), host }
+        Self { base: &app.setup.base, now: app.now(), host: host_name() }
     }
 
     /// Returns a path of this server as a browser asks for it.

@@ -9,15 +9,15 @@ use crate::web::page::documents::{rows, text};
 use crate::web::page::parts::{Button, Ui, encoded, said};
 
 /// What a button does: its name and path, its fields, and what is asked before.
-type Deed = (&'static str, String, &'static [(&'static str, &'static str)], Option<&'static str>);
+type Action = (&'static str, String, &'static [(&'static str, &'static str)], Option<&'static str>);
 
 /// Returns what the commands of a remedy do.
-pub fn deeds(remedy: &str) -> Vec<Deed> {
+pub fn actions(remedy: &str) -> Vec<Action> {
     let commands = remedy.split("    #").next().unwrap_or("").split(';').flat_map(|part| part.split(", or "));
-    commands.filter_map(|command| deed(command.trim())).collect()
+    commands.filter_map(|command| action(command.trim())).collect()
 }
 
-fn deed(command: &str) -> Option<Deed> {
+fn action(command: &str) -> Option<Action> {
     let words: Vec<&str> = command.strip_prefix("tenure ")?.split(' ').collect();
     // A name that a shell would quote is not a plain word.
     let is_plain = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
@@ -60,7 +60,7 @@ pub fn list(ui: &Ui<'_>, findings: &[Value], back: &str) -> Markup {
                     @if let Some(remedy) = one["remedy"].as_str() {
                         div.row {
                             code { (said(remedy)) }
-                            @for (name, path, fields, asks) in deeds(remedy) {
+                            @for (name, path, fields, asks) in actions(remedy) {
                                 (ui.button(&Button { path, name, back, fields, asks, ..Button::default() }))
                             }
                         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_remedy_becomes_the_buttons_that_do_it() {
-        let paths = |remedy: &str| deeds(remedy).into_iter().map(|(_, path, _, _)| path).collect::<Vec<_>>();
+        let paths = |remedy: &str| actions(remedy).into_iter().map(|(_, path, _, _)| path).collect::<Vec<_>>();
         assert_eq!(paths("tenure resume"), ["/resume"]);
         assert_eq!(paths("tenure show 3,4; tenure seen"), ["/seen"]);
         assert_eq!(paths("tenure queue resume mail"), ["/queues/mail/resume"]);
@@ -100,7 +100,7 @@ mod tests {
             ),
             ["/resources/7/gone"]
         );
-        assert_eq!(deeds("tenure retry 7 --with-dependants")[0].2, [("with_dependants", "true")]);
+        assert_eq!(actions("tenure retry 7 --with-dependants")[0].2, [("with_dependants", "true")]);
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             "",
             "tenure ",
         ] {
-            assert!(deeds(remedy).is_empty(), "{remedy}");
+            assert!(actions(remedy).is_empty(), "{remedy}");
         }
     }
 }

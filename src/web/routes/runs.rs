@@ -51,7 +51,7 @@ fn run(run: &RecentRun) -> Value {
 pub fn throughput(app: &App, _: &Asked) -> Answered {
     let store = app.reader()?.store;
     let now_ms = store.clock().now_ms();
-    let minutes = app.minutes.last(now_ms, |look| store.read(look))?;
+    let minutes = store.read(|conn| app.minutes.last(conn, now_ms))?;
     Ok(Answer::Document(versioned(list("minutes", minutes.iter().map(minute)))))
 }
 
