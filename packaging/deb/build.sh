@@ -69,7 +69,7 @@ program() {
 }
 
 services() {
-    for unit in tenure.service tenure@.service user/tenure.service; do
+    for unit in tenure.service tenure@.service tenure-web.service tenure-web@.service user/tenure.service user/tenure-web.service; do
         to=usr/lib/systemd/system/$unit
         case $unit in user/*) to=usr/lib/systemd/$unit ;; esac
         sed 's|/usr/local/bin/|/usr/bin/|; /^# ~/d' "packaging/$unit" | write "$to"

@@ -13,9 +13,12 @@ use crate::support::{Nest, said};
 /// All but pages: of these there is one for each verb, and one for each subject.
 const CONTENTS: &[&str] = &[
     "-rw-r--r-- ./etc/tenure/config.toml",
+    "-rw-r--r-- ./usr/lib/systemd/system/tenure-web.service",
+    "-rw-r--r-- ./usr/lib/systemd/system/tenure-web@.service",
     "-rw-r--r-- ./usr/lib/systemd/system/tenure.service",
     "-rw-r--r-- ./usr/lib/systemd/system/tenure@.service",
     "-rw-r--r-- ./usr/lib/systemd/system/tenure@_tenure.service.d/hardening.conf",
+    "-rw-r--r-- ./usr/lib/systemd/user/tenure-web.service",
     "-rw-r--r-- ./usr/lib/systemd/user/tenure.service",
     "-rw-r--r-- ./usr/lib/sysusers.d/tenure.conf",
     "-rw-r--r-- ./usr/lib/tmpfiles.d/tenure.conf",
@@ -26,7 +29,15 @@ const CONTENTS: &[&str] = &[
     "-rwxr-xr-x ./usr/bin/tenure",
 ];
 const PAGES: &[&str] = &["./usr/share/man/man1/", "./usr/share/doc/tenure/"];
-const UNITS: &[&str] = &["system/tenure.service", "system/tenure@_tenure.service", "user/tenure.service"];
+/// The units, and what of each is verified: of a template, that of a user.
+const UNITS: &[(&str, &str)] = &[
+    ("tenure.service", "system/tenure.service"),
+    ("tenure@.service", "system/tenure@_tenure.service"),
+    ("tenure-web.service", "system/tenure-web.service"),
+    ("tenure-web@.service", "system/tenure-web@_tenure.service"),
+    ("user/tenure.service", "user/tenure.service"),
+    ("user/tenure-web.service", "user/tenure-web.service"),
+];
 const SCRIPTS: &[&str] = &["postinst", "prerm", "postrm", "build.sh"];
 const SCRIPTS_OF_BASH: &[&str] = &["test.sh", "guest", "../monitoring/test.sh", "../mcp/inspect.sh"];
 
@@ -100,13 +111,12 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     std::fs::create_dir_all(hardening.parent().unwrap()).unwrap();
     std::fs::create_dir(nest.file("user")).unwrap();
     std::fs::copy(source("hardening.conf"), hardening).unwrap();
-    for (from, to) in
-        [("tenure.service", UNITS[0]), ("tenure@.service", "system/tenure@.service"), ("user/tenure.service", UNITS[2])]
-    {
+    for (from, verified) in UNITS {
         let unit = std::fs::read_to_string(source(from)).unwrap();
-        std::fs::write(nest.file(to), unit.replace("/usr/local/bin/tenure", env!("CARGO_BIN_EXE_tenure"))).unwrap();
+        let to = nest.file(&verified.replace("@_tenure", "@"));
+        std::fs::write(to, unit.replace("/usr/local/bin/tenure", env!("CARGO_BIN_EXE_tenure"))).unwrap();
     }
-    for unit in UNITS {
+    for (_, unit) in UNITS {
         let mut analyze = Command::new("systemd-analyze");
         if unit.starts_with("user/") {
             analyze.arg("--user").env("XDG_RUNTIME_DIR", nest.path());
