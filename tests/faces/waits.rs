@@ -4,7 +4,7 @@ use std::any::Any;
 use std::process::{Child, Stdio};
 
 use crate::support::stopped::Stopped;
-use crate::support::{Nest, Signal, Worker, each, kill, until};
+use crate::support::{Nest, PATIENCE, Signal, Worker, each, kill, until, within};
 
 /// What stands around a job that is waited for.
 struct Around {
@@ -183,13 +183,19 @@ const CASES: &[Case] = &[
     Case {
         about: "another program holds the write lock",
         words: &["holds the write lock"],
-        options: &["--delay", "2s"],
+        options: &["--delay", "1h"],
+        before: || Around::busy("2", &[]),
         then: |around, _| {
             let other = around.nest.sql();
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
             around.kept = Some(Box::new(other));
+            // The worker has an end to record.
+            around.go();
         },
-        clear: |around, _| drop(around.kept.take()),
+        clear: |around, id| {
+            drop(around.kept.take());
+            obey(around, &["set", &id.to_string(), "delay=0s"]);
+        },
         ..PLAIN
     },
     Case {
@@ -324,7 +330,7 @@ fn walk(case: &Case, verb: &str) {
         let said = said(&around.nest);
         case.words.iter().all(|word| said.contains(word)).then_some(())
     };
-    until(&format!("{about}: {:?}", case.words), is_said);
+    within(PATIENCE, is_said).unwrap_or_else(|| panic!("{about}: {:?} is not said, but {:?}", case.words, said(&around.nest)));
     (case.clear)(&mut around, id);
     let ended = child.wait().unwrap();
     let all = said(&around.nest);
