@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::support::{At, Nest};
 
-/// Slow clients of the full test, bytes of each body, and connections to the events.
+/// Slow clients of the full test, bodies and their bytes, and connections to the events.
 const SLOW: usize = 200;
+const BODIES: usize = 100;
 const BODY_BYTES: u64 = 1 << 30;
 const RECONNECTS: usize = 10_000;
 /// Share of the claims per second that must be left.
 const SHARE_MIN: f64 = 0.9;
-/// Jobs of one measurement.
-const JOBS: usize = 3_000;
+/// Jobs of one measurement: while they run, all of the crowd comes.
+const JOBS: usize = 20_000;
 
 /// Reads slowly, or says nothing.
 fn dawdle(at: &At, stop: &AtomicBool) {
@@ -32,9 +33,9 @@ fn dawdle(at: &At, stop: &AtomicBool) {
 }
 
 /// Sends one body after the other, each as far as it is taken.
-fn stuff(at: &At, bytes: u64, stop: &AtomicBool) {
+fn stuff(at: &At, bytes: u64, left: &AtomicUsize, stop: &AtomicBool) {
     let chunk = vec![b' '; 1 << 20];
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && taken(left) {
         let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
         let head =
             at.head("POST", "/api/v1/jobs", &[("Transfer-Encoding", "chunked"), ("Content-Type", "application/json")]) + "\r\n";
@@ -55,9 +56,13 @@ fn stuff(at: &At, bytes: u64, stop: &AtomicBool) {
     }
 }
 
+fn taken(left: &AtomicUsize) -> bool {
+    left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+}
+
 /// Connects to the events, reads a little, and leaves.
 fn reconnect(at: &At, left: &AtomicUsize, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) && left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+    while !stop.load(Ordering::Relaxed) && taken(left) {
         let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
         let _timeout = stream.set_read_timeout(Some(Duration::from_secs(5)));
         let head = at.head("GET", "/api/v1/events", &[("Accept", "text/event-stream"), ("Last-Event-ID", "0")]) + "\r\n";
@@ -76,17 +81,36 @@ fn rate(nest: &Nest, jobs: usize) -> f64 {
     jobs as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Runs something while clients crowd the server.
-fn in_crowd<T>(at: &At, slow: usize, body_bytes: u64, reconnects: usize, act: impl FnOnce() -> T) -> T {
-    let (stop, left) = (AtomicBool::new(false), AtomicUsize::new(reconnects));
-    std::thread::scope(|scope| {
-        (0..slow).for_each(|_| _ = scope.spawn(|| dawdle(at, &stop)));
-        (0..2).for_each(|_| _ = scope.spawn(|| stuff(at, body_bytes, &stop)));
-        (0..2).for_each(|_| _ = scope.spawn(|| reconnect(at, &left, &stop)));
+/// Clients that come while something is measured.
+struct Crowd {
+    slow: usize,
+    bodies: usize,
+    body_bytes: u64,
+    reconnects: usize,
+}
+
+/// Runs something while clients crowd the server; also returns how many bodies and connections had
+/// not come when it ended.
+fn in_crowd<T>(at: &At, crowd: &Crowd, act: impl FnOnce() -> T) -> (T, [usize; 2]) {
+    let stop = AtomicBool::new(false);
+    let (bodies, reconnects) = (AtomicUsize::new(crowd.bodies), AtomicUsize::new(crowd.reconnects));
+    let done = std::thread::scope(|scope| {
+        (0..crowd.slow).for_each(|_| _ = scope.spawn(|| dawdle(at, &stop)));
+        (0..2).for_each(|_| _ = scope.spawn(|| stuff(at, crowd.body_bytes, &bodies, &stop)));
+        (0..2).for_each(|_| _ = scope.spawn(|| reconnect(at, &reconnects, &stop)));
         let done = act();
         stop.store(true, Ordering::Relaxed);
         done
-    })
+    });
+    (done, [bodies, reconnects].map(AtomicUsize::into_inner))
+}
+
+/// Seconds of a processor that a process has used.
+fn used(pid: i32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit_once(") ").expect("a name").1.split(' ').collect();
+    let ticks = [11, 12].map(|at| fields[at].parse::<f64>().expect("a number"));
+    ticks.iter().sum::<f64>() / rustix::param::clock_ticks_per_second() as f64
 }
 
 #[test]
@@ -94,9 +118,11 @@ fn a_small_crowd_holds_nothing_up() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
     let mut web = nest.web(&["--patience", "500ms"]);
-    in_crowd(&web.at.clone(), 20, 64 << 20, 100, || {
+    let crowd = Crowd { slow: 20, bodies: 50, body_bytes: 64 << 20, reconnects: 100 };
+    let (_, left) = in_crowd(&web.at.clone(), &crowd, || {
         rate(&nest, 200);
     });
+    assert!(left[1] < crowd.reconnects && left[0] < crowd.bodies, "nobody came: {left:?}");
     assert_eq!(nest.status()["counts"]["done"], 200);
     assert!(web.lives());
     assert_eq!(web.get("/api/v1/status").status, 200);
@@ -105,18 +131,24 @@ fn a_small_crowd_holds_nothing_up() {
     assert!(peak.is_some_and(|kib| kib < 200 << 10), "{peak:?} KiB");
 }
 
-/// As it measures, it runs alone: `cargo test --release --test all web::crowds -- --ignored --nocapture`.
+/// As it measures, it runs on a machine that does nothing else.
 #[test]
-#[ignore = "measures; on a machine that does nothing else"]
+#[ignore = "measures: cargo test --release --test all web::crowds -- --ignored --nocapture"]
 fn crowds_leave_nine_tenths_of_the_claims() {
     let nest = Nest::new();
     nest.add(&["--hold", "--", "true"]);
     let web = nest.web(&[]);
+    let crowd = Crowd { slow: SLOW, bodies: BODIES, body_bytes: BODY_BYTES, reconnects: RECONNECTS };
+    let own = std::process::id().cast_signed();
     let mut shares = Vec::new();
     for _ in 0..3 {
         let alone = rate(&nest, JOBS);
-        let crowded = in_crowd(&web.at, SLOW, BODY_BYTES, RECONNECTS, || rate(&nest, JOBS));
-        println!("claims per second: {alone:.0} alone, {crowded:.0} in the crowd");
+        let before = (used(web.pid()), used(own), Instant::now());
+        let (crowded, left) = in_crowd(&web.at, &crowd, || rate(&nest, JOBS));
+        let seconds = before.2.elapsed().as_secs_f64();
+        let (server, clients) = ((used(web.pid()) - before.0) / seconds, (used(own) - before.1) / seconds);
+        println!("claims per second: {alone:.0} alone, {crowded:.0} in the crowd, in {seconds:.1} s");
+        println!("processors: {server:.2} for the server, {clients:.2} for its clients; {left:?} had not come");
         shares.push(crowded / alone);
     }
     shares.sort_by(f64::total_cmp);
