@@ -75,7 +75,7 @@ fn reconnect(at: &At, left: &AtomicUsize, stop: &AtomicBool) {
 fn rate(nest: &Nest, jobs: usize) -> f64 {
     let lines: String = (0..jobs).map(|_| "{\"command\": [\"true\"]}\n").collect();
     std::fs::write(nest.file("jobs.jsonl"), lines).expect("it is ours");
-    nest.ok(&["add", "--from", "jobs.jsonl"]);
+    nest.ok(&["add", "--chunk", "1000", "--from", "jobs.jsonl"]);
     let begun = Instant::now();
     nest.work_until_idle(&["--slots", "2", "--quiet"]);
     jobs as f64 / begun.elapsed().as_secs_f64()
