@@ -110,10 +110,11 @@ mod tests {
     fn a_minute_that_is_over_is_read_again_now_and_then() {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(
-            "CREATE TABLE job (finished_at, started_at, available_at, created_at, attempts);
-             CREATE TABLE event (id, kind, at);
-             INSERT INTO job VALUES (59 * 60000 + 5, 59 * 60000 + 5, 0, 59 * 60000 + 1, 1);
-             INSERT INTO event VALUES (1, 'failed', 59 * 60000 + 5);",
+            "CREATE TABLE job (id, finished_at, started_at, available_at, created_at, attempts);
+             CREATE TABLE event (id, kind, at, job_id);
+             CREATE TABLE dependency (job_id, on_job);
+             INSERT INTO job VALUES (1, 59 * 60000 + 5, 59 * 60000 + 5, 0, 7, 1);
+             INSERT INTO event VALUES (1, 'failed', 59 * 60000 + 5, 1), (2, 'retried', 59 * 60000 + 1, 1);",
         )
         .unwrap();
         let minutes = Minutes::default();

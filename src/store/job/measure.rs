@@ -62,3 +62,35 @@ pub fn since(conn: &Connection, event: i64, most: usize) -> Result<(Vec<Measured
     }
     Ok((all, last))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_begins_when_nothing_else_is_waited_for() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE job (id, queue, created_at, available_at, finished_at);
+             CREATE TABLE run (id, job_id, kind, claimed_at, started_at, exited_at, finished_at, outcome, reason);
+             CREATE TABLE event (id, at, job_id, run_id, kind);
+             CREATE TABLE dependency (job_id, on_job);
+             -- Added at 10; 1 is ready, 2 was released, 3 waited for a job that ended at 70, 4 was retried.
+             INSERT INTO job VALUES (1, 'q', 10, 0, NULL), (2, 'q', 10, 0, NULL), (3, 'q', 10, 0, NULL), (4, 'q', 10, 20, NULL), (9, 'q', 1, 0, 70);
+             INSERT INTO dependency VALUES (3, 9);
+             INSERT INTO event VALUES (1, 60, 2, NULL, 'held'), (2, 65, 2, NULL, 'released'), (3, 90, 4, NULL, 'retried'), (9, 200, 2, NULL, 'released');
+             INSERT INTO run (id, job_id, kind, claimed_at) VALUES (1, 1, 'job', 100), (2, 2, 'job', 100), (3, 3, 'job', 100), (4, 4, 'job', 100);
+             INSERT INTO event SELECT 4 + id, 100, NULL, id, 'claimed' FROM run;",
+        )
+        .unwrap();
+        let (all, last) = since(&conn, 4, 100).unwrap();
+        let waits: Vec<Option<i64>> = all
+            .into_iter()
+            .map(|one| match one {
+                Measured::Claimed { waited_ms, .. } => waited_ms,
+                Measured::Ended { .. } => None,
+            })
+            .collect();
+        assert_eq!((waits, last), (vec![Some(90), Some(35), Some(30), Some(10)], 9));
+    }
+}

@@ -16,7 +16,9 @@ SELECT at FROM event WHERE kind = 'failed' ORDER BY id DESC LIMIT ?1;
 -- name: waits
 -- How long some of the jobs that ended in a time had waited before their start, the latest first.
 -- It looks at a limited number of them, as those that never started have no such time.
-SELECT max(started_at - max(available_at, created_at), 0)
-  FROM (SELECT started_at, available_at, created_at, attempts FROM job
-         WHERE finished_at >= ?1 AND finished_at < ?2 ORDER BY finished_at DESC LIMIT ?4)
+SELECT max(started_at - max(available_at, created_at,
+                            coalesce((SELECT max(at) FROM event WHERE job_id = j.id AND at <= j.started_at AND kind IN ('released', 'retried')), 0),
+                            coalesce((SELECT max(o.finished_at) FROM dependency d JOIN job o ON o.id = d.on_job WHERE d.job_id = j.id), 0)), 0)
+  FROM (SELECT id, started_at, available_at, created_at, attempts FROM job
+         WHERE finished_at >= ?1 AND finished_at < ?2 ORDER BY finished_at DESC LIMIT ?4) j
  WHERE started_at IS NOT NULL AND attempts = 1 LIMIT ?3;
