@@ -3,9 +3,9 @@
 //!
 //! `enqueue` (`parts`) → `claim` → (`check`) → `settle`; `ended` handles the consequences of an end
 //! (dependants, tasks). `control`, `retry` and `slots` serve requests of a person; `read`,
-//! `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the commands
-//! around a job, `ids` assigns run ids, `owned` counts the jobs of each user, `rows` reads rows as
-//! values, with the values of `cells`.
+//! `listing`, `stream`, `newest`, `why` and `pending` answer questions. `auxiliary` records the
+//! commands around a job, `ids` assigns run ids, `owned` counts the jobs of each user, `rows` reads
+//! rows as values, with the values of `cells`.
 
 pub mod auxiliary;
 pub(in crate::store) mod cancel;
@@ -27,6 +27,7 @@ pub(in crate::store) mod flat_tests;
 pub(in crate::store) mod growth_tests;
 pub mod ids;
 pub(in crate::store) mod insert;
+pub mod listing;
 pub mod measure;
 pub mod nested;
 pub mod newest;

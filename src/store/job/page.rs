@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::job::{JobId, State};
+use crate::store::job::listing::{Filter, JOBS_MAX, jobs_in, states};
 use crate::store::job::newest;
-use crate::store::job::read::{Filter, JOBS_MAX, jobs_in, states};
 use crate::store::job::rows::Job;
 
 /// Jobs that are looked at for those of a queue that are done, of which there is no index.

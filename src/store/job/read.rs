@@ -2,43 +2,20 @@
 //!
 //! Every list has a limit, and every question is answered from an index or from maintained counts.
 
-use std::ops::RangeInclusive;
-
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Error, Result};
 use crate::job::nearest;
 use crate::job::policy::Stdin;
-use crate::job::{Hold, JobId, Need, Policy, Reason, ResourceId, RunId, State};
+use crate::job::{Hold, JobId, Need, Policy, Reason, ResourceId, RunId};
 use crate::store::engine::text::{maybe, text};
 pub use crate::store::job::counted::{counters, lanes, queues};
+pub use crate::store::job::listing::{Filter, JOBS_MAX, jobs, listing, listing_within};
 use crate::store::job::rows;
 use crate::store::job::rows::{Dependency, Event, Job, Run, job_columns, run_columns};
 
-/// Most jobs in one list, unless the filter says less.
-pub const JOBS_MAX: usize = 100_000;
 /// Most runs, and most events, that are read of one job: the newest.
 pub const HISTORY_MAX: usize = 10_000;
-
-/// Selects jobs. An empty or `None` field does not narrow the selection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Empty: the live states, or every state with `all`.
-    pub states: Vec<State>,
-    pub all: bool,
-    pub queue: Option<String>,
-    pub label: Option<String>,
-    pub ids: Vec<RangeInclusive<i64>>,
-    /// Jobs of this user.
-    pub owner: Option<u32>,
-    /// Each is in the label or in the command; ASCII letters are of any case.
-    pub words: Vec<String>,
-    /// Ended, else started, else added at or after this instant, in milliseconds UTC.
-    pub since_ms: Option<i64>,
-    /// At most so many, the newest.
-    pub limit: Option<usize>,
-}
 
 /// The number of jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,20 +37,6 @@ pub fn job(conn: &Connection, id: JobId) -> Result<Option<Job>> {
     Ok(job.query_row([id.0], Job::from_row).optional()?)
 }
 
-/// Returns the newest jobs that match the filter, newest last.
-pub fn jobs(conn: &Connection, filter: &Filter) -> Result<Vec<Job>> {
-    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
-    let mut found = Vec::new();
-    // State by state, because each has its own range of the index, and the newest of each are
-    // enough.
-    for state in states(filter) {
-        found.extend(jobs_in(conn, filter, state, limit, |job, _| Some(job))?);
-    }
-    found.sort_unstable_by_key(|job: &Job| job.id);
-    found.drain(..found.len().saturating_sub(limit));
-    Ok(found)
-}
-
 /// Returns the labels of jobs, each once, at most `most`: it skips from one to the next in the
 /// index, however many jobs have each.
 pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
@@ -81,124 +44,6 @@ pub fn labels(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| text(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Returns the jobs to list: running jobs first, however many others there are, then the rest that
-/// match the filter; each newest last. Also returns whether there are more.
-pub fn listing(conn: &Connection, filter: &Filter) -> Result<(Vec<Job>, bool)> {
-    listing_within(conn, filter, usize::MAX, |job| job)
-}
-
-/// The same, each job as it is shown, and of each state no more than about so many bytes.
-pub fn listing_within(
-    conn: &Connection,
-    filter: &Filter,
-    bytes_max: usize,
-    shown: impl Fn(Job) -> Job,
-) -> Result<(Vec<Job>, bool)> {
-    let mut is_cut = false;
-    let limit = filter.limit.unwrap_or(JOBS_MAX).min(JOBS_MAX);
-    let (mut running, mut rest) = (Vec::new(), Vec::new());
-    // One more of each than is listed shows whether there are more.
-    for state in states(filter) {
-        let found = jobs_in(conn, filter, state, limit.saturating_add(1), |job, bytes| {
-            let job = shown(job);
-            *bytes = bytes.saturating_add(job.text_bytes());
-            is_cut |= *bytes > bytes_max;
-            (*bytes <= bytes_max).then_some(job)
-        })?;
-        if state == State::Running { running.extend(found) } else { rest.extend(found) }
-    }
-    let more = is_cut || running.len() + rest.len() > limit;
-    let newest = |jobs: &mut Vec<Job>, most: usize| {
-        jobs.sort_unstable_by_key(|job| job.id);
-        jobs.drain(..jobs.len().saturating_sub(most));
-    };
-    newest(&mut running, limit);
-    newest(&mut rest, limit - running.len());
-    running.append(&mut rest);
-    Ok((running, more))
-}
-
-pub(super) fn states(filter: &Filter) -> Vec<State> {
-    if !filter.states.is_empty() {
-        let mut states = filter.states.clone();
-        states.sort_unstable();
-        states.dedup();
-        return states;
-    }
-    // A caller that names a job means it in any state.
-    if filter.all || !filter.ids.is_empty() { State::ALL.to_vec() } else { vec![State::Queued, State::Running] }
-}
-
-/// The condition of [`Filter::since_ms`].
-const SINCE_LIVE: &str = " AND coalesce(job.started_at, job.created_at) >= ?";
-const SINCE_ENDED: &str = " AND job.finished_at >= ?";
-
-/// Reads jobs, the newest first, until `keep` takes no more; it may count bytes.
-pub(super) fn jobs_in(
-    conn: &Connection,
-    filter: &Filter,
-    state: State,
-    limit: usize,
-    mut keep: impl FnMut(Job, &mut usize) -> Option<Job>,
-) -> Result<Vec<Job>> {
-    let (sql, values) = statement_of(filter, state, limit);
-    let mut jobs = conn.prepare(&sql)?;
-    let mut rows = jobs.query(params_from_iter(values))?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let Some(job) = keep(Job::from_row(row)?, &mut bytes) else { break };
-        found.push(job);
-    }
-    Ok(found)
-}
-
-/// Returns the statement that finds the newest jobs in a state, and its values.
-fn statement_of(filter: &Filter, state: State, limit: usize) -> (String, Vec<Value>) {
-    // Only the time leads to few of many ended jobs: a term with + is found by no index.
-    let plus = if filter.since_ms.is_some() && state.is_terminal() { "+" } else { "" };
-    let mut sql = concat!("SELECT ", job_columns!(), " FROM job WHERE ").to_owned();
-    sql.push_str(&format!("{plus}job.state = '{}'", state.as_str()));
-    if state != State::Done {
-        // The indexes on the state and on the queue have these conditions.
-        sql.push_str(" AND job.state <> 'done'");
-        if filter.queue.is_some() && state != State::Running {
-            sql.push_str(" AND job.state <> 'running'");
-        }
-    }
-    let mut values = Vec::new();
-    let owner = filter.owner.map(|uid| Value::from(i64::from(uid)));
-    let text = |text: &Option<String>| text.clone().map(Value::from);
-    for (column, wanted) in [("queue", text(&filter.queue)), ("label", text(&filter.label)), ("owner", owner)] {
-        if let Some(wanted) = wanted {
-            sql.push_str(&format!(" AND {plus}job.{column} = ?"));
-            values.push(wanted);
-        }
-    }
-    if !filter.ids.is_empty() {
-        let ranges = vec!["job.id BETWEEN ? AND ?"; filter.ids.len()].join(" OR ");
-        sql.push_str(&format!(" AND ({ranges})"));
-        values.extend(filter.ids.iter().flat_map(|range| [Value::from(*range.start()), Value::from(*range.end())]));
-    }
-    for word in &filter.words {
-        sql.push_str(r" AND (job.label LIKE ? ESCAPE '\' OR job.command LIKE ? ESCAPE '\')");
-        // The command is JSON.
-        let json = serde_json::Value::from(word.as_str()).to_string();
-        let in_json = Value::from(like(&json[1..json.len() - 1]));
-        values.extend([Value::from(like(word)), in_json]);
-    }
-    if let Some(since_ms) = filter.since_ms {
-        sql.push_str(if state.is_terminal() { SINCE_ENDED } else { SINCE_LIVE });
-        values.push(Value::from(since_ms));
-    }
-    sql.push_str(&format!(" ORDER BY {plus}job.id DESC LIMIT {limit}"));
-    (sql, values)
-}
-
-/// Returns the pattern of a text that contains this one.
-fn like(text: &str) -> String {
-    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
 }
 
 /// How far a reader has read the changes of jobs.
@@ -248,9 +93,15 @@ pub fn last_job(conn: &Connection) -> Result<Option<JobId>> {
 
 /// The runs of a job, with the auxiliary runs around it and those of its hooks, newest last.
 pub fn runs(conn: &Connection, job: JobId) -> Result<Vec<Run>> {
-    const OF_HOOKS: &str = " FROM run WHERE hook_id IN (SELECT id FROM hook WHERE job_id = ?1) ORDER BY 1 DESC LIMIT ?2";
-    let of_job = concat!("SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 UNION ALL SELECT ", run_columns!());
-    newest_runs(conn, &format!("{of_job}{OF_HOOKS}"), job.0)
+    // The newest of each are found in an index: a job may have a hundred thousand.
+    const OF_JOB: &str =
+        concat!("SELECT * FROM (SELECT ", run_columns!(), " FROM run WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2)");
+    const OF_HOOKS: &str = concat!(
+        "SELECT * FROM (SELECT ",
+        run_columns!(),
+        " FROM run WHERE hook_id IN (SELECT id FROM hook WHERE job_id = ?1) ORDER BY id DESC LIMIT ?2)"
+    );
+    newest_runs(conn, &format!("{OF_JOB} UNION ALL {OF_HOOKS} ORDER BY 1 DESC LIMIT ?2"), job.0)
 }
 
 fn newest_runs(conn: &Connection, sql: &str, of: i64) -> Result<Vec<Run>> {
@@ -394,7 +245,3 @@ pub fn live_secrets(conn: &Connection) -> Result<Vec<String>> {
 pub(in crate::store) fn existing(conn: &Connection, id: JobId) -> Result<Job> {
     job(conn, id)?.ok_or_else(|| Error::NotFound(format!("there is no job {id}")))
 }
-
-#[cfg(test)]
-#[path = "read_tests.rs"]
-mod tests;

@@ -9,6 +9,9 @@ SELECT d.on_job, d.need, d.state, p.state, p.reason
 -- name: ended_since
 SELECT id, finished_at FROM job WHERE state IN ('done', 'failed', 'cancelled') AND finished_at >= ?1 ORDER BY finished_at DESC LIMIT ?2;
 
+-- name: ended_many
+SELECT 1 FROM job WHERE finished_at >= ?1 LIMIT 1 OFFSET ?2;
+
 -- name: events
 SELECT seq, at, job_id, run_id, kind, reason, detail FROM history WHERE job_id = ?1 ORDER BY seq DESC, run_id DESC LIMIT ?2;
 
