@@ -164,7 +164,10 @@ pub fn dropped(file: &File, start: u64, end: u64) -> io::Result<u64> {
 
 /// Returns where data begins at or after an offset; `None`: nowhere. A file system without holes
 /// has none.
-fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+///
+/// # Errors
+/// The log cannot be read.
+pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match seek(file, SeekFrom::Data(at)) {
         Ok(data) => Ok(Some(data)),
         Err(Errno::NXIO) => Ok(None),

@@ -327,3 +327,27 @@ fn what_is_added_to_a_log_comes_as_markup_piece_by_piece() {
     assert_eq!((rest["markup"].as_str(), &rest["open"]), (Some("<span class=\"f1\">c</span>d&lt;\n"), &Value::Bool(false)));
     drop(worker);
 }
+
+#[test]
+fn what_a_log_has_dropped_is_passed_over_and_said() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&["--log-limit", "256K"], "echo begin; yes 0123456789abcde | head -c 20000000; echo end");
+    nest.ok(&["wait", &id.to_string()]);
+    let web = nest.web(&[]);
+    let (mut at, mut said) = (Some(format!("/jobs/{id}/log?offset=0")), String::new());
+    let mut pages = 0;
+    while let Some(path) = at {
+        let text = page(&web, &path).text();
+        at = text.split("<a href=\"").find(|rest| rest.contains("\">Later</a>") && !rest.contains("<a")).map(|rest| {
+            let path = rest.split('"').next().expect("a path");
+            path.replace("&amp;", "&")
+        });
+        said += &text;
+        pages += 1;
+        assert!(pages < 10, "so many pages of 256 KiB");
+    }
+    assert!(said.contains("begin\n") && said.contains("\nend\n"));
+    assert_eq!(said.matches("were dropped here by the limit of the log").count(), 1);
+    drop(worker);
+}

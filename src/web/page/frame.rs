@@ -125,6 +125,7 @@ fn whole(ui: &Ui<'_>, frame: &Frame<'_>, done: Option<&str>, logs_out: bool) -> 
         footer {
             span #live hidden { "Live" }
             span.keys hidden { kbd { "/" } " search " kbd { "j" } " " kbd { "k" } " move " kbd { "Enter" } " open" }
+            span { "Times: " (ui.zone()) }
             a href=(ui.to("/api/v1/openapi.json")) { "API" }
         }
     };

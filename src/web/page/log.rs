@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use crate::document::shapes::versioned;
+use crate::run::output;
 use crate::units;
 use crate::web::app::App;
 use crate::web::log::Log;
@@ -51,12 +52,15 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         return Err(Problem::new(500, "failed", "the log was not answered as one"));
     };
     let size = log.end;
-    let from = offset.unwrap_or_else(|| size.saturating_sub(PART_BYTES)).min(size);
+    let wanted = offset.unwrap_or_else(|| size.saturating_sub(PART_BYTES)).min(size);
+    let from = data_after(&log, wanted)?;
     (log.at, log.end) = (from, size.min(from.saturating_add(PART_BYTES)));
     let bytes = all_of(&mut log)?;
     // A part of a log begins with a whole line, if it has one.
     let skipped = match offset {
-        None if from > 0 => bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        None if from > 0 && from == wanted => {
+            bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        }
         _ => 0,
     };
     let rendered = render(&bytes[skipped..], style, !log.is_open && log.at >= size);
@@ -66,17 +70,31 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         at: log.at.saturating_sub(left as u64),
         end: size,
         style: rendered.style,
-        markup: rendered.markup,
+        markup: html! {
+            @if from > wanted { span.gap { "… " (units::size_text(from - wanted)) " were dropped here by the limit of the log …" } "\n" }
+            (rendered.markup)
+        },
         dropped: log.dropped,
         run: log.run,
         is_open: log.is_open,
     })
 }
 
+/// What the limit of a log has dropped is not shown in parts: the next one begins after it.
+fn data_after(log: &Log, at: u64) -> Result<u64, Problem> {
+    let Some(file) = &log.file else { return Ok(at) };
+    let data = output::next_data(file, at).map_err(|_| unreadable())?;
+    Ok(data.unwrap_or(log.end).clamp(at, log.end))
+}
+
+fn unreadable() -> Problem {
+    Problem::new(500, "failed", "the log cannot be read")
+}
+
 fn all_of(log: &mut Log) -> Result<Vec<u8>, Problem> {
     let mut all = Vec::new();
     loop {
-        let bytes = log.next().map_err(|_| Problem::new(500, "failed", "the log cannot be read"))?;
+        let bytes = log.next().map_err(|_| unreadable())?;
         if bytes.is_empty() {
             return Ok(all);
         }

@@ -36,7 +36,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let findings = rows(&why, "obstacles");
     let body = html! {
         div #about data-live {
-            div.row.head { (state(&one)) (progress(&one["progress"])) (buttons(&ui, &one, &here)) }
+            div.row.head { (state(&one)) (progress(&one["progress"])) (buttons(&ui, &one, findings, &here)) }
             pre.command { code { (escape::line(&command(&one["command"]))) } }
             @if let Some(error) = one["error"].as_str() { p.error { (escape::lines(error)) } }
             @if !findings.is_empty() {
@@ -76,7 +76,7 @@ fn progress(progress: &Value) -> Markup {
 }
 
 /// Shows what can be done with a job in its state.
-fn buttons(ui: &Ui<'_>, job: &Value, here: &str) -> Markup {
+fn buttons(ui: &Ui<'_>, job: &Value, findings: &[Value], here: &str) -> Markup {
     let (state, suspension) = (text(job, "state"), text(&job["suspension"], "state"));
     let is_held = job["hold"] == "user";
     let button = |verb: &str, name: &'static str, asks: Option<&'static str>| {
@@ -102,7 +102,11 @@ fn buttons(ui: &Ui<'_>, job: &Value, here: &str) -> Markup {
                     @else { (button("resume", "Resume", None)) }
                     (button("cancel", "Cancel", Some("Cancel this job? Its processes are ended.")))
                 },
-                "failed" | "cancelled" => { (button("retry", "Retry", None)) (button("rerun", "Add a job like it", None)) },
+                "failed" | "cancelled" => {
+                    // Alone it would be refused, as others depend on it; that remedy has a button.
+                    @if !findings.iter().any(|one| text(one, "remedy").contains("--with-dependants")) { (button("retry", "Retry", None)) }
+                    (button("rerun", "Add a job like it", None))
+                },
                 _ => (button("rerun", "Add a job like it", None)),
             }
         }

@@ -34,6 +34,11 @@ impl<'a> Ui<'a> {
         format!("{}{path}", self.base)
     }
 
+    /// The name of the time zone of this machine, in which times are shown.
+    pub fn zone(&self) -> String {
+        self.now.time_zone().iana_name().map_or_else(|| self.now.strftime("%:z").to_string(), str::to_owned)
+    }
+
     fn now_ms(&self) -> i64 {
         self.now.timestamp().as_millisecond()
     }
@@ -73,6 +78,12 @@ impl<'a> Ui<'a> {
         }
     }
 
+    /// Shows a text of ours about jobs, whose numbers are links.
+    pub fn linked(&self, text: &str) -> Markup {
+        let line = escape::line(text);
+        html! { bdi { @for (words, id) in numbers(&line) { (words) @if let Some(id) = id { a href=(self.to(&format!("/jobs/{id}"))) { (id) } } } } }
+    }
+
     /// Shows a link to a list of jobs.
     pub fn jobs_of(&self, key: &str, name: &str, shown: Markup) -> Markup {
         html! { a href=(self.to(&format!("/jobs?{key}={}", encoded(name)))) { (shown) } }
@@ -106,6 +117,23 @@ pub struct Button<'a> {
     /// What the script asks before.
     pub asks: Option<&'a str>,
     pub is_quiet: bool,
+}
+
+/// Returns a text in pieces, each with the number of a job that follows it.
+fn numbers(text: &str) -> Vec<(&str, Option<&str>)> {
+    let mut all = Vec::new();
+    let (mut rest, mut from) = (text, 0);
+    while let Some(at) = rest[from..].find("job ").map(|at| from + at + "job ".len()) {
+        let digits = rest[at..].bytes().take_while(u8::is_ascii_digit).count();
+        let is_word = rest[..at - "job ".len()].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
+        from = at;
+        if is_word && (1..=18).contains(&digits) {
+            all.push((&rest[..at], Some(&rest[at..at + digits])));
+            (rest, from) = (&rest[at + digits..], 0);
+        }
+    }
+    all.push((rest, None));
+    all
 }
 
 /// Shows a text of a job as one printable line, in the direction that it has by itself.
@@ -207,6 +235,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_numbers_of_jobs_in_a_text_are_found() {
+        assert_eq!(numbers("it waits for job 12 to be done"), [("it waits for job ", Some("12")), (" to be done", None)]);
+        assert_eq!(numbers("job 1, job 2"), [("job ", Some("1")), (", job ", Some("2")), ("", None)]);
+        for text in ["", "job", "job x", "the jobs 3", "äjob 7", "job 1234567890123456789"] {
+            assert_eq!(numbers(text), [(text, None)]);
+        }
+    }
 
     #[test]
     fn a_text_of_a_job_is_one_line_and_never_markup() {

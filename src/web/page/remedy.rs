@@ -56,7 +56,7 @@ pub fn list(ui: &Ui<'_>, findings: &[Value], back: &str) -> Markup {
         ul.findings {
             @for one in findings {
                 li {
-                    p { (said(text(one, "text"))) }
+                    p { (ui.linked(text(one, "text"))) }
                     @if let Some(remedy) = one["remedy"].as_str() {
                         div.row {
                             code { (said(remedy)) }

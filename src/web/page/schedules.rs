@@ -60,7 +60,7 @@ fn row(ui: &Ui<'_>, one: &Value, next: &[Value]) -> Markup {
             td data-name="When" { code { (short(text(one, "cron"))) } div.dim { (short(text(one, "zone"))) } }
             td data-name="Next" {
                 @if is_paused || next.is_empty() { span.none { "–" } }
-                @else { ul.plain { @for occurrence in next { li { (ui.ago(&occurrence["utc"])) " " span.dim { (ui.local(&occurrence["utc"])) } } } } }
+                @else { ul.plain { @for occurrence in next { li { (ui.ago(&occurrence["utc"])) " " span.dim { (short(text(occurrence, "at"))) } } } } }
             }
             td data-name="Last" {
                 (ui.ago(&one["last_at"])) @if !one["last_job"].is_null() { " " span.dim { "job " (ui.job(&one["last_job"])) } }

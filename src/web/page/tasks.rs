@@ -117,9 +117,10 @@ fn pipelines_of(ui: &Ui<'_>, pipelines: &[Value]) -> Markup {
                 table {
                     thead { tr { th { "Pipeline" } th { "Stages" } th.num { "Running" } th { "Applied" } } }
                     tbody { @for one in pipelines { tr {
-                        td.what { a href=(ui.to(&format!("/tasks?pipeline={}", encoded(text(one, "name"))))) { (short(text(one, "name"))) } " " span.dim { "revision " (one["revision"]) } }
-                        td data-name="Stages" { (one["stages"].as_object().map_or(0, serde_json::Map::len)) ", from " (short(text(one, "start"))) }
-                        td.num data-name="Running" { (one["running"]) }
+                        td.what { a href=(ui.to(&format!("/tasks?pipeline={}", encoded(text(one, "name"))))) { (short(text(one, "name"))) } " " span.dim { @if !one["revision"].is_null() { "revision " (one["revision"]) } }
+                            @if let Some(error) = one["error"].as_str() { div.error { (said(error)) } } }
+                        td data-name="Stages" { @if let Some(stages) = one["stages"].as_object() { (stages.len()) ", from " (short(text(one, "start"))) } }
+                        td.num data-name="Running" { (maybe(&one["running"])) }
                         td data-name="Applied" { (ui.ago(&one["applied_at"])) }
                     } } }
                 }

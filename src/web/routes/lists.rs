@@ -96,8 +96,9 @@ pub fn all_workspaces(app: &App, asked: &Asked) -> Answered {
 
 pub fn all_pipelines(app: &App, asked: &Asked) -> Answered {
     let (rows, next) = page(&asked.query, app.reader()?.store.read(pipelines::list)?, |row| &row.name)?;
-    let rows = rows.iter().map(pipeline::document).collect::<Result<Vec<_>, Error>>()?;
-    Ok(Answer::Document(document("pipelines", rows, next)))
+    // One that another program has spoilt does not hide the others.
+    let one = |row| pipeline::document(row).unwrap_or_else(|error| json!({"name": row.name, "error": error.to_string()}));
+    Ok(Answer::Document(document("pipelines", rows.iter().map(one), next)))
 }
 
 pub fn all_schedules(app: &App, asked: &Asked) -> Answered {
