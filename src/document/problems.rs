@@ -123,12 +123,12 @@ fn of_failures(picture: &Picture) -> Vec<Advice> {
         let ids: Vec<String> = failures.latest.iter().map(ToString::to_string).collect();
         let more = if failures.jobs > i64::try_from(ids.len()).unwrap_or(i64::MAX) { ", the latest" } else { "" };
         let text =
-            format!("{least}{} failed since the last tenure seen{more}: {}", count(failures.jobs, "job", "", ""), ids.join(", "));
+            format!("{least}{} failed and not marked as seen{more}: {}", count(failures.jobs, "job", "", ""), ids.join(", "));
         all.push(Advice::with_remedy("failures", text, &format!("tenure show {}; tenure seen", ids.join(","))));
     }
     if failures.hooks > 0 {
         let least = if failures.hooks >= COUNTED_MAX { "at least " } else { "" };
-        let text = format!("{least}{} given up since the last tenure seen", count(failures.hooks, "hook", "was", "were"));
+        let text = format!("{least}{} given up and not marked as seen", count(failures.hooks, "hook", "was", "were"));
         all.push(Advice::with_remedy("hooks_given_up", text, "tenure show names them and their errors; tenure seen"));
     }
     if picture.hooks.failing > 0 {

@@ -152,6 +152,15 @@ impl Queue {
         Ok(())
     }
 
+    /// Returns the jobs that ended because of this one, at most so many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    #[cfg(feature = "cli")]
+    pub(crate) fn dependants(&self, id: JobId, most: usize) -> Result<Vec<JobId>> {
+        self.store.read(|conn| retry::dependants(conn, id, most))
+    }
+
     /// Requeues the jobs below it, one transaction at a time.
     fn retry_dependants(&self, mut done: Back, now_ms: i64) -> Result<Vec<JobId>> {
         while !done.parents.is_empty() {

@@ -138,6 +138,7 @@ pub(crate) fn why_facts(job: Job) -> WhyFacts {
         suspended: vec![],
         stuck: None,
         back: None,
+        dependants: None,
         hooks: vec![],
     }
 }

@@ -99,8 +99,12 @@ fn a_job_left_over_by_a_retry_says_so_and_can_be_retried() {
         let child = nest.sh(&["--after", &parent.to_string()], "true");
         let below = nest.sh(&["--after", &child.to_string()], "true");
         nest.work_until_idle(&[]);
+        let told = obstacle(&nest, parent, "ended_with_it").expect("what a retry leaves");
+        assert_eq!(told["remedy"], format!("tenure retry {parent} --with-dependants"), "{told}");
         // As if `retry --with-dependants` had been killed after the first job.
-        nest.ok(&["retry", &parent.to_string()]);
+        let said = nest.say(&["retry", &parent.to_string()]);
+        let left = format!("what ended because of it is not: tenure retry {child} --with-dependants");
+        assert!(said.code == 0 && (said.err.contains(&left) || said.out.contains(&left)), "{said:?}");
         std::fs::write(nest.file("repaired"), "").unwrap();
         let _worker = match state {
             "running" => {

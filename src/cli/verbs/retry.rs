@@ -46,7 +46,8 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         Ok(queued) if queued.is_empty() => report.refuse_with(|| queue.why_no_retry(id)),
         Ok(queued) => {
             back.extend(queued.iter().copied());
-            tell(&mut report, id, &queued)
+            let left = if args.with_dependants { Vec::new() } else { queue.dependants(id, OTHERS_NAMED_MAX + 1)? };
+            tell(&mut report, id, &queued, &left)
         }
         // It was requeued together with another one that it waits for.
         Err(Error::Refused(_)) if back.contains(&id) => Ok(()),
@@ -60,7 +61,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(if report.end() { exit::REFUSED } else { exit::OK })
 }
 
-fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId]) -> Result<()> {
+fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId], left: &[JobId]) -> Result<()> {
     let text = || {
         let others: Vec<String> = back.iter().filter(|other| **other != id).map(ToString::to_string).collect();
         let with = match others.len() {
@@ -68,7 +69,13 @@ fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId]) -> Result<()> {
             n if n > OTHERS_NAMED_MAX => format!(", and with it {n} jobs that waited for it"),
             _ => format!(", and with it {}", others.join(", ")),
         };
-        format!("job {id} is queued again{with}")
+        let names = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let without = match left.len() {
+            0 => String::new(),
+            n if n > OTHERS_NAMED_MAX => "; many jobs that ended because of it are not".to_owned(),
+            _ => format!("; what ended because of it is not: tenure retry {} --with-dependants", names(left)),
+        };
+        format!("job {id} is queued again{with}{without}")
     };
     report.tell("queued again", text, || versioned(json!({"id": id, "queued": back})).to_string())
 }

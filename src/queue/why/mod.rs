@@ -7,6 +7,7 @@
 //! Changes nothing.
 
 pub(crate) mod around;
+mod end_words;
 mod holder;
 pub(crate) mod hook_words;
 mod keeper_words;

@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
+use super::{end_words, holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::quote_text;
 use crate::job::Advice;
@@ -14,8 +14,7 @@ use crate::store::job::retry::WayBack;
 use crate::store::job::rows::{Dependency, Job, Run};
 use crate::store::job::suspend::{Holder, Suspension};
 use crate::store::job::why::{LastEnd, Obstacle as Fact, WhyFacts};
-use crate::units::count;
-use crate::units::{duration_text, size_text};
+use crate::units::{count, duration_text};
 
 /// Returns all obstacles of a queued job, the state of a running one, or why one has ended.
 pub(crate) fn of(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
@@ -310,6 +309,7 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let reason = job.reason.map(|reason| format!(", reason {reason}")).unwrap_or_default();
     let error = job.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default();
     let request = facts.cancel.as_ref().and_then(Option::as_deref).filter(|_| job.state == State::Cancelled);
+    let request = request.filter(|why| !job.error.as_deref().is_some_and(|error| error.contains(why)));
     let request = request.map(|why| format!(" ({why})")).unwrap_or_default();
     let remedy = match &facts.back {
         Some(WayBack::Retry) => Some(format!("tenure retry {}", job.id)),
@@ -323,8 +323,9 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     };
     let mut all = vec![Advice::new("ended", format!("it {ended}{at}{reason}{error}{request}"), remedy)];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
-    all.extend(memory_limit(job));
-    all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(script));
+    all.extend(end_words::ended_with_it(facts));
+    all.extend(end_words::memory_limit(job));
+    all.extend(around.script.as_deref().filter(|_| failed_by_itself(job)).map(end_words::script));
     all.extend(facts.last.as_ref().and_then(|last| another_attempt(facts, last)));
     all.extend(facts.last.as_ref().and_then(|last| last.run.as_ref()).and_then(left_behind));
     all.extend(facts.hooks.iter().map(|hook| hook_words::untold(hook, &around.now)));
@@ -333,20 +334,6 @@ fn of_ended(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
 
 fn failed_by_itself(job: &Job) -> bool {
     job.state == State::Failed && job.reason == Some(Reason::Exit)
-}
-
-/// The remedy is the text after the last semicolon.
-fn script(fault: &str) -> Advice {
-    let (text, remedy) = fault.rsplit_once("; ").unwrap_or((fault, ""));
-    Advice::new("script", format!("of the script that it runs: {text}"), (!remedy.is_empty()).then(|| remedy.to_owned()))
-}
-
-/// A program that is refused memory may end in any way, often with a code that does not say why.
-fn memory_limit(job: &Job) -> Option<Advice> {
-    let may_be_why = job.state == State::Failed && matches!(job.reason, Some(Reason::Exit | Reason::Signal));
-    let bytes = job.policy().ok()?.memory_bytes.filter(|_| may_be_why)?;
-    let text = format!("its memory was limited to {} (--memory), which may be why it failed", size_text(bytes));
-    Some(Advice::new("memory_limit", text, None))
 }
 
 /// Names the processes that a run has left behind.

@@ -313,7 +313,13 @@ fn is_broken(conn: &Connection, id: JobId) -> Result<bool> {
 }
 
 fn failed_because_of(conn: &Connection, parent: JobId) -> Result<Vec<JobId>> {
+    dependants(conn, parent, usize::MAX)
+}
+
+/// Returns the jobs that ended because of this one, at most so many.
+pub fn dependants(conn: &Connection, parent: JobId, most: usize) -> Result<Vec<JobId>> {
     let mut children = conn.prepare_cached(sql!("retry.sql", "dependants"))?;
-    let rows = children.query_map((parent.0, Reason::Dependency.as_str()), |row| rows::id(row, 0))?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = children.query_map((parent.0, Reason::Dependency.as_str(), most), |row| rows::id(row, 0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

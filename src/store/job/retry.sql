@@ -23,7 +23,7 @@ UPDATE dependency SET state = 'unmet'
 SELECT d.job_id
   FROM dependency d JOIN job child ON child.id = d.job_id
  WHERE d.on_job = ?1 AND d.state = 'broken' AND child.state IN ('failed', 'cancelled') AND child.reason = ?2
- ORDER BY d.job_id;
+ ORDER BY d.job_id LIMIT ?3;
 
 -- name: truth
 UPDATE dependency

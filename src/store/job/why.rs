@@ -4,6 +4,8 @@
 //! All facts, not only the first: a job that is held, waits for another job, and whose queue is
 //! paused has all three.
 
+use std::num::NonZeroUsize;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Result;
@@ -100,6 +102,9 @@ pub struct LastEnd {
     pub failed_starts: u32,
 }
 
+/// Most dependants that are counted.
+const DEPENDANTS_MAX: usize = 1_000;
+
 /// All facts about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhyFacts {
@@ -121,6 +126,8 @@ pub struct WhyFacts {
     pub stuck: Option<String>,
     /// Of a failed or cancelled job: how it can be retried.
     pub back: Option<WayBack>,
+    /// Of a failed or cancelled job: how many jobs ended because of it, counted up to 1,000.
+    pub dependants: Option<NonZeroUsize>,
     /// Hooks that have not told its end yet, or were given up.
     pub hooks: Vec<Hook>,
 }
@@ -146,9 +153,10 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
         State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
         _ => None,
     };
+    let dependants = if back.is_some() { NonZeroUsize::new(retry::dependants(conn, id, DEPENDANTS_MAX)?.len()) } else { None };
     let mut hooks = hook::of_job(conn, id)?;
     hooks.retain(|hook| hook.outcome != Some(HookOutcome::Done));
-    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, suspended, stuck, back, hooks })
+    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, suspended, stuck, back, dependants, hooks })
 }
 
 /// Returns what a running job waits for that is not in its workspace yet.

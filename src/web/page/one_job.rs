@@ -104,7 +104,7 @@ fn buttons(ui: &Ui<'_>, job: &Value, findings: &[Value], here: &str) -> Markup {
                 },
                 "failed" | "cancelled" => {
                     // Alone it would be refused, as others depend on it; that remedy has a button.
-                    @if !findings.iter().any(|one| text(one, "remedy").contains("--with-dependants")) { (button("retry", "Retry", None)) }
+                    @if !findings.iter().any(|one| text(one, "code") == "dependency_broken") { (button("retry", "Retry", None)) }
                     (button("rerun", "Add a job like it", None))
                 },
                 _ => (button("rerun", "Add a job like it", None)),
