@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::store::job::recent;
+use crate::store::job::recent::{self, Failures};
 use crate::sync::lock;
 
 /// Minutes that are shown.
@@ -20,7 +20,8 @@ pub struct Minute {
     /// Its begin, in milliseconds UTC.
     pub at_ms: i64,
     pub ended: i64,
-    pub failed: i64,
+    /// `None`: too many have failed since to know it.
+    pub failed: Option<i64>,
     /// How long the jobs that were looked at had waited before they started.
     pub wait_median_ms: Option<i64>,
     pub wait_longest_ms: Option<i64>,
@@ -66,8 +67,11 @@ impl Minutes {
         let mut now_known = lock(&self.0);
         // Otherwise they are those of another file.
         if now_known.of == of {
-            let read_now = minutes.iter().filter(|one| one.at_ms + 2 * MINUTE_MS <= now_ms && !known.contains_key(&one.at_ms));
-            now_known.all.extend(read_now.map(|one| (one.at_ms, (now_ms, one.clone()))));
+            for one in minutes.iter().filter(|one| one.at_ms + 2 * MINUTE_MS <= now_ms && !known.contains_key(&one.at_ms)) {
+                // What was known once stays known.
+                let failed = one.failed.or(now_known.all.get(&one.at_ms).and_then(|(_, before)| before.failed));
+                now_known.all.insert(one.at_ms, (now_ms, Minute { failed, ..one.clone() }));
+            }
         }
         Ok(minutes)
     }
@@ -88,14 +92,13 @@ fn kept(all: &BTreeMap<i64, (i64, Minute)>) -> BTreeMap<i64, Minute> {
     kept.filter_map(|(_, at_ms)| all.get(&at_ms).map(|(_, minute)| (at_ms, minute.clone()))).collect()
 }
 
-fn minute(conn: &Connection, at_ms: i64, failures: &[i64]) -> Result<Minute> {
+fn minute(conn: &Connection, at_ms: i64, failures: &Failures) -> Result<Minute> {
     let to_ms = at_ms + MINUTE_MS;
     let ended = recent::ended(conn, at_ms, to_ms)?;
-    let failed = failures.iter().filter(|at| (at_ms..to_ms).contains(at)).count();
     Ok(Minute {
         at_ms,
         ended: ended.jobs,
-        failed: i64::try_from(failed).unwrap_or(i64::MAX),
+        failed: failures.between(at_ms, to_ms),
         wait_median_ms: ended.waits_ms.get(ended.waits_ms.len() / 2).copied(),
         wait_longest_ms: ended.waits_ms.last().copied(),
         waits: ended.waits_ms.len(),
@@ -121,7 +124,7 @@ mod tests {
         let last = |now_ms: i64| minutes.last(&conn, now_ms).unwrap();
         let first = last(60 * MINUTE_MS - 1);
         assert_eq!((first.len(), first[59].at_ms), (60, 59 * MINUTE_MS));
-        assert_eq!((first[59].ended, first[59].failed, first[59].wait_median_ms, first[59].waits), (1, 1, Some(4), 1));
+        assert_eq!((first[59].ended, first[59].failed, first[59].wait_median_ms, first[59].waits), (1, Some(1), Some(4), 1));
         assert_eq!(last(61 * MINUTE_MS)[57].ended, 1);
         // A worker that was down records an end of then.
         conn.execute("INSERT INTO job SELECT * FROM job", []).unwrap();

@@ -4,8 +4,10 @@
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::job::{JobId, RunId};
+use crate::job::{JobId, RunId, State};
 use crate::store::engine::text::{maybe, text};
+use crate::store::job::read;
+use crate::store::job::rows::{self, Job};
 
 /// Most jobs of a minute that are counted.
 pub const ENDED_MAX: i64 = 100_000;
@@ -15,6 +17,8 @@ pub const WAITS_MAX: i64 = 50;
 const WAITS_LOOKED_MAX: i64 = 1_000;
 /// Most failures that are read.
 const FAILURES_MAX: i64 = 20_000;
+/// Most failures that are looked at for those that are shown.
+const FAILURES_LOOKED_MAX: i64 = 200;
 
 /// A run of a job, with what is shown of its job. Times are in milliseconds UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,19 +89,59 @@ pub fn ended(conn: &Connection, from_ms: i64, to_ms: i64) -> Result<Ended> {
     Ok(Ended { jobs, waits_ms })
 }
 
-/// Returns when jobs failed at or after an instant, the latest first, at most 20,000.
-pub fn failures(conn: &Connection, since_ms: i64) -> Result<Vec<i64>> {
+/// When jobs failed, the latest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failures {
+    at_ms: Vec<i64>,
+    /// Those before this instant are not all there, as there were too many later ones.
+    known_from_ms: i64,
+}
+
+impl Failures {
+    /// Returns how many jobs failed from one instant until before another; `None`: it is not known.
+    pub fn between(&self, from_ms: i64, to_ms: i64) -> Option<i64> {
+        let n = self.at_ms.iter().filter(|at| (from_ms..to_ms).contains(at)).count();
+        (from_ms >= self.known_from_ms).then(|| i64::try_from(n).unwrap_or(i64::MAX))
+    }
+}
+
+/// Returns when jobs failed at or after an instant; at most 20,000 are looked at, the newest.
+pub fn failures(conn: &Connection, since_ms: i64) -> Result<Failures> {
+    failures_within(conn, since_ms, FAILURES_MAX)
+}
+
+fn failures_within(conn: &Connection, since_ms: i64, most: i64) -> Result<Failures> {
     let mut failed = conn.prepare_cached(sql!("recent.sql", "failed"))?;
-    let mut rows = failed.query([FAILURES_MAX])?;
-    let mut all = Vec::new();
+    let mut rows = failed.query([most])?;
+    let (mut all, mut read) = (Failures { at_ms: Vec::new(), known_from_ms: i64::MIN }, 0);
     while let Some(row) = rows.next()? {
         let at: i64 = row.get(0)?;
         if at < since_ms {
-            break;
+            return Ok(all);
         }
-        all.push(at);
+        all.at_ms.push(at);
+        read += 1;
+    }
+    if read == most {
+        all.known_from_ms = all.at_ms.last().map_or(i64::MIN, |at| at + 1);
     }
     Ok(all)
+}
+
+/// Returns the jobs that failed last and are failed, the latest first.
+pub fn latest_failures(conn: &Connection, most: usize) -> Result<Vec<Job>> {
+    let mut failed = conn.prepare_cached(sql!("recent.sql", "latest_failures"))?;
+    let ids: Vec<JobId> = failed.query_map([FAILURES_LOOKED_MAX], |row| rows::id(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    let mut found: Vec<Job> = Vec::new();
+    for id in ids {
+        if found.len() < most
+            && found.iter().all(|job| job.id != id)
+            && let Some(job) = read::job(conn, id)?.filter(|job| job.state == State::Failed)
+        {
+            found.push(job);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -121,9 +165,27 @@ mod tests {
             assert!(lines.iter().any(|line| line.contains("job_ended (finished_at>? AND finished_at<?)")), "{lines:?}");
         }
         let now = crate::clock::Clock::System.now_ms();
-        assert_eq!(failures(&conn, 0).unwrap().len(), 3);
-        assert_eq!(failures(&conn, now + 60_000).unwrap().len(), 0);
+        assert_eq!(failures(&conn, 0).unwrap().between(0, i64::MAX), Some(3));
+        assert_eq!(failures(&conn, now + 60_000).unwrap().between(0, i64::MAX), Some(0));
+        // Of two that were looked at, it is not known how many there were before.
+        let two = failures_within(&conn, 0, 2).unwrap();
+        assert_eq!((two.between(0, i64::MAX), two.between(now + 60_000, i64::MAX)), (None, Some(0)));
         assert_eq!(runs(&conn, None, 9).unwrap(), []);
+    }
+
+    #[test]
+    fn the_latest_failures_are_not_those_of_the_highest_numbers() {
+        let conn = fixture::fresh();
+        conn.execute_batch(
+            "INSERT INTO job (command) VALUES ('[\"x\"]'), ('[\"x\"]'), ('[\"x\"]');
+             UPDATE job SET state = 'failed', reason = 'expired', finished_at = 1000 WHERE id = 3;
+             UPDATE job SET state = 'failed', reason = 'expired', finished_at = 2000 WHERE id = 1;
+             UPDATE job SET state = 'failed', reason = 'expired', finished_at = 3000 WHERE id = 2;
+             UPDATE job SET state = 'queued', reason = NULL, finished_at = NULL WHERE id = 2;",
+        )
+        .unwrap();
+        let latest = |most: usize| latest_failures(&conn, most).unwrap().iter().map(|job| job.id.0).collect::<Vec<_>>();
+        assert_eq!((latest(9), latest(1)), (vec![1, 3], vec![1]));
     }
 
     #[test]

@@ -13,6 +13,10 @@ SELECT count(*) FROM (SELECT 1 FROM job WHERE finished_at >= ?1 AND finished_at 
 -- When jobs failed, the latest first.
 SELECT at FROM event WHERE kind = 'failed' ORDER BY id DESC LIMIT ?1;
 
+-- name: latest_failures
+SELECT coalesce(e.job_id, r.job_id) FROM event e LEFT JOIN run r ON r.id = e.run_id
+ WHERE e.kind = 'failed' AND coalesce(e.job_id, r.job_id) IS NOT NULL ORDER BY e.id DESC LIMIT ?1;
+
 -- name: waits
 -- How long some of the jobs that ended in a time had waited before their start, the latest first.
 -- It looks at a limited number of them, as those that never started have no such time.

@@ -3,6 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::document::shapes;
+use crate::queue::JobInfo;
+use crate::store::job::recent;
 use crate::units;
 use crate::web::app::App;
 use crate::web::page::documents::{document, ms, number, rows, text};
@@ -18,12 +21,15 @@ pub const ROUTES: &[Route] = &[page("/", &["done"], show)];
 
 /// Queues that are shown.
 const QUEUES_MAX: usize = 50;
+/// Failed jobs that are shown.
+const FAILURES_MAX: usize = 8;
 
 fn show(app: &App, asked: &Asked) -> Answered {
     let ui = Ui::of(app);
     let status = document(app, status::overview, &[], &[])?;
     let running = document(app, jobs::list, &[], &[("state", "running"), ("limit", "20")])?;
-    let failed = document(app, jobs::list, &[], &[("state", "failed"), ("limit", "8")])?;
+    let failed = app.reader()?.store.read(|conn| recent::latest_failures(conn, FAILURES_MAX))?;
+    let failed: Vec<Value> = failed.into_iter().map(|row| shapes::job(&JobInfo::of(row))).collect();
     let minutes = document(app, runs::throughput, &[], &[])?;
     let body = html! {
         div #overview data-live {
@@ -41,8 +47,8 @@ fn show(app: &App, asked: &Asked) -> Answered {
             }
             section aria-labelledby="failed" {
                 h2 #failed { "Latest failures" }
-                @if rows(&failed, "jobs").is_empty() { p.empty { "No job has failed." } }
-                @else { (listed(&ui, rows(&failed, "jobs"), false)) p { (ui.jobs_of("state", "failed", html! { "All failed jobs" })) } }
+                @if failed.is_empty() { p.empty { "No job has failed lately." } } @else { (listed(&ui, &failed, false)) }
+                p { (ui.jobs_of("state", "failed", html! { "All failed jobs" })) }
             }
         }
     };
@@ -77,14 +83,20 @@ fn hour(minutes: &[Value]) -> Markup {
     let wait = |minute: &Value, key: &str| minute["wait_ms"][key].as_i64();
     let duration = |ms: i64| units::duration_text(u64::try_from(ms).unwrap_or(0));
     let ended: i64 = minutes.iter().map(|one| number(one, "ended")).sum();
+    let least = if minutes.iter().any(|one| one["failed"].is_null()) { "at least " } else { "" };
     let failed: i64 = minutes.iter().map(|one| number(one, "failed")).sum();
     let busiest = minutes.iter().map(|one| number(one, "ended")).max().unwrap_or(0);
     let longest = minutes.iter().filter_map(|one| wait(one, "median")).max().unwrap_or(0);
     let of_ends: Vec<Bar> = minutes
         .iter()
         .map(|one| {
-            let (ended, failed) = (number(one, "ended"), number(one, "failed"));
-            Bar { value: ended, bad: failed.min(ended), words: format!("{} UTC: {ended} ended, {failed} failed", clock(one)) }
+            let (ended, failed) = (number(one, "ended"), one["failed"].as_i64());
+            let words = failed.map_or_else(|| "it is not known how many failed".to_owned(), |n| format!("{n} failed"));
+            Bar {
+                value: ended,
+                bad: failed.unwrap_or(0).min(ended),
+                words: format!("{} UTC: {ended} ended, {words}", clock(one)),
+            }
         })
         .collect();
     let of_waits: Vec<Bar> = minutes
@@ -107,7 +119,7 @@ fn hour(minutes: &[Value]) -> Markup {
         .collect();
     html! {
         h3 { "Jobs that ended, each minute" }
-        (bars(&format!("In the last hour {ended} jobs ended and {failed} failed; at most {busiest} in a minute"), &of_ends, &busiest.to_string()))
+        (bars(&format!("In the last hour {ended} jobs ended and {least}{failed} failed; at most {busiest} in a minute"), &of_ends, &busiest.to_string()))
         h3 { "How long they had waited (median)" }
         (bars(&format!("In the last hour the median waiting time of a minute was at most {}", duration(longest)), &of_waits, &duration(longest)))
     }
