@@ -122,10 +122,10 @@ pub(super) fn jobs_in(
 }
 
 /// Most jobs that are sorted to find the newest.
-const SORTED_MAX: i64 = 20_000;
+const SORTED_MAX: i64 = 100_000;
 
 /// Whether few jobs have ended since an instant.
-fn are_few(conn: &Connection, since_ms: i64) -> Result<bool> {
+pub(super) fn are_few(conn: &Connection, since_ms: i64) -> Result<bool> {
     let mut ended = conn.prepare_cached(sql!("read.sql", "ended_many"))?;
     Ok(!ended.exists((since_ms, SORTED_MAX))?)
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::job::{JobId, State};
-use crate::store::job::listing::{Filter, JOBS_MAX, jobs_in, states};
+use crate::store::job::listing::{Filter, JOBS_MAX, are_few, jobs_in, states};
 use crate::store::job::newest;
 use crate::store::job::rows::Job;
 
@@ -53,7 +53,9 @@ pub fn jobs(conn: &Connection, filter: &Filter, bytes_max: usize) -> Result<(Vec
 
 /// Returns the same filter for the newest jobs alone, if no index leads to what it selects.
 fn near(conn: &Connection, filter: &Filter) -> Result<Option<Filter>> {
-    let is_indexed = filter.queue.is_none() || filter.label.is_some() || filter.since_ms.is_some() || filter.ids.len() > 1;
+    let is_by_number = filter.since_ms.map(|since_ms| are_few(conn, since_ms)).transpose()? == Some(false);
+    let is_indexed =
+        filter.label.is_some() || filter.ids.len() > 1 || !is_by_number && (filter.queue.is_none() || filter.since_ms.is_some());
     if is_indexed {
         return Ok(None);
     }
