@@ -237,9 +237,12 @@ fn end_of_last_hole(file: &File, lower: u64, upper: u64) -> io::Result<u64> {
     Ok(end)
 }
 
-/// Returns where the hole begins that ends here: the last lines are shown with the hole before
-/// them.
-fn lower_edge_of_hole(file: &File, hole_end: u64) -> io::Result<u64> {
+/// Returns where the hole begins that ends here; here, if there is none: the last lines are shown
+/// with the hole before them.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn lower_edge_of_hole(file: &File, hole_end: u64) -> io::Result<u64> {
     let mut at = 0;
     loop {
         let hole = next_hole(file, at)?;

@@ -147,7 +147,9 @@ fn each_form_does_what_it_says_and_leads_back() {
     act("/queues/default/pause", "", "/?done=pause");
     assert!(nest.ok(&["queue", "ls"]).contains("paused"));
     act("/queues/default/resume", "", "/?done=resume");
+    assert!(!nest.ok(&["queue", "ls"]).contains("paused"));
     act("/pause", "back=%2Fmachine", "/machine?done=pause");
+    assert!(nest.status()["all_paused_at"].is_string());
     let back = send(&web, "/jobs/2/rerun", "");
     let again = back.header("location").and_then(|to| to.strip_prefix("/jobs/")?.strip_suffix("?done=rerun")?.parse().ok());
     assert_eq!(state(&nest, again.expect("a job")).0, "queued");
@@ -162,6 +164,7 @@ fn each_form_does_what_it_says_and_leads_back() {
     act("/schedules/nightly/resume", "back=%2Fschedules", "/schedules?done=resume");
     act("/schedules/nightly/run", "back=%2Fschedules", "/schedules?done=run");
     act("/resume", "", "/?done=resume");
+    assert!(nest.status()["all_paused_at"].is_null());
     act("/resources/1/release", "back=%2Fowned", "/owned?done=teardown");
     act("/resources/1/gone", "back=%2Fowned", "/owned?done=gone");
     assert_eq!(nest.json(&["resource", "show", "1", "--json"])["state"], "released");
@@ -335,19 +338,20 @@ fn what_a_log_has_dropped_is_passed_over_and_said() {
     let id = nest.sh(&["--log-limit", "256K"], "echo begin; yes 0123456789abcde | head -c 20000000; echo end");
     nest.ok(&["wait", &id.to_string()]);
     let web = nest.web(&[]);
-    let (mut at, mut said) = (Some(format!("/jobs/{id}/log?offset=0")), String::new());
-    let mut pages = 0;
-    while let Some(path) = at {
-        let text = page(&web, &path).text();
-        at = text.split("<a href=\"").find(|rest| rest.contains("\">Later</a>") && !rest.contains("<a")).map(|rest| {
-            let path = rest.split('"').next().expect("a path");
-            path.replace("&amp;", "&")
-        });
-        said += &text;
-        pages += 1;
-        assert!(pages < 10, "so many pages of 256 KiB");
+    // From one end to the other by the links.
+    for (from, link) in [("?offset=0", "Later"), ("", "Earlier")] {
+        let (mut at, mut said) = (Some(format!("/jobs/{id}/log{from}")), String::new());
+        let mut pages = 0;
+        while let Some(path) = at {
+            let text = page(&web, &path).text();
+            let of_link = text.split("<a href=\"").find(|rest| rest.contains(&format!("\">{link}</a>")));
+            at = of_link.and_then(|rest| rest.split('"').next()).map(|path| path.replace("&amp;", "&"));
+            said += &text;
+            pages += 1;
+            assert!(pages < 10, "{link}: so many pages of 256 KiB");
+        }
+        assert!(said.contains("begin\n") && said.contains("\nend\n"), "{link}");
+        assert_eq!(said.matches("were dropped here by the limit of the log").count(), 1, "{link}");
     }
-    assert!(said.contains("begin\n") && said.contains("\nend\n"));
-    assert_eq!(said.matches("were dropped here by the limit of the log").count(), 1);
     drop(worker);
 }

@@ -29,6 +29,8 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 /// A part of a log as markup.
 pub struct Part {
     pub from: u64,
+    /// Where the part before it begins.
+    before: u64,
     /// Where the next part begins.
     pub at: u64,
     pub end: u64,
@@ -54,6 +56,8 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
     let size = log.end;
     let wanted = offset.unwrap_or_else(|| size.saturating_sub(PART_BYTES)).min(size);
     let from = data_after(&log, wanted)?;
+    // What is dropped belongs to no part: the one before ends where it begins.
+    let edge = log.file.as_ref().map_or(Ok(from), |file| output::lower_edge_of_hole(file, from)).map_err(|_| unreadable())?;
     (log.at, log.end) = (from, size.min(from.saturating_add(PART_BYTES)));
     let bytes = all_of(&mut log)?;
     // A part of a log begins with a whole line, if it has one.
@@ -67,11 +71,12 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
     let left = bytes.len() - skipped - rendered.used;
     Ok(Part {
         from: from + skipped as u64,
+        before: edge.saturating_sub(PART_BYTES),
         at: log.at.saturating_sub(left as u64),
         end: size,
         style: rendered.style,
         markup: html! {
-            @if from > wanted { span.gap { "… " (units::size_text(from - wanted)) " were dropped here by the limit of the log …" } "\n" }
+            @if from > edge { span.gap { "… " (units::size_text(from - edge)) " were dropped here by the limit of the log …" } "\n" }
             (rendered.markup)
         },
         dropped: log.dropped,
@@ -130,7 +135,7 @@ fn show(app: &App, asked: &Asked) -> Answered {
             span.dim { @if let Some(run) = part.run { "run " (run) ", " } (size) }
             @if part.from > 0 {
                 a href=(here(0)) { "Begin" }
-                a href=(here(part.from.saturating_sub(PART_BYTES))) { "Earlier" }
+                a href=(here(part.before)) { "Earlier" }
             }
             @if !is_at_end { a href=(here(part.at)) { "Later" } }
             a href=(ui.to(&format!("/api/v1/jobs/{id}/logs{}", part.run.map_or_else(String::new, |run| format!("?run={run}"))))) { "As text" }
