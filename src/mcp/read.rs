@@ -36,7 +36,7 @@ pub fn list(file: &File, arguments: &Arguments) -> Answered {
     let (mut jobs, next) = queue.page(&filter, LIST_BYTES_MAX)?;
     stopped::mark(&queue, &mut jobs)?;
     let documents: Vec<_> = jobs.iter().map(shapes::job).collect();
-    Ok(Answer { document: shapes::versioned(json!({"jobs": documents, "next": next})), text: text::list(&jobs, next.is_some()) })
+    Ok(Answer { document: shapes::versioned(json!({"jobs": documents, "next": next})), text: text::list(&jobs, next) })
 }
 
 /// Returns everything that is recorded of a job, with its newest runs.

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::escape::{line, quote_arguments};
-use crate::job::{Hold, State};
+use crate::job::{Hold, JobId, State};
 use crate::queue::{Advice, JobInfo};
 use crate::store::receipt::OneJob;
 
@@ -58,15 +58,14 @@ pub fn waited(job: &JobInfo) -> String {
     format!("{}\n{next}", whole(job))
 }
 
-/// Returns jobs, one a line. `more`: older jobs were not looked at.
-pub fn list(jobs: &[JobInfo], more: bool) -> String {
+/// Returns jobs, one a line. `next`: no job below this number was looked at.
+pub fn list(jobs: &[JobInfo], next: Option<JobId>) -> String {
     let mut lines: Vec<String> = jobs.iter().map(one).collect();
-    match (jobs.is_empty(), more) {
-        (true, false) => lines.push("no job matches".into()),
-        (true, true) => lines
-            .push("none of the newest jobs matches, and older ones were not looked at: give the value of next as before".into()),
-        (false, true) => lines.push("there are older ones: give the value of next as before".into()),
-        (false, false) => {}
+    match (jobs.is_empty(), next) {
+        (true, None) => lines.push("no job matches".into()),
+        (true, Some(id)) => lines.push(format!("no job from {id} on matches; for those before it, give before: {id}")),
+        (false, Some(id)) => lines.push(format!("for older ones, give before: {id}")),
+        (false, None) => {}
     }
     lines.join("\n")
 }
@@ -113,7 +112,6 @@ mod tests {
     use super::*;
     use crate::document::fixture;
     use crate::escape::is_unsafe;
-    use crate::job::JobId;
 
     #[test]
     fn a_hostile_job_is_one_printable_line() {
@@ -126,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_list_is_not_called_empty_before_all_was_looked_at() {
-        assert_eq!(list(&[], false), "no job matches");
-        assert!(list(&[], true).contains("older ones were not looked at"), "{}", list(&[], true));
+        assert_eq!(list(&[], None), "no job matches");
+        assert_eq!(list(&[], Some(JobId(5))), "no job from 5 on matches; for those before it, give before: 5");
         let job = JobInfo::of(fixture::job(7, State::Queued));
-        assert_eq!(list(std::slice::from_ref(&job), true).lines().count(), 2);
+        assert!(list(std::slice::from_ref(&job), Some(JobId(7))).ends_with("\nfor older ones, give before: 7"));
     }
 
     #[test]
