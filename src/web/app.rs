@@ -40,6 +40,8 @@ pub struct App {
     client: Kept,
     pub sessions: Sessions,
     pub threads: Arc<Semaphore>,
+    /// How many of them may write.
+    pub writes: Arc<Semaphore>,
     pub bodies: Arc<Semaphore>,
     /// In KiB.
     pub answers: Arc<Semaphore>,
@@ -59,7 +61,7 @@ pub struct Tally {
     pub connections: AtomicUsize,
     pub requests: AtomicU64,
     /// Connections that were closed because there were too many, requests that the guard refused,
-    /// and requests for which there was no thread or no room.
+    /// and requests for which there was no thread, no room, or no place to follow.
     pub turned_away: AtomicU64,
 }
 
@@ -91,6 +93,7 @@ impl App {
             client,
             sessions: Sessions::default(),
             threads: Arc::new(Semaphore::new(THREADS_MAX)),
+            writes: Arc::new(Semaphore::new(THREADS_MAX - 1)),
             bodies: Arc::new(Semaphore::new(BODIES_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX)),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),

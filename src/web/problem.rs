@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::document::failure;
 use crate::error::Error;
 
+const LATER: &str = "try again later";
+
 /// A request that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -34,9 +36,14 @@ impl Problem {
         Self::new(404, "not_found", text)
     }
 
-    /// The server cannot answer now.
+    /// The server itself cannot answer now.
     pub fn busy(text: impl Into<String>) -> Self {
-        Self::new(503, "busy", text).with_remedy("try again later")
+        Self::new(503, "busy", text).with_remedy(LATER)
+    }
+
+    /// Whether the server itself could not answer, and not the file.
+    pub fn is_of_server(&self) -> bool {
+        self.remedy.as_deref() == Some(LATER)
     }
 
     pub fn to_json(&self) -> Value {

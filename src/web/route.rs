@@ -106,6 +106,8 @@ pub struct Route {
     pub is_long: bool,
     /// It is done once for each `Idempotency-Key`; others refuse that header.
     pub takes_key: bool,
+    /// It reads no file, so it is answered even where all threads of the file wait.
+    pub is_bare: bool,
     /// It is for a person: a refusal is a page too, and a change comes from a form.
     pub is_page: bool,
 }
@@ -121,6 +123,7 @@ pub const fn get(path: &'static str, keys: &'static [&'static str], act: fn(&App
         is_live: false,
         is_long: true,
         takes_key: false,
+        is_bare: false,
         is_page: false,
     }
 }
@@ -142,6 +145,7 @@ pub const fn post(path: &'static str, keys: &'static [&'static str], act: fn(&Ap
         is_live: false,
         is_long: false,
         takes_key: false,
+        is_bare: false,
         is_page: false,
     }
 }

@@ -73,7 +73,16 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     let session = session(app, headers).map(str::to_owned);
     let asked = Asked { names, query, body, key, session, has_token: headers.contains_key(header::AUTHORIZATION) };
     let act = route.act;
-    on_thread(app, move |app| act(app, &asked)).await?.map(Outcome::Answer)
+    if route.is_bare {
+        return act(app, &asked).map(Outcome::Answer);
+    }
+    // A write may wait for another program: reads continue beside it.
+    let write = if route.method == Method::Post { Some(permit(&app.writes, 1).await?) } else { None };
+    let acted = on_thread(app, move |app| {
+        let _write = write;
+        act(app, &asked)
+    });
+    acted.await?.map(Outcome::Answer)
 }
 
 /// Returns the key of a request that is done once.
@@ -185,7 +194,7 @@ async fn document(app: &Arc<App>, status: u16, value: &Value, room: Room, asked:
     let mut reply = match (has_it, held(&app.answers, text, room).await) {
         (true, _) => with_body(304, "", Body::empty()),
         (false, Ok(body)) => with_body(status, "application/json", body),
-        (false, Err(problem)) => return failed(&problem),
+        (false, Err(problem)) => return refused(app, false, &problem),
     };
     if asked.is_some() {
         set(&mut reply, header::ETAG, &tag);
@@ -196,7 +205,7 @@ async fn document(app: &Arc<App>, status: u16, value: &Value, room: Room, asked:
 async fn text_reply(app: &Arc<App>, kind: &'static str, text: String, room: Room) -> Reply {
     match held(&app.answers, text, room).await {
         Ok(body) => with_body(200, kind, body),
-        Err(problem) => failed(&problem),
+        Err(problem) => refused(app, false, &problem),
     }
 }
 
@@ -231,6 +240,9 @@ async fn held(answers: &Arc<Semaphore>, text: String, reserved: Room) -> Result<
 
 /// Answers with an error, to a person or to a program.
 pub fn refused(app: &App, is_page: bool, problem: &Problem) -> Reply {
+    if problem.is_of_server() {
+        Tally::count(&app.tally.turned_away);
+    }
     match is_page {
         true => of_page(problem.status, Body::from(page::refusal(app, problem))),
         false => failed(problem),

@@ -244,3 +244,25 @@ fn senders_of_long_bodies_keep_no_others_from_a_change() {
     assert_eq!(web.post("/api/v1/jobs/1/release", &json!({})).status, 200);
     assert_eq!(web.ask("POST", "/api/v1/jobs/1/cancel", &[], b"").status, 200);
 }
+
+#[test]
+fn writes_that_wait_keep_no_read_from_its_answer() {
+    let (nest, web) = served();
+    let other = nest.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let at = &web.at;
+        let writes: Vec<_> = (0..12).map(|_| scope.spawn(|| at.post("/api/v1/jobs/1/hold", &serde_json::json!({})))).collect();
+        // They take turns, each for as long as a write waits.
+        until("a write that was refused", || writes.iter().any(std::thread::ScopedJoinHandle::is_finished).then_some(()));
+        for path in ["/healthz", "/login", "/api/v1/status", "/metrics", "/"] {
+            assert_eq!(web.get(path).status, 200, "{path}");
+        }
+        assert!(!writes.iter().all(std::thread::ScopedJoinHandle::is_finished), "they still wait");
+        other.execute_batch("ROLLBACK").unwrap();
+        for write in writes {
+            let got = write.join().unwrap();
+            assert!(matches!(got.status, 200 | 503), "{}", got.text());
+        }
+    });
+}

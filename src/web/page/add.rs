@@ -7,6 +7,7 @@ use crate::escape;
 use crate::random;
 use crate::store::receipt::request::USED;
 use crate::web::app::App;
+use crate::web::limits::SHORT_BYTES;
 use crate::web::page::form::Form;
 use crate::web::page::frame::{self, Frame, page as shown};
 use crate::web::page::parts::Ui;
@@ -83,16 +84,19 @@ fn add(app: &App, asked: &Asked) -> Answered {
         // The browser went back to a form that it has sent.
         Err(problem) if problem.text.contains(USED) => {
             let told = "this form has added another job already; press the button again to add this one too";
-            again(app, &form, &key()?, &Problem::new(problem.status, problem.code, told))
+            again(app, asked, &form, &key()?, Problem::new(problem.status, problem.code, told))
         }
         // With its key: an answer that was lost may have added the job.
-        Err(problem) => again(app, &form, &given.map_or_else(key, |key| Ok(key.to_owned()))?, &problem),
+        Err(problem) => again(app, asked, &form, &given.map_or_else(key, |key| Ok(key.to_owned()))?, problem),
     }
 }
 
 /// Shows the form again, with what was written, and why it was refused.
-fn again(app: &App, form: &Form, key: &str, problem: &Problem) -> Answered {
-    let text = frame::text(app, &Asked::default(), &filled(&Ui::of(app), form, key, Some(problem)));
+fn again(app: &App, asked: &Asked, form: &Form, key: &str, problem: Problem) -> Answered {
+    if asked.body.len() > SHORT_BYTES {
+        return Err(problem);
+    }
+    let text = frame::text(app, &Asked::default(), &filled(&Ui::of(app), form, key, Some(&problem)));
     Ok(Answer::Again(problem.status, text))
 }
 

@@ -7,9 +7,9 @@ use crate::web::app::App;
 use crate::web::route::{Answer, Answered, Asked, Route, page};
 
 pub const ROUTES: &[Route] = &[
-    Route { is_open: true, is_long: false, ..page("/files/page.css", &["v"], css) },
-    Route { is_open: true, is_long: false, ..page("/files/page.js", &["v"], js) },
-    Route { is_open: true, is_long: false, ..page("/files/icon.svg", &["v"], icon) },
+    Route { is_open: true, is_bare: true, is_long: false, ..page("/files/page.css", &["v"], css) },
+    Route { is_open: true, is_bare: true, is_long: false, ..page("/files/page.js", &["v"], js) },
+    Route { is_open: true, is_bare: true, is_long: false, ..page("/files/icon.svg", &["v"], icon) },
 ];
 
 const CSS: &str = include_str!("page.css");

@@ -10,7 +10,7 @@ use crate::web::route::{Answer, Answered, Asked, Route, form, page};
 use crate::web::routes::session;
 
 pub const ROUTES: &[Route] = &[
-    Route { is_open: true, is_long: false, ..page("/login", &["next", "wrong"], show) },
+    Route { is_open: true, is_bare: true, is_long: false, ..page("/login", &["next", "wrong"], show) },
     Route { is_open: true, ..form("/login", login) },
     form("/logout", logout),
 ];

@@ -11,7 +11,8 @@ use crate::web::app::App;
 use crate::web::problem::Problem;
 use crate::web::route::{Answer, Answered, Asked, Route, get_short};
 
-pub const ROUTES: &[Route] = &[Route { is_open: true, ..get_short("/healthz", &[], health) }, get_short("/readyz", &[], ready)];
+pub const ROUTES: &[Route] =
+    &[Route { is_open: true, is_bare: true, ..get_short("/healthz", &[], health) }, get_short("/readyz", &[], ready)];
 
 /// Codes of problems while which no job starts.
 const STOPS_CLAIMS: [&str; 11] = [
