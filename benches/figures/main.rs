@@ -27,6 +27,7 @@ mod memory;
 mod nest;
 mod numbers;
 mod page;
+mod pages;
 mod peers;
 mod plan;
 mod plot;
@@ -52,7 +53,7 @@ use row::Found;
 /// A figure, what it is about, and how it is measured.
 type Figure = (&'static str, &'static str, fn(&Plan) -> Found);
 
-const FIGURES: [Figure; 18] = [
+const FIGURES: [Figure; 19] = [
     ("drain", "no-op jobs at 2 slots: rate and CPU", drain::drain),
     ("shares", "where the CPU of a no-op job goes", shares::shares),
     ("peers", "the same through other job runners", peers::drain),
@@ -68,6 +69,7 @@ const FIGURES: [Figure; 18] = [
     ("memory", "300 sleeping jobs", memory::memory),
     ("idle", "a worker that has nothing to do", idle::idle),
     ("readers", "status, ls, show and why in a large file", readers::readers),
+    ("pages", "the pages of the web in a large file", pages::pages),
     // After those that use the same file: it leaves claims without a worker.
     ("claim", "a claim in a large file", claim::claims),
     ("slots", "jobs a second against slots", slots::slots),
