@@ -123,7 +123,7 @@ fn of_failures(picture: &Picture) -> Vec<Advice> {
         let ids: Vec<String> = failures.latest.iter().map(ToString::to_string).collect();
         let more = if failures.jobs > i64::try_from(ids.len()).unwrap_or(i64::MAX) { ", the latest" } else { "" };
         let text =
-            format!("{least}{} failed and not marked as seen{more}: {}", count(failures.jobs, "job", "", ""), ids.join(", "));
+            format!("{least}{} not marked as seen{more}: {}", count(failures.jobs, "failed job", "is", "are"), ids.join(", "));
         all.push(Advice::with_remedy("failures", text, &format!("tenure show {}; tenure seen", ids.join(","))));
     }
     if failures.hooks > 0 {
