@@ -4,8 +4,14 @@ use std::time::Duration;
 
 /// Longest message of a client, in bytes: a line.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
-/// Requests that are served at the same time; the next message is read when one is answered.
+/// Requests that are served at the same time.
 pub const REQUESTS_MAX: usize = 32;
+/// How many of them may wait for a job.
+pub const WAITS_MAX: usize = 24;
+/// Requests that wait for that, and the bytes of their lines: with more, the client is not read
+/// from.
+pub const WAITING_MAX: usize = 256;
+pub const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Answers that wait to be written.
 pub const ANSWERS_MAX: usize = 8;
 /// Longest document of one answer, in bytes.

@@ -5,22 +5,23 @@
 //! stdout ◀─ mcp-write: a line and a flush          ◀─ send
 //! ```
 //!
-//! A request has a turn until its answer was taken by the writer: so a client that does not read is
-//! not read from, and cannot fill the memory of the server.
+//! A request has a turn until its answer was taken by the writer. Further ones wait for a turn, up
+//! to a limit: then the client is not read from, and cannot fill the memory of the server. What
+//! needs no answer needs no turn: a request can be cancelled while others wait.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rmcp::model::{ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId, ServerJsonRpcMessage};
 use rmcp::service::{RoleServer, RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::escape;
-use crate::mcp::limits::{ANSWERS_MAX, CLOSE_WAIT, LINE_BYTES_MAX, REQUESTS_MAX};
+use crate::mcp::limits::{ANSWERS_MAX, CLOSE_WAIT, LINE_BYTES_MAX, WAITING_BYTES_MAX, WAITING_MAX};
+use crate::mcp::turns::{Free, Request, Turn, Turns, is_wait};
 use crate::parse::library_words;
 use crate::sync::lock;
 use crate::units::size_text;
@@ -31,19 +32,18 @@ enum Line {
     TooLong,
 }
 
-/// The turns of requests that are being served.
-type Turns = Arc<Mutex<HashMap<RequestId, OwnedSemaphorePermit>>>;
-
 /// Standard input and output.
 pub struct Lines {
     lines: mpsc::Receiver<Line>,
     answers: Option<mpsc::Sender<Vec<u8>>>,
     /// Has a value when everything was written that was sent.
     written: Option<tokio::sync::oneshot::Receiver<()>>,
-    free: Arc<Semaphore>,
+    free: Free,
     turns: Turns,
-    /// For the next request.
-    turn: Option<OwnedSemaphorePermit>,
+    /// Requests that wait for a turn, with the lengths of their lines.
+    waiting: VecDeque<(Request, usize)>,
+    /// Nothing more is read.
+    is_over: bool,
     gone: watch::Sender<bool>,
 }
 
@@ -65,9 +65,18 @@ impl Lines {
             }
             let _none_waits = all_written.send(());
         })?;
-        let free = Arc::new(Semaphore::new(REQUESTS_MAX));
+        let free = Free::default();
         let turns = Turns::default();
-        Ok(Self { lines, answers: Some(answers), written: Some(written), free, turns, turn: None, gone })
+        Ok(Self {
+            lines,
+            answers: Some(answers),
+            written: Some(written),
+            free,
+            turns,
+            waiting: VecDeque::new(),
+            is_over: false,
+            gone,
+        })
     }
 
     /// Returns what becomes true when the client has gone.
@@ -106,7 +115,7 @@ impl Lines {
         let is_misnamed = given.is_some() && id.is_none() && value.get("method").is_some();
         let is_notification = given.is_none() && value.get("method").is_some_and(Value::is_string);
         match serde_json::from_value::<RxJsonRpcMessage<RoleServer>>(value) {
-            Ok(message) if !is_misnamed => self.admitted(message),
+            Ok(message) if !is_misnamed => self.admitted(message, line.len()),
             Err(_) if is_notification => None,
             _ => {
                 self.complain(ErrorCode::INVALID_REQUEST, "this is not a message of the protocol".into(), id);
@@ -115,21 +124,18 @@ impl Lines {
         }
     }
 
-    /// Gives a request its turn.
-    fn admitted(&mut self, mut message: RxJsonRpcMessage<RoleServer>) -> Option<RxJsonRpcMessage<RoleServer>> {
-        match &mut message {
+    /// Lets a request wait for its turn. What needs no answer is served at once.
+    fn admitted(&mut self, message: RxJsonRpcMessage<RoleServer>, bytes: usize) -> Option<RxJsonRpcMessage<RoleServer>> {
+        match message {
             JsonRpcMessage::Request(request) => {
-                let mut turns = lock(&self.turns);
-                if turns.contains_key(&request.id) {
-                    drop(turns);
-                    self.complain(
-                        ErrorCode::INVALID_REQUEST,
-                        format!("the id {} is that of a request without an answer", request.id),
-                        None,
-                    );
-                    return None;
+                let is_waiting = self.waiting.iter().any(|(other, _)| other.id == request.id);
+                if is_waiting || lock(&self.turns).contains_key(&request.id) {
+                    let told = format!("the id {} is that of a request without an answer", request.id);
+                    self.complain(ErrorCode::INVALID_REQUEST, told, None);
+                } else {
+                    self.waiting.push_back((request, bytes));
                 }
-                turns.extend(self.turn.take().map(|turn| (request.id.clone(), turn)));
+                None
             }
             // It is not answered any more.
             JsonRpcMessage::Notification(one) => {
@@ -137,11 +143,38 @@ impl Lines {
                     && let Some(id) = &cancelled.params.request_id
                 {
                     lock(&self.turns).remove(id);
+                    self.waiting.retain(|(request, _)| request.id != *id);
                 }
+                Some(JsonRpcMessage::Notification(one))
             }
-            JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_) => {}
+            other => Some(other),
         }
-        Some(message)
+    }
+
+    /// Whether so little waits that more is read.
+    fn has_room(&self) -> bool {
+        let bytes: usize = self.waiting.iter().map(|(_, bytes)| bytes).sum();
+        self.waiting.len() < WAITING_MAX && bytes < WAITING_BYTES_MAX
+    }
+
+    fn has_waiting(&self, waits: bool) -> bool {
+        self.waiting.iter().any(|(request, _)| is_wait(request) == waits)
+    }
+
+    /// Returns the request of a kind that has waited longest, which has its turn now.
+    fn first(&mut self, waits: bool, turn: Turn) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let at = self.waiting.iter().position(|(request, _)| is_wait(request) == waits)?;
+        let (request, _) = self.waiting.remove(at)?;
+        lock(&self.turns).insert(request.id.clone(), turn);
+        Some(JsonRpcMessage::Request(request))
+    }
+
+    /// Returns a request that can be served at once.
+    fn first_now(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        [false, true].into_iter().find_map(|waits| {
+            let turn = self.has_waiting(waits).then(|| self.free.turn_now(waits))??;
+            self.first(waits, turn)
+        })
     }
 }
 
@@ -167,19 +200,28 @@ impl Transport<RoleServer> for Lines {
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let mut gone = self.gone.subscribe();
         loop {
-            if self.turn.is_none() {
-                self.turn = Arc::clone(&self.free).acquire_owned().await.ok();
+            if let Some(message) = self.first_now() {
+                return Some(message);
             }
-            let line = tokio::select! {
-                line = self.lines.recv() => line,
-                _ = gone.wait_for(|gone| *gone) => None,
-            };
-            let Some(line) = line else {
+            // What was asked last and has no turn is not waited for: nothing was answered.
+            if self.is_over {
                 self.gone.send_replace(true);
                 return None;
+            }
+            let (others, waits) = (self.free.clone().turn(false), self.free.clone().turn(true));
+            let line = tokio::select! {
+                Some(turn) = others, if self.has_waiting(false) => return self.first(false, turn),
+                Some(turn) = waits, if self.has_waiting(true) => return self.first(true, turn),
+                line = self.lines.recv(), if self.has_room() => line,
+                _ = gone.wait_for(|gone| *gone) => None,
             };
-            if let Some(message) = self.message(line) {
-                return Some(message);
+            match line {
+                None => self.is_over = true,
+                Some(line) => {
+                    if let Some(message) = self.message(line) {
+                        return Some(message);
+                    }
+                }
             }
         }
     }
@@ -248,6 +290,7 @@ fn next(input: &mut dyn BufRead) -> io::Result<Option<Line>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::limits::REQUESTS_MAX;
 
     fn lines(input: &[u8], buffer: usize) -> Vec<Option<String>> {
         let mut input = io::BufReader::with_capacity(buffer, input);
@@ -266,20 +309,23 @@ mod tests {
         use std::pin::pin;
         use std::task::{Context, Poll, Waker};
 
-        let (to_receive, lines) = mpsc::channel(2 * REQUESTS_MAX);
+        const SENT: usize = REQUESTS_MAX + WAITING_MAX + 10;
+        let (to_receive, lines) = mpsc::channel(SENT);
         let (answers, _to_write) = mpsc::channel(1);
-        for id in 0..2 * REQUESTS_MAX {
+        for id in 0..SENT {
             let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#);
             to_receive.try_send(Line::Whole(line.into_bytes())).ok().unwrap();
         }
-        let (free, turns, gone) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Turns::default(), watch::Sender::new(false));
-        let mut lines = Lines { lines, answers: Some(answers), written: None, free, turns, turn: None, gone };
+        let (free, turns, gone) = (Free::default(), Turns::default(), watch::Sender::new(false));
+        let waiting = VecDeque::new();
+        let mut lines = Lines { lines, answers: Some(answers), written: None, free, turns, waiting, is_over: false, gone };
         let receives = |lines: &mut Lines| {
             let mut context = Context::from_waker(Waker::noop());
             matches!(pin!(lines.receive()).poll(&mut context), Poll::Ready(Some(_)))
         };
         assert!((0..REQUESTS_MAX).all(|_| receives(&mut lines)));
         assert!(!receives(&mut lines) && !receives(&mut lines), "none is answered");
+        assert_eq!((lines.waiting.len(), lines.lines.len()), (WAITING_MAX, 10), "the rest is not read");
         let id = RequestId::Number(7);
         let answer = ServerJsonRpcMessage::error(ErrorData::new(ErrorCode::INTERNAL_ERROR, "", None), Some(id));
         let mut context = Context::from_waker(Waker::noop());

@@ -33,6 +33,7 @@ mod server;
 mod text;
 mod threads;
 mod tools;
+mod turns;
 mod wait;
 
 pub(crate) use allowed::{Allowed, Changes};

@@ -26,7 +26,7 @@ fn a_failure_is_a_problem_until_it_was_seen() {
     assert_eq!((check(&nest), status["failures"]["jobs"].as_i64()), (1, Some(7)));
     assert_eq!(status["failures"]["latest"], serde_json::json!([8, 7, 6, 5, 4]), "the latest of them are named");
     let text = nest.ok(&["status"]);
-    assert!(text.contains("7 jobs failed since the last tenure seen, the latest: 8, 7"), "{text}");
+    assert!(text.contains("7 failed jobs are not marked as seen, the latest: 8, 7"), "{text}");
     assert!(nest.say(&["seen"]).err.contains("7 failed jobs"), "it says how many");
     assert_eq!((check(&nest), problems(&nest)), (0, vec![]));
     assert_eq!(nest.json(&["seen", "--json"])["jobs"], 0);

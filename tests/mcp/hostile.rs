@@ -211,6 +211,23 @@ fn many_waits_end_when_they_are_cancelled() {
 }
 
 #[test]
+fn a_cancel_is_served_beside_any_number_of_waits() {
+    let nest = Nest::new();
+    let mut mcp = nest.mcp(&[]);
+    let id = mcp.add(&json!({"command": ["true"], "hold": true}));
+    let wait = json!({"name": "wait", "arguments": {"id": id, "seconds": 300}});
+    let waiting: Vec<i64> = (0..60).map(|_| mcp.request("tools/call", &wait)).collect();
+    // One that is cancelled while it has no turn yet is not answered, and the others are.
+    let last = waiting[waiting.len() - 1];
+    mcp.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": last}}));
+    assert_eq!(mcp.ok("cancel", &json!({"id": id}))["cancelled"], "ended");
+    for one in &waiting[..waiting.len() - 1] {
+        assert_eq!(mcp.answer(*one)["result"]["structuredContent"]["state"], "cancelled");
+    }
+    assert_eq!(mcp.close(), 0);
+}
+
+#[test]
 fn a_server_ends_with_its_client() {
     let nest = Nest::new();
     let mut gone = nest.mcp_silent(&[]);
