@@ -260,6 +260,13 @@ impl Queue {
     ///
     /// # Errors
     /// The file cannot be read.
+    pub(crate) fn history_and_more(&self, id: JobId) -> Result<(Vec<Event>, bool)> {
+        self.row(id)?;
+        let (events, more) = self.store.read(|conn| read::history(conn, id))?;
+        Ok((events.into_iter().map(Event::of).collect(), more))
+    }
+
+    /// Returns the events of a job that is known to be there, oldest first.
     pub(crate) fn events(&self, id: JobId) -> Result<Vec<Event>> {
         Ok(self.store.read(|conn| read::events(conn, id))?.into_iter().map(Event::of).collect())
     }

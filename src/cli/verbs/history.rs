@@ -13,11 +13,16 @@ pub fn run(face: &Face, which: &Named) -> Result<u8> {
     let queue = face.queue()?;
     let now = face.now();
     for job in pick::jobs(&queue, &which.ids)? {
-        let events = queue.events(job.id)?;
+        let (events, more) = queue.history_and_more(job.id)?;
         if face.json {
-            face.document(json::list("events", events.iter().map(json::event)))?;
+            let mut document = json::list("events", events.iter().map(json::event));
+            document["more"] = more.into();
+            face.document(document)?;
         } else {
             face::print(&for_people(&events, &now, face.columns))?;
+            if more {
+                face::say(&format!("job {}: its older events are not shown", job.id));
+            }
         }
     }
     Ok(exit::OK)

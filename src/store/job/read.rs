@@ -16,6 +16,8 @@ use crate::store::job::rows::{Dependency, Event, Job, Run, job_columns, run_colu
 
 /// Most runs, and most events, that are read of one job: the newest.
 pub const HISTORY_MAX: usize = 10_000;
+/// Longest texts of these events, in bytes, about.
+pub const HISTORY_BYTES_MAX: usize = 4 << 20;
 
 /// The number of jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,10 +128,16 @@ pub fn runs_of_resource(conn: &Connection, resource: ResourceId) -> Result<Vec<R
     newest_runs(conn, OF, resource.0)
 }
 
-/// What happened to a job, newest last.
+/// What happened to a job, newest last, as far as [`history`] has it.
 pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
+    Ok(history(conn, job)?.0)
+}
+
+/// Returns the newest events of a job, newest last: at most [`HISTORY_MAX`], and about
+/// [`HISTORY_BYTES_MAX`] of texts. Also returns whether there are older ones.
+pub fn history(conn: &Connection, job: JobId) -> Result<(Vec<Event>, bool)> {
     let mut events = conn.prepare_cached(sql!("read.sql", "events"))?;
-    let rows = events.query_map((job.0, HISTORY_MAX as i64), |row| {
+    let rows = events.query_map((job.0, HISTORY_MAX as i64 + 1), |row| {
         Ok(Event {
             seq: row.get(0)?,
             at: row.get(1)?,
@@ -140,9 +148,18 @@ pub fn events(conn: &Connection, job: JobId) -> Result<Vec<Event>> {
             detail: maybe(row, 6)?,
         })
     })?;
-    let mut found: Vec<Event> = rows.collect::<rusqlite::Result<_>>()?;
+    let (mut found, mut bytes, mut more) = (Vec::new(), 0, false);
+    for event in rows {
+        let event: Event = event?;
+        more = found.len() == HISTORY_MAX || bytes > HISTORY_BYTES_MAX;
+        if more {
+            break;
+        }
+        bytes += event.kind.len() + event.detail.as_ref().map_or(0, String::len);
+        found.push(event);
+    }
     found.reverse();
-    Ok(found)
+    Ok((found, more))
 }
 
 /// What a job waits for, or waited for.

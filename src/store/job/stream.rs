@@ -32,7 +32,14 @@ pub struct Change {
     pub label: Option<String>,
 }
 
+/// Longest texts of the events of one page, in bytes; a single event may be longer.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
 impl Change {
+    fn text_bytes(&self) -> usize {
+        self.kind.len() + self.reason.as_ref().map_or(0, String::len) + self.detail.as_ref().map_or(0, String::len)
+    }
+
     /// Returns the state that the job entered, if it entered one.
     pub fn state(&self) -> Option<State> {
         match self.kind.as_str() {
@@ -105,14 +112,28 @@ pub fn page(conn: &Connection, from: Position, rows: usize) -> Result<Page> {
         };
         Ok((id, Some(change)))
     })?;
-    let (added, changed) = (added.collect::<rusqlite::Result<_>>()?, changed.collect::<rusqlite::Result<_>>()?);
-    Ok(merge(added, changed, from, rows))
+    let added: Vec<Change> = added.collect::<rusqlite::Result<_>>()?;
+    let (mut some, mut bytes, mut all_changed) = (Vec::new(), 0, true);
+    for one in changed {
+        let (id, change) = one?;
+        bytes += change.as_ref().map_or(0, Change::text_bytes);
+        some.push((id, change));
+        all_changed = some.len() < rows && bytes < PAGE_BYTES_MAX;
+        if !all_changed {
+            break;
+        }
+    }
+    let all_added = added.len() < rows;
+    Ok(merge((added, all_added), (some, all_changed), from))
 }
 
-/// Merges both sequences, as far as both were read. What follows the last row of a full one is
-/// unknown.
-fn merge(added: Vec<Change>, changed: Vec<(i64, Option<Change>)>, from: Position, rows: usize) -> Page {
-    let (all_added, all_changed) = (added.len() < rows, changed.len() < rows);
+/// Merges both sequences, as far as both were read. What follows the last row of one that was not
+/// read to its end is unknown.
+fn merge(
+    (added, all_added): (Vec<Change>, bool),
+    (changed, all_changed): (Vec<(i64, Option<Change>)>, bool),
+    from: Position,
+) -> Page {
     let (mut added, mut changed) = (added.into_iter().peekable(), changed.into_iter().peekable());
     let (mut next, mut changes) = (from, Vec::new());
     loop {

@@ -22,8 +22,10 @@ pub fn show(app: &App, asked: &Asked) -> Answered {
 }
 
 pub fn history(app: &App, asked: &Asked) -> Answered {
-    let events = app.reader()?.history(job_id(asked.name(0))?)?;
-    Ok(Answer::Document(shapes::versioned(shapes::list("events", events.iter().map(shapes::event)))))
+    let (events, more) = app.reader()?.history_and_more(job_id(asked.name(0))?)?;
+    let mut value = shapes::list("events", events.iter().map(shapes::event));
+    value["more"] = more.into();
+    Ok(Answer::Document(shapes::versioned(value)))
 }
 
 pub fn why(app: &App, asked: &Asked) -> Answered {
