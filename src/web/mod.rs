@@ -5,7 +5,8 @@
 //! tenure web, tenure work --web
 //!   └─ thread `web` (server): one runtime, a task for each connection
 //!        ├─ guard      host, origin, token, session       pure
-//!        ├─ serve      request -> Asked -> Answer -> response
+//!        ├─ serve      request -> Asked -> Answer
+//!        ├─ reply      Answer -> response, within the room for answers
 //!        │    └─ threads `web-file`, at most four: routes, each a function of the file
 //!        └─ live, hub  one thread that follows the changes, for all clients
 //! ```
@@ -36,6 +37,7 @@ mod page;
 mod problem;
 mod query;
 mod recent;
+mod reply;
 mod route;
 mod routes;
 mod serve;

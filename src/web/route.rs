@@ -108,6 +108,8 @@ pub struct Route {
     pub takes_key: bool,
     /// It reads no file, so it is answered even where all threads of the file wait.
     pub is_bare: bool,
+    /// Shows a form again that could not get so far.
+    pub again: Option<fn(&App, &Asked, Problem) -> Answered>,
     /// It is for a person: a refusal is a page too, and a change comes from a form.
     pub is_page: bool,
 }
@@ -124,6 +126,7 @@ pub const fn get(path: &'static str, keys: &'static [&'static str], act: fn(&App
         is_long: true,
         takes_key: false,
         is_bare: false,
+        again: None,
         is_page: false,
     }
 }
@@ -146,6 +149,7 @@ pub const fn post(path: &'static str, keys: &'static [&'static str], act: fn(&Ap
         is_long: false,
         takes_key: false,
         is_bare: false,
+        again: None,
         is_page: false,
     }
 }

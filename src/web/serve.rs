@@ -10,37 +10,22 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Request, Response, StatusCode, Uri};
-use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use axum::http::header::{self, HeaderMap};
+use axum::http::{Request, Uri};
 use tokio::time::timeout;
 
-use crate::hash;
 use crate::web::app::{App, Tally};
 use crate::web::body;
 use crate::web::guard::{self, Claims};
-use crate::web::limits::{ANSWER_KIB, ANSWERS_KIB_MAX, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
+use crate::web::limits::{ANSWER_KIB, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
 use crate::web::live;
 use crate::web::page;
 use crate::web::problem::Problem;
 use crate::web::query::{Query, decode};
-use crate::web::route::{Answer, Asked, Method, Route};
+use crate::web::reply::{Outcome, Reply, of_page, refused, reply, see, written};
+use crate::web::route::{Asked, Method, Route};
 use crate::web::thread::{on_thread, permit};
 use crate::web::token::COOKIE;
-
-/// What no answer but a page may be to a browser: markup, a script, or a part of another site's
-/// page.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-/// A page has the files of this server, and asks and tells no other one. Nothing in it is a script
-/// or a style.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                           form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-const PAGE: &str = "text/html; charset=utf-8";
-/// How long a browser may keep a file of the pages: its path changes with it.
-const FILE_KEPT: &str = "max-age=604800, immutable";
-
-pub type Reply = Response<Body>;
 
 /// Answers a request of one route.
 pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>) -> Reply {
@@ -74,15 +59,21 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     let asked = Asked { names, query, body, key, session, has_token: headers.contains_key(header::AUTHORIZATION) };
     let act = route.act;
     if route.is_bare {
-        return act(app, &asked).map(Outcome::Answer);
+        return act(app, &asked).map(written);
     }
     // A write may wait for another program: reads continue beside it.
-    let write = if route.method == Method::Post { Some(permit(&app.writes, 1).await?) } else { None };
+    let write = match route.method {
+        Method::Get => None,
+        Method::Post => match (permit(&app.writes, 1).await, route.again) {
+            (Err(problem), Some(again)) => return again(app, &asked, problem).map(Outcome::Answer),
+            (write, _) => Some(write?),
+        },
+    };
     let acted = on_thread(app, move |app| {
         let _write = write;
-        act(app, &asked)
+        act(app, &asked).map(written)
     });
-    acted.await?.map(Outcome::Answer)
+    acted.await?
 }
 
 /// Returns the key of a request that is done once.
@@ -97,11 +88,6 @@ fn idempotency_key(route: &Route, headers: &HeaderMap) -> Result<Option<String>,
     }
     let key = key.to_str().map_err(|_| Problem::usage("Idempotency-Key: it has characters that are not ASCII"))?;
     Ok(Some(key.to_owned()))
-}
-
-enum Outcome {
-    Answer(Answer),
-    Stream(Body),
 }
 
 /// Returns the names in a path, as its pattern has them.
@@ -143,167 +129,6 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body, (wanted, name)
 fn too_long() -> Problem {
     let most = crate::units::size_text(BODY_BYTES_MAX as u64);
     Problem::new(413, "too_long", format!("the body is longer than {most}")).with_remedy("send it in parts")
-}
-
-async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, headers: &HeaderMap) -> Reply {
-    match outcome {
-        Outcome::Stream(body) => with_body(200, "text/event-stream", body),
-        Outcome::Answer(Answer::Document(value)) => document(app, 200, &value, room, is_read.then_some(headers)).await,
-        Outcome::Answer(Answer::Created(value)) => document(app, 201, &value, room, None).await,
-        Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text, room).await,
-        Outcome::Answer(Answer::Page(text)) => page_reply(app, 200, text, room).await,
-        Outcome::Answer(Answer::Again(status, text)) => page_reply(app, status, text, room).await,
-        Outcome::Answer(Answer::File(kind, text)) => {
-            let mut reply = with_body(200, kind, Body::from(text));
-            set(&mut reply, header::CACHE_CONTROL, FILE_KEPT);
-            reply
-        }
-        Outcome::Answer(Answer::See(path, cookie)) => {
-            let mut reply = see(app, &path);
-            cookie.iter().for_each(|cookie| set(&mut reply, header::SET_COOKIE, cookie));
-            reply
-        }
-        Outcome::Answer(Answer::Nothing(more)) => {
-            let mut reply = with_body(204, "", Body::empty());
-            if let Some((name, value)) = more {
-                set(&mut reply, HeaderName::from_static(name), &value);
-            }
-            reply
-        }
-        Outcome::Answer(Answer::Log(log)) => {
-            let (end, dropped, run) = (log.end, log.dropped, log.run);
-            let mut reply = with_body(200, "text/plain; charset=utf-8", body::of_log(Arc::clone(app), log));
-            set(&mut reply, HeaderName::from_static("tenure-log-end"), &end.to_string());
-            set(&mut reply, HeaderName::from_static("tenure-log-dropped"), &dropped.to_string());
-            if let Some(run) = run {
-                set(&mut reply, HeaderName::from_static("tenure-run"), &run.to_string());
-            }
-            reply
-        }
-    }
-}
-
-/// Sends a document; to a client that has the same already, nothing.
-async fn document(app: &Arc<App>, status: u16, value: &Value, room: Room, asked: Option<&HeaderMap>) -> Reply {
-    let mut text = value.to_string();
-    text.push('\n');
-    let tag = format!("\"{}\"", hash::of(text.as_bytes()));
-    let known = asked.and_then(|headers| headers.get(header::IF_NONE_MATCH)).and_then(|value| value.to_str().ok());
-    let has_it =
-        known.is_some_and(|known| known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag));
-    let mut reply = match (has_it, held(&app.answers, text, room).await) {
-        (true, _) => with_body(304, "", Body::empty()),
-        (false, Ok(body)) => with_body(status, "application/json", body),
-        (false, Err(problem)) => return refused(app, false, &problem),
-    };
-    if asked.is_some() {
-        set(&mut reply, header::ETAG, &tag);
-    }
-    reply
-}
-
-async fn text_reply(app: &Arc<App>, kind: &'static str, text: String, room: Room) -> Reply {
-    match held(&app.answers, text, room).await {
-        Ok(body) => with_body(200, kind, body),
-        Err(problem) => refused(app, false, &problem),
-    }
-}
-
-async fn page_reply(app: &Arc<App>, status: u16, text: String, room: Room) -> Reply {
-    match held(&app.answers, text, room).await {
-        Ok(body) => of_page(status, body),
-        Err(problem) => refused(app, true, &problem),
-    }
-}
-
-/// Room that is reserved for an answer.
-type Room = Option<OwnedSemaphorePermit>;
-
-/// Returns a body that has its room until it is sent, and gives back what it does not need. A short
-/// one needs none.
-async fn held(answers: &Arc<Semaphore>, text: String, reserved: Room) -> Result<Body, Problem> {
-    if text.len() <= SHORT_BYTES {
-        return Ok(Body::from(text));
-    }
-    let kib = text.len().div_ceil(1024).min(ANSWERS_KIB_MAX);
-    let mut room = match reserved {
-        Some(room) => room,
-        None => permit(answers, 1).await?,
-    };
-    let more = kib.saturating_sub(room.num_permits());
-    if more > 0 {
-        room.merge(permit(answers, u32::try_from(more).unwrap_or(u32::MAX)).await?);
-    }
-    drop(room.split(room.num_permits() - kib));
-    Ok(body::held(text, room))
-}
-
-/// Answers with an error, to a person or to a program.
-pub fn refused(app: &App, is_page: bool, problem: &Problem) -> Reply {
-    if problem.is_of_server() {
-        Tally::count(&app.tally.turned_away);
-    }
-    match is_page {
-        true => of_page(problem.status, Body::from(page::refusal(app, problem))),
-        false => failed(problem),
-    }
-}
-
-/// Leads to another path of this server.
-pub fn see(app: &App, path: &str) -> Reply {
-    let mut reply = of_page(303, Body::empty());
-    set(&mut reply, header::LOCATION, &format!("{}{path}", app.setup.base));
-    reply
-}
-
-/// A page. A form of it tells where it comes from, which no other site is told.
-fn of_page(status: u16, body: Body) -> Reply {
-    let mut reply = with_body(status, PAGE, body);
-    set(&mut reply, header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
-    set(&mut reply, header::REFERRER_POLICY, "same-origin");
-    say_more(&mut reply, status);
-    reply
-}
-
-/// Answers with an error.
-pub fn failed(problem: &Problem) -> Reply {
-    let mut text = problem.to_json().to_string();
-    text.push('\n');
-    let mut reply = with_body(problem.status, "application/json", Body::from(text));
-    say_more(&mut reply, problem.status);
-    reply
-}
-
-/// Says in the head what a status asks of a client.
-fn say_more(reply: &mut Reply, status: u16) {
-    if status == 401 {
-        set(reply, header::WWW_AUTHENTICATE, "Bearer");
-    }
-    if status == 408 || status == 413 {
-        // The rest of the request is not read.
-        set(reply, header::CONNECTION, "close");
-    }
-}
-
-/// Every answer forbids a browser to take it for anything else, and to keep it.
-fn with_body(status: u16, kind: &str, body: Body) -> Reply {
-    let mut reply = Response::new(body);
-    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if !kind.is_empty() {
-        set(&mut reply, header::CONTENT_TYPE, kind);
-    }
-    set(&mut reply, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(&mut reply, header::CONTENT_SECURITY_POLICY, POLICY);
-    set(&mut reply, header::REFERRER_POLICY, "no-referrer");
-    set(&mut reply, header::CACHE_CONTROL, "no-store");
-    set(&mut reply, HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    reply
-}
-
-fn set(reply: &mut Reply, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        reply.headers_mut().insert(name, value);
-    }
 }
 
 /// Lets the guard look at a request. An answer is its refusal.
@@ -360,28 +185,6 @@ pub fn session<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
-    }
-
-    #[test]
-    fn a_short_answer_waits_for_no_room() {
-        let none = Arc::new(Semaphore::new(0));
-        assert!(run(held(&none, "x".repeat(SHORT_BYTES), None)).is_ok());
-    }
-
-    #[test]
-    fn a_long_answer_keeps_what_it_needs_until_it_is_sent() {
-        let answers = Arc::new(Semaphore::new(ANSWERS_KIB_MAX));
-        for (kib, reserved) in [(100, true), (100, false), (ANSWER_KIB as usize + 1, true)] {
-            let room = reserved.then(|| Arc::clone(&answers).try_acquire_many_owned(ANSWER_KIB).unwrap());
-            let body = run(held(&answers, "x".repeat(kib << 10), room)).unwrap();
-            assert_eq!(answers.available_permits(), ANSWERS_KIB_MAX - kib);
-            drop(body);
-            assert_eq!(answers.available_permits(), ANSWERS_KIB_MAX);
-        }
-    }
 
     #[test]
     fn the_scheme_of_a_token_has_any_case() {

@@ -26,7 +26,7 @@ use crate::web::limits::{HEAD_BYTES_MAX, HEADERS_MAX, NICENESS, THREADS_MAX};
 use crate::web::problem::Problem;
 use crate::web::route::{Method, Route};
 use crate::web::stall::Stalling;
-use crate::web::{live, routes, serve};
+use crate::web::{live, reply, routes, serve};
 
 /// Pause after a connection could not be accepted, as when there are no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -144,11 +144,11 @@ fn router(app: &Arc<App>) -> Router {
         .fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {
             let base = &app.setup.base;
             let problem = Problem::not_found(format!("there is nothing at this path; {base}/api/v1/openapi.json lists all"));
-            serve::refused(&app, serve::is_for_a_person(&request), &problem)
+            reply::refused(&app, serve::is_for_a_person(&request), &problem)
         })
         .method_not_allowed_fallback(|State(app): State<Arc<App>>, request: Request<Body>| async move {
             let problem = Problem::new(405, "method", "this path does not have that method");
-            serve::refused(&app, serve::is_for_a_person(&request), &problem)
+            reply::refused(&app, serve::is_for_a_person(&request), &problem)
         })
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard))
         .with_state(Arc::clone(app));
@@ -171,7 +171,7 @@ async fn guard(State(app): State<Arc<App>>, request: Request<Body>, next: Next) 
     match serve::admit(&app, &request, is_open) {
         Some(refusal) => refusal,
         None if !matches!(*request.method(), HttpMethod::GET | HttpMethod::HEAD | HttpMethod::POST) => {
-            serve::failed(&Problem::new(405, "method", "this path does not have that method"))
+            reply::failed(&Problem::new(405, "method", "this path does not have that method"))
         }
         None => next.run(request).await,
     }
@@ -193,10 +193,10 @@ async fn without_base(State(app): State<Arc<App>>, mut request: Request<Body>, n
             None => {
                 Tally::count(&app.tally.requests);
                 if target == base && serve::is_for_a_person(&request) {
-                    return serve::see(&app, "/");
+                    return reply::see(&app, "/");
                 }
                 let problem = Problem::not_found(format!("this server is at {base}/"));
-                let elsewhere = || serve::refused(&app, serve::is_for_a_person(&request), &problem);
+                let elsewhere = || reply::refused(&app, serve::is_for_a_person(&request), &problem);
                 return serve::admit(&app, &request, false).unwrap_or_else(elsewhere);
             }
         }

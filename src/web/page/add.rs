@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::escape;
 use crate::random;
 use crate::store::receipt::request::USED;
+use crate::units::shorten;
 use crate::web::app::App;
 use crate::web::limits::SHORT_BYTES;
 use crate::web::page::form::Form;
@@ -15,7 +16,7 @@ use crate::web::problem::Problem;
 use crate::web::route::{Answer, Answered, Asked, Route, form, page};
 use crate::web::routes;
 
-pub const ROUTES: &[Route] = &[page("/add", &["done"], show), form("/add", add)];
+pub const ROUTES: &[Route] = &[page("/add", &["done"], show), Route { again: Some(with_its_text), ..form("/add", add) }];
 
 /// The fields that are options of a job, each with what is asked and an example.
 const OPTIONS: [(&str, &str, &str); 10] = [
@@ -87,8 +88,15 @@ fn add(app: &App, asked: &Asked) -> Answered {
             again(app, asked, &form, &key()?, Problem::new(problem.status, problem.code, told))
         }
         // With its key: an answer that was lost may have added the job.
-        Err(problem) => again(app, asked, &form, &given.map_or_else(key, |key| Ok(key.to_owned()))?, problem),
+        Err(problem) => with_its_text(app, asked, problem),
     }
+}
+
+/// Shows a form again whose job could not be added, with its key.
+fn with_its_text(app: &App, asked: &Asked, problem: Problem) -> Answered {
+    let form = Form::of(&asked.body)?;
+    let given = form.get("key").filter(|key| !key.is_empty());
+    again(app, asked, &form, &given.map_or_else(key, |key| Ok(key.to_owned()))?, problem)
 }
 
 /// Shows the form again, with what was written, and why it was refused.
@@ -104,6 +112,13 @@ fn again(app: &App, asked: &Asked, form: &Form, key: &str, problem: Problem) -> 
 fn request(form: &Form, key: Option<&str>) -> Result<Asked, Problem> {
     let mut body: Map<String, Value> = form.body();
     body.remove("key");
+    let is_of_form = |key: &str| key == "command" || key == "hold" || OPTIONS.iter().any(|(name, ..)| *name == key);
+    if let Some(other) = body.keys().find(|key| !is_of_form(key)) {
+        return Err(Problem::usage(format!("{:?} is not a field of this form", shorten(other))));
+    }
+    if let Some(twice) = body.keys().find(|key| form.all(key).nth(1).is_some()) {
+        return Err(Problem::usage(format!("{twice}: it is given twice")));
+    }
     let command = form.get("command").filter(|text| !text.trim().is_empty());
     let command = command.ok_or_else(|| Problem::usage("there is no command; write one, such as make test"))?;
     body.insert("command".into(), ["sh", "-c", command].as_slice().into());
