@@ -103,7 +103,7 @@ fn a_job_left_over_by_a_retry_says_so_and_can_be_retried() {
         assert_eq!(told["remedy"], format!("tenure retry {parent} --with-dependants"), "{told}");
         // As if `retry --with-dependants` had been killed after the first job.
         let said = nest.say(&["retry", &parent.to_string()]);
-        let left = format!("what ended because of it is not: tenure retry {child} --with-dependants");
+        let left = format!("what ended because of it stays so: {child} (tenure why {child})");
         assert!(said.code == 0 && (said.err.contains(&left) || said.out.contains(&left)), "{said:?}");
         std::fs::write(nest.file("repaired"), "").unwrap();
         let _worker = match state {

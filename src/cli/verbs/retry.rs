@@ -46,7 +46,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         Ok(queued) if queued.is_empty() => report.refuse_with(|| queue.why_no_retry(id)),
         Ok(queued) => {
             back.extend(queued.iter().copied());
-            let left = if args.with_dependants { Vec::new() } else { queue.dependants(id, OTHERS_NAMED_MAX + 1)? };
+            let left = left_ended(&queue, &queued)?;
             tell(&mut report, id, &queued, &left)
         }
         // It was requeued together with another one that it waits for.
@@ -61,6 +61,17 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(if report.end() { exit::REFUSED } else { exit::OK })
 }
 
+/// Returns some of the jobs that ended because of these and are not queued.
+fn left_ended(queue: &Queue, queued: &[JobId]) -> Result<Vec<JobId>> {
+    let mut left = Vec::new();
+    for id in queued.iter().take(OTHERS_NAMED_MAX) {
+        left.extend(queue.dependants(*id, OTHERS_NAMED_MAX + 1)?);
+    }
+    left.sort_unstable();
+    left.dedup();
+    Ok(left)
+}
+
 fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId], left: &[JobId]) -> Result<()> {
     let text = || {
         let others: Vec<String> = back.iter().filter(|other| **other != id).map(ToString::to_string).collect();
@@ -69,11 +80,13 @@ fn tell(report: &mut Report<'_>, id: JobId, back: &[JobId], left: &[JobId]) -> R
             n if n > OTHERS_NAMED_MAX => format!(", and with it {n} jobs that waited for it"),
             _ => format!(", and with it {}", others.join(", ")),
         };
-        let names = |jobs: &[JobId]| jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let without = match left.len() {
-            0 => String::new(),
-            n if n > OTHERS_NAMED_MAX => "; many jobs that ended because of it are not".to_owned(),
-            _ => format!("; what ended because of it is not: tenure retry {} --with-dependants", names(left)),
+        let without = match left {
+            [] => String::new(),
+            [first, ..] => {
+                let names: Vec<String> = left.iter().take(OTHERS_NAMED_MAX).map(ToString::to_string).collect();
+                let more = if left.len() > OTHERS_NAMED_MAX { ", ..." } else { "" };
+                format!("; what ended because of it stays so: {}{more} (tenure why {first})", names.join(", "))
+            }
         };
         format!("job {id} is queued again{with}{without}")
     };

@@ -3,13 +3,17 @@
 use crate::job::{Advice, Reason, State};
 use crate::store::job::retry::WayBack;
 use crate::store::job::rows::Job;
-use crate::store::job::why::WhyFacts;
+use crate::store::job::why::{DEPENDANTS_MAX, WhyFacts};
 use crate::units::size_text;
 
 /// A retry of this job alone leaves them as they are.
 pub(super) fn ended_with_it(facts: &WhyFacts) -> Option<Advice> {
     let n = facts.dependants.filter(|_| facts.back == Some(WayBack::Retry))?;
-    let jobs = if n.get() == 1 { "1 job ended".to_owned() } else { format!("{n} jobs ended") };
+    let jobs = match n.get() {
+        1 => "1 job ended".to_owned(),
+        DEPENDANTS_MAX.. => format!("{DEPENDANTS_MAX} jobs or more ended"),
+        n => format!("{n} jobs ended"),
+    };
     let text = format!("{jobs} because of it, and a retry of it alone does not start them");
     Some(Advice::new("ended_with_it", text, format!("tenure retry {} --with-dependants", facts.job.id)))
 }

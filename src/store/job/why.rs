@@ -103,7 +103,7 @@ pub struct LastEnd {
 }
 
 /// Most dependants that are counted.
-const DEPENDANTS_MAX: usize = 1_000;
+pub const DEPENDANTS_MAX: usize = 1_000;
 
 /// All facts about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
