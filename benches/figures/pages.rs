@@ -80,7 +80,7 @@ pub fn pages(plan: &Plan) -> Found {
         let pairs: Vec<_> = (0..plan.rounds()).map(|_| in_turn()).collect();
         let what = format!("page: {name}, {} jobs", thousands((ended + READY_IN_OLD) as i64));
         let how = format!("until all of `{path}` has arrived, on a new connection; {times} in turn, of which the median counts");
-        rows.push(Row::against(&what, Unit::Milliseconds, "10 jobs", &pairs).bar(Bar::AtMost(5.0)).how(how));
+        rows.push(Row::against(&what, Unit::Milliseconds, "10 jobs", &pairs).bar(Bar::AtMost(10.0)).how(how));
     }
     Found::rows(rows)
 }

@@ -1,5 +1,7 @@
 //! What all requests share: the file, the operator's settings, and what is left of each limit.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -53,6 +55,7 @@ pub struct App {
     pub reopened: AtomicU64,
     pub counted: Mutex<Counted>,
     pub minutes: Minutes,
+    db: PathBuf,
 }
 
 /// What the server counts of itself.
@@ -103,6 +106,7 @@ impl App {
             reopened: AtomicU64::new(0),
             counted: Mutex::new(counted),
             minutes: Minutes::default(),
+            db: queue.store.place().db().to_owned(),
             setup,
         })
     }
@@ -130,6 +134,14 @@ impl App {
             self.minutes.forget();
             self.reopened.fetch_add(1, Ordering::Relaxed);
         })
+    }
+
+    /// Returns what the file is, by its inode and its birth; empty: it is not there. A copy that
+    /// takes its place is another one.
+    pub fn file_identity(&self) -> String {
+        let Ok(meta) = std::fs::metadata(&self.db) else { return String::new() };
+        let born = meta.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        format!("{:x}-{:x}-{:x}", meta.dev(), meta.ino(), born.map_or(0, |at| at.as_nanos()))
     }
 
     /// The present instant in the local time zone.

@@ -18,14 +18,21 @@ const SHARE_MIN: f64 = 0.9;
 /// Jobs of one measurement: while they run, all of the crowd comes.
 const JOBS: usize = 20_000;
 
-/// Reads slowly, or says nothing.
+/// Sends its request slowly, and reads the answer as slowly.
 fn dawdle(at: &At, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
         let _timeout = stream.set_read_timeout(Some(Duration::from_millis(200)));
         let head = at.head("GET", "/api/v1/jobs?limit=1000", &[]);
-        for byte in head.as_bytes().chunks(16) {
-            if stop.load(Ordering::Relaxed) || stream.write_all(byte).is_err() {
+        let head = head + "\r\n";
+        let mut rest = head.as_bytes().chunks(16);
+        let mut bytes = [0; 1024];
+        while !stop.load(Ordering::Relaxed) {
+            let is_over = match rest.next() {
+                Some(part) => stream.write_all(part).is_err(),
+                None => matches!(stream.read(&mut bytes), Ok(0)),
+            };
+            if is_over {
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

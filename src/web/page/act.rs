@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::error::Error;
+use crate::job::JobId;
 use crate::web::app::App;
 use crate::web::page::documents::Api;
 use crate::web::page::form::Form;
+use crate::web::page::parts::Ui;
 use crate::web::problem::Problem;
+use crate::web::query::job_id;
 use crate::web::route::{Answer, Answered, Asked, Route, form};
 use crate::web::routes::change;
 
@@ -33,14 +37,6 @@ pub const ROUTES: &[Route] = &[
     form("/seen", |app, asked| act(app, asked, change::seen, "seen")),
 ];
 
-/// What the selected jobs may be asked.
-const VERBS: [(&str, Api); 4] = [
-    ("cancel", change::cancel),
-    ("hold", |app, asked| change::hold(app, asked, true)),
-    ("release", |app, asked| change::hold(app, asked, false)),
-    ("retry", change::retry),
-];
-
 /// Asks a route of the API.
 fn ask(app: &App, names: &[String], api: Api, body: Map<String, Value>) -> Answered {
     let body = if body.is_empty() { Vec::new() } else { Value::Object(body).to_string().into_bytes() };
@@ -48,7 +44,7 @@ fn ask(app: &App, names: &[String], api: Api, body: Map<String, Value>) -> Answe
 }
 
 fn act(app: &App, asked: &Asked, api: Api, word: &str) -> Answered {
-    let form = Form::of(&asked.body)?;
+    let form = form_of(app, asked)?;
     match ask(app, &asked.names, api, form.body())? {
         Answer::Document(value) if value["changed"] == "unchanged" || value["changed"] == false => Ok(form.back("nothing")),
         _ => Ok(form.back(word)),
@@ -57,43 +53,71 @@ fn act(app: &App, asked: &Asked, api: Api, word: &str) -> Answered {
 
 /// Adds a job like another one, and shows it.
 fn rerun(app: &App, asked: &Asked) -> Answered {
+    let form = form_of(app, asked)?;
     match ask(app, &asked.names, change::rerun, Map::new())? {
         Answer::Created(value) => Ok(Answer::See(format!("/jobs/{}?done=rerun", value["id"]), None)),
-        _ => Form::of(&asked.body).map(|form| form.back("rerun")),
+        _ => Ok(form.back("rerun")),
     }
 }
 
 /// A person has removed a resource.
 fn gone(app: &App, asked: &Asked) -> Answered {
+    let form = form_of(app, asked)?;
     let body = Map::from_iter([("force".to_owned(), Value::from(true))]);
     ask(app, &asked.names, change::release_resource, body)?;
-    Ok(Form::of(&asked.body)?.back("gone"))
+    Ok(form.back("gone"))
 }
 
-/// Asks the same of several jobs. One that cannot do it (it may have ended meanwhile) does not keep
-/// the others from it; if none can, the reason of the first is told.
+/// Asks the same of several jobs, as the command does of several: in few transactions. One that
+/// cannot do it (it may have ended meanwhile) does not keep the others from it; if none can, the
+/// reason of the first is told.
 fn selected(app: &App, asked: &Asked) -> Answered {
-    let form = Form::of(&asked.body)?;
+    let form = form_of(app, asked)?;
     let verb = form.get("verb").unwrap_or("");
     if verb == "nothing" {
         return Ok(form.back(verb));
     }
-    let api = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, api)| *api);
-    let api = api.ok_or_else(|| Problem::usage("the form does not say what to do with the jobs"))?;
+    let mut ids = form.all("id").map(job_id).collect::<Result<Vec<JobId>, Problem>>()?;
+    // The list has the newest first, and what another one waits for goes before it.
+    ids.sort_unstable();
+    ids.dedup();
+    let queue = app.client()?;
     let (mut changed, mut refused) = (false, None);
-    for id in form.all("id") {
-        match ask(app, &[id.to_owned()], api, Map::new()) {
-            Ok(Answer::Document(value)) if value["changed"] == "unchanged" => {}
-            Ok(_) => changed = true,
-            // The file cannot be written: the others would wait as long, on this thread.
-            Err(problem) if problem.status >= 500 => return Err(problem),
-            Err(problem) => _ = refused.get_or_insert(problem),
+    let mut came_to = |result: crate::error::Result<bool>| match result {
+        Ok(one) => {
+            changed |= one;
+            Ok(())
         }
+        Err(error @ (Error::Refused(_) | Error::NotFound(_) | Error::Invalid(_))) => {
+            _ = refused.get_or_insert(Problem::from(error));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    match verb {
+        "cancel" => change::cancel_all(&queue, &ids, &mut came_to)?,
+        "hold" => queue.hold_each(&ids, true, |_, one| came_to(one))?,
+        "release" => queue.hold_each(&ids, false, |_, one| came_to(one))?,
+        "retry" => change::retry_all(&queue, &ids, &mut came_to)?,
+        _ => return Err(Problem::usage("the form does not say what to do with the jobs")),
     }
     match (changed, refused) {
         (false, Some(problem)) => Err(problem),
         (true, Some(_)) => Ok(form.back("some")),
         (true, None) => Ok(form.back("several")),
         (false, None) => Ok(form.back("nothing")),
+    }
+}
+
+/// Returns a form of a page. One that shows another file, as before a restore, is refused: its
+/// numbers are those of other jobs.
+fn form_of(app: &App, asked: &Asked) -> Result<Form, Problem> {
+    let form = Form::of(&asked.body)?;
+    match form.get("file") {
+        Some(file) if file != Ui::of(app).file => {
+            let told = "this page shows another file, which has been replaced since; open it again";
+            Err(Problem::new(409, "refused", told))
+        }
+        _ => Ok(form),
     }
 }

@@ -11,6 +11,10 @@ const FIELDS_MAX: usize = 200;
 /// Fields that are flags: their value is `true`.
 const FLAGS: [&str; 3] = ["hold", "force", "with_dependants"];
 
+/// Fields that do not go to the API: the page that is shown afterwards, and the file that the form
+/// is of.
+const OF_THE_PAGE: [&str; 2] = ["back", "file"];
+
 /// Returns a path of this server, or `/` if a link leads elsewhere.
 pub fn own_path(text: &str) -> &str {
     let is_own = text.starts_with('/') && !text.starts_with("//") && !text.contains(|c: char| c == '\\' || c.is_control());
@@ -58,7 +62,7 @@ impl Form {
     /// The other fields as the body of a route of the API; an empty field is as if it were not
     /// there.
     pub fn body(&self) -> Map<String, Value> {
-        let given = self.0.iter().filter(|(key, value)| key != "back" && !value.trim().is_empty());
+        let given = self.0.iter().filter(|(key, value)| !OF_THE_PAGE.contains(&key.as_str()) && !value.trim().is_empty());
         let of = |key: &str, value: &str| match value == "true" && FLAGS.contains(&key) {
             true => Value::from(true),
             false => value.into(),

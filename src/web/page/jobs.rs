@@ -100,6 +100,7 @@ fn table(ui: &Ui<'_>, jobs: &[Value], back: &str, has_more: bool) -> Markup {
     html! {
         form.several method="post" action=(ui.to("/jobs/selected")) {
             input type="hidden" name="back" value=(back);
+            input type="hidden" name="file" value=(ui.file);
             // Enter on a row presses the first button, which asks for nothing. A disabled one would
             // be passed over.
             button type="submit" name="verb" value="nothing" tabindex="-1" hidden {}

@@ -76,7 +76,7 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         end: size,
         style: rendered.style,
         markup: html! {
-            @if from > edge { span.gap { "… " (units::size_text(from - edge)) " were dropped here by the limit of the log …" } "\n" }
+            @if from > edge { span.gap { "… " (units::size_text(from - edge)) " are not there: dropped by the limit of the log, or never written …" } "\n" }
             (rendered.markup)
         },
         dropped: log.dropped,
@@ -111,7 +111,7 @@ fn all_of(log: &mut Log) -> Result<Vec<u8>, Problem> {
 pub fn view(ui: &Ui<'_>, id: i64, part: &Part, is_followed: bool) -> Markup {
     let more = ui.to(&format!("/jobs/{id}/log/part"));
     html! {
-        @if part.dropped > 0 { p.hint { "The limit of the log has dropped " (units::size_text(part.dropped)) " of it." } }
+        @if part.dropped > 0 { p.hint { "Of it " (units::size_text(part.dropped)) " are not there: dropped by the limit of the log, or never written." } }
         pre.log #log tabindex="0" role="log" aria-label="Output" aria-live="off" data-more=(more) data-run=[part.run]
             data-at=(part.at) data-style=(part.style.to_text()) data-follow[is_followed] { (part.markup) }
         @if part.end == 0 { p.hint #nothing { "It has written nothing" @if is_followed { " yet" } "." } }

@@ -22,11 +22,13 @@ pub struct Ui<'a> {
     pub now: Zoned,
     /// The name of this machine: a person may have the pages of several in tabs.
     pub host: String,
+    /// The identity of the file, which the forms name.
+    pub file: String,
 }
 
 impl<'a> Ui<'a> {
     pub fn of(app: &'a App) -> Self {
-        Self { base: &app.setup.base, now: app.now(), host: host_name() }
+        Self { base: &app.setup.base, now: app.now(), host: host_name(), file: app.file_identity() }
     }
 
     /// Returns a path of this server as a browser asks for it.
@@ -94,6 +96,7 @@ impl<'a> Ui<'a> {
         html! {
             form.button method="post" action=(self.to(&button.path)) {
                 input type="hidden" name="back" value=(button.back);
+                input type="hidden" name="file" value=(self.file);
                 @for (name, value) in button.fields {
                     input type="hidden" name=(name) value=(value);
                 }

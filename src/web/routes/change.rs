@@ -156,6 +156,34 @@ pub fn retry(app: &App, asked: &Asked) -> Answered {
     document(json!({"id": id, "queued": back}))
 }
 
+/// Cancels several jobs; passes for each whether that has changed something.
+pub fn cancel_all(queue: &Queue, ids: &[JobId], came_to: &mut dyn FnMut(Result<bool>) -> Result<()>) -> Result<()> {
+    let mut asked = Vec::new();
+    queue.cancel_each(ids, None, |id, cancelled| {
+        came_to(match cancelled {
+            Ok(Cancelled::AlreadyEnded) => Err(Error::Refused(format!("job {id} has ended already"))),
+            Ok(Cancelled::Ended { .. }) => Ok(true),
+            Ok(Cancelled::Asked { .. }) => {
+                asked.push(id);
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        })
+    })?;
+    asked.into_iter().try_for_each(|id| queue.stop_directly(id).map(drop))
+}
+
+/// Queues several jobs again; passes for each whether that has changed something.
+pub fn retry_all(queue: &Queue, ids: &[JobId], came_to: &mut dyn FnMut(Result<bool>) -> Result<()>) -> Result<()> {
+    queue.retry_each(ids, false, |id, back| {
+        came_to(match back {
+            Ok(back) if back.is_empty() => Err(queue.why_no_retry(id)?),
+            Ok(_) => Ok(true),
+            Err(error) => Err(error),
+        })
+    })
+}
+
 /// Adds a job with the description of another one.
 pub fn rerun(app: &App, asked: &Asked) -> Answered {
     Body::of(asked, &[])?;
