@@ -256,17 +256,21 @@ impl Queue {
         self.events(id)
     }
 
-    /// Returns the events of a job that exists.
+    /// The same, and whether there are older ones that were not read.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// As [`Queue::history`].
+    #[cfg(feature = "cli")]
     pub(crate) fn history_and_more(&self, id: JobId) -> Result<(Vec<Event>, bool)> {
         self.row(id)?;
         let (events, more) = self.store.read(|conn| read::history(conn, id))?;
         Ok((events.into_iter().map(Event::of).collect(), more))
     }
 
-    /// Returns the events of a job that is known to be there, oldest first.
+    /// Returns the events of a job that exists.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub(crate) fn events(&self, id: JobId) -> Result<Vec<Event>> {
         Ok(self.store.read(|conn| read::events(conn, id))?.into_iter().map(Event::of).collect())
     }

@@ -4,6 +4,7 @@ mod beside;
 mod browser;
 mod crowds;
 mod events;
+mod forms;
 mod guarded;
 mod hostile;
 mod metrics;

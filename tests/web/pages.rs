@@ -1,4 +1,4 @@
-//! The pages, as a browser asks for them: each is there, shows what a job says as text, and its forms do what they say.
+//! The pages, as a browser asks for them: each is there, and shows what a job says as text.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=
 const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>'\"&\u{1b}[31m\u{202e}javascript:alert(1)";
 
 /// A file with some of everything, in which each text is hostile, and its server.
-fn furnished() -> (Nest, Worker, Web, i64) {
+pub fn furnished() -> (Nest, Worker, Web, i64) {
     let nest = Nest::new();
     nest.ok(&["add", "-q", EVIL, "-l", EVIL, "--lane", EVIL, "--", "sh", "-c", "printf '%s\\n' \"$0\"; exit 3", EVIL]);
     nest.sh(&["--workspace", EVIL, "--prepare", "true"], "exit 0");
@@ -29,11 +29,11 @@ fn furnished() -> (Nest, Worker, Web, i64) {
     (nest, worker, web, running)
 }
 
-fn page(web: &Web, path: &str) -> Got {
+pub fn page(web: &Web, path: &str) -> Got {
     web.ask("GET", path, &[("Accept", HTML)], b"")
 }
 
-fn send(web: &Web, path: &str, form: &str) -> Got {
+pub fn send(web: &Web, path: &str, form: &str) -> Got {
     let headers = [("Accept", HTML), ("Content-Type", "application/x-www-form-urlencoded")];
     web.ask("POST", path, &headers, form.as_bytes())
 }
@@ -116,107 +116,6 @@ fn what_cannot_be_shown_is_a_page_that_says_why() {
     assert_eq!(web.post("/jobs/1/hold", &serde_json::json!({})).status, 415);
     assert_eq!(send(&web, "/jobs/1/hold", "force=1&nonsense=2").status, 400);
     assert_eq!(send(&web, "/jobs/selected", "id=1&verb=explode").status, 400);
-}
-
-/// The state of a job, and what holds it.
-fn state(nest: &Nest, id: i64) -> (String, Value) {
-    let job = nest.show(id);
-    (job["state"].as_str().expect("a state").to_owned(), job["hold"].clone())
-}
-
-#[test]
-fn each_form_does_what_it_says_and_leads_back() {
-    let (nest, worker, web, running) = furnished();
-    let act = |path: &str, form: &str, to: &str| {
-        let got = send(&web, path, form);
-        assert_eq!((got.status, got.header("location")), (303, Some(to)), "{path}: {}", got.text());
-        let page = page(&web, to);
-        assert!(page.status == 200 && page.text().contains("role=\"status\""), "{to}: {}", page.text());
-    };
-    let held = nest.add(&["-d", "1h", "--", "true"]);
-    act(&format!("/jobs/{held}/hold"), &format!("back=%2Fjobs%2F{held}"), &format!("/jobs/{held}?done=hold"));
-    assert_eq!(state(&nest, held).1, "user");
-    act(&format!("/jobs/{held}/hold"), "back=%2Fjobs", "/jobs?done=nothing");
-    act(&format!("/jobs/{held}/release"), "back=%2Fjobs%3Fstate%3Dqueued", "/jobs?state=queued&done=release");
-    assert_eq!(state(&nest, held).1, "time");
-    act(&format!("/jobs/{held}/cancel"), "", "/?done=cancel");
-    assert_eq!(state(&nest, held).0, "cancelled");
-    act(&format!("/jobs/{running}/suspend"), "", "/?done=suspend");
-    until("the job to be suspended", || (nest.show(running)["suspension"]["state"] == "suspended").then_some(()));
-    act(&format!("/jobs/{running}/resume"), "", "/?done=resume");
-    act("/queues/default/pause", "", "/?done=pause");
-    assert!(nest.ok(&["queue", "ls"]).contains("paused"));
-    act("/queues/default/resume", "", "/?done=resume");
-    assert!(!nest.ok(&["queue", "ls"]).contains("paused"));
-    act("/pause", "back=%2Fmachine", "/machine?done=pause");
-    assert!(nest.status()["all_paused_at"].is_string());
-    let back = send(&web, "/jobs/2/rerun", "");
-    let again = back.header("location").and_then(|to| to.strip_prefix("/jobs/")?.strip_suffix("?done=rerun")?.parse().ok());
-    assert_eq!(state(&nest, again.expect("a job")).0, "queued");
-    act("/jobs/selected", &format!("verb=cancel&id={}&id=1", again.expect("a job")), "/?done=some");
-    assert_eq!(state(&nest, again.expect("a job")).0, "cancelled", "the other one had ended and kept it from nothing");
-    assert_eq!(send(&web, "/jobs/selected", "verb=cancel&id=1").status, 409);
-    act("/jobs/selected", "verb=cancel", "/?done=nothing");
-    act("/jobs/selected", "verb=nothing&id=1", "/?done=nothing");
-    act("/jobs/1/retry", "", "/?done=retry");
-    assert_eq!(state(&nest, 1).0, "queued");
-    act("/schedules/nightly/pause", "back=%2Fschedules", "/schedules?done=pause");
-    act("/schedules/nightly/resume", "back=%2Fschedules", "/schedules?done=resume");
-    act("/schedules/nightly/run", "back=%2Fschedules", "/schedules?done=run");
-    act("/resume", "", "/?done=resume");
-    assert!(nest.status()["all_paused_at"].is_null());
-    act("/resources/1/release", "back=%2Fowned", "/owned?done=teardown");
-    act("/resources/1/gone", "back=%2Fowned", "/owned?done=gone");
-    assert_eq!(nest.json(&["resource", "show", "1", "--json"])["state"], "released");
-    act("/resources/sweep", "", "/?done=sweep");
-    drop(worker);
-}
-
-#[test]
-fn a_form_that_is_sent_twice_adds_one_job() {
-    let (nest, worker, web, _) = furnished();
-    let text = page(&web, "/add").text();
-    let key = text.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a key").to_owned();
-    let form =
-        format!("key={key}&command=echo+%27a+b%27%0D%0Aexit+0&label=from+a+page&priority=5&retries=1&hold=true&queue=&memory=");
-    let first = send(&web, "/add", &form);
-    assert_eq!(first.status, 303, "{}", first.text());
-    assert_eq!(send(&web, "/add", &form).header("location"), first.header("location"));
-    let unique = |n: u32| send(&web, "/add", &format!("key=k{n}&command=true&hold=true&unique=u"));
-    let known = unique(1).header("location").map(|to| to.replace("done=add", "done=known"));
-    assert_eq!(unique(2).header("location").map(str::to_owned), known);
-    let other = send(&web, "/add", &form.replace("from+a+page", "another"));
-    assert!(
-        other.status == 409 && other.text().contains("press the button again") && !other.text().contains(&key),
-        "{}",
-        other.text()
-    );
-    let jobs = nest.json(&["ls", "--all", "--label", "from a page", "--json"]);
-    let job = &jobs["jobs"][0];
-    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
-    assert_eq!(job["command"], serde_json::json!(["sh", "-c", "echo 'a b'\nexit 0"]));
-    assert_eq!((&job["priority"], &job["max_attempts"], &job["hold"]), (&5.into(), &2.into(), &"user".into()));
-    for (form, told) in [
-        ("command=", "there is no command"),
-        ("command=true&priority=high", "priority: it is not a whole number"),
-        ("command=true&timeout=soon", "not a duration"),
-        ("command=true&cwd=here", "cwd: it is relative"),
-        ("command=true&colour=red", "colour"),
-        ("", "there is no command"),
-    ] {
-        let got = send(&web, "/add", form);
-        assert!(got.status == 400 && got.text().contains(told), "{form}: {} {}", got.status, got.text());
-    }
-    // What was written is there again, as text, with the key that it was sent with.
-    let wrong = "key=k9&command=echo+%3C%2Ftextarea%3E&label=%22%3E%3Cb%3E&priority=high&hold=true";
-    let text = send(&web, "/add", wrong).text();
-    for part in
-        ["value=\"k9\"", "echo &lt;/textarea&gt;</textarea>", "value=\"&quot;&gt;&lt;b&gt;\"", "value=\"high\"", " checked"]
-    {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert_eq!(send(&web, "/add", &wrong.replace("high", "1")).status, 303);
-    drop(worker);
 }
 
 #[test]

@@ -114,3 +114,16 @@ fn an_exhausted_sequence_stops_no_claim_and_no_reader() {
         conn.execute_batch("ROLLBACK TO s; RELEASE s").unwrap();
     }
 }
+
+#[test]
+fn a_page_ends_where_its_texts_are_long() {
+    let conn = fixture::fresh();
+    add(&conn, 1);
+    let long = "x".repeat(PAGE_BYTES_MAX / 3 + 1);
+    for _ in 0..10 {
+        conn.execute("INSERT INTO event (job_id, kind, detail) VALUES (1, 'noted', ?1)", [&long]).unwrap();
+    }
+    let first = page(&conn, Position::START, 100).unwrap();
+    assert!(first.is_full && (1..=4).contains(&first.changes.len()), "{}", first.changes.len());
+    assert_eq!(read(&conn, Position::START, 100).len(), 11, "none is skipped");
+}
