@@ -57,8 +57,8 @@ pub fn written(answer: Answer) -> Outcome {
     Outcome::Document(Document { status, text, tag })
 }
 
-/// Makes the response. `room`: what was reserved for it; `is_read`: a client that has it already gets
-/// nothing.
+/// Makes the response. `room`: what was reserved for it; `is_read`: a client that has it already
+/// gets nothing.
 pub async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, headers: &HeaderMap) -> Reply {
     match outcome {
         Outcome::Stream(body) => with_body(200, "text/event-stream", body),

@@ -125,7 +125,7 @@ fn selected_jobs_are_retried_in_the_order_in_which_they_wait() {
 }
 
 #[test]
-fn a_page_of_a_file_that_was_replaced_changes_no_job_of_the_other() {
+fn a_page_of_another_file_changes_no_job_of_this_one() {
     let nest = Nest::new();
     let id = nest.add(&["--hold", "--", "true"]);
     let web = nest.web(&[]);
@@ -135,9 +135,8 @@ fn a_page_of_a_file_that_was_replaced_changes_no_job_of_the_other() {
         field.expect("the file of the form").to_owned()
     };
     let before = of(&text);
-    for name in ["", "-wal", "-shm"] {
-        let (from, to) = (nest.file(&format!("q.db{name}")), nest.file(&format!("old.db{name}")));
-        let _none = std::fs::rename(from, to);
+    for name in ["", "-wal", "-shm", ".d"] {
+        let _none = std::fs::rename(nest.file(&format!("q.db{name}")), nest.file(&format!("old.db{name}")));
     }
     assert_eq!(nest.add(&["--hold", "--", "true"]), id);
     for (path, more) in [(format!("/jobs/{id}/cancel"), ""), ("/jobs/selected".into(), "&verb=cancel&id=1")] {

@@ -7,9 +7,9 @@ use crate::document::{problems, shapes, status};
 use crate::queue::why::around;
 use crate::web::app::App;
 use crate::web::problem::Problem;
-use crate::web::route::{Answer, Answered, Asked, Route, get};
+use crate::web::route::{Answer, Answered, Asked, Route, get, get_short};
 
-pub const ROUTES: &[Route] = &[get("/api/v1/status", &[], overview), get("/api/v1/openapi.json", &[], openapi)];
+pub const ROUTES: &[Route] = &[get_short("/api/v1/status", &[], overview), get("/api/v1/openapi.json", &[], openapi)];
 
 pub fn overview(app: &App, _: &Asked) -> Answered {
     let store = app.reader()?.store;
