@@ -254,3 +254,56 @@ fn what_a_log_has_dropped_is_passed_over_and_said() {
     }
     drop(worker);
 }
+
+#[test]
+fn a_hole_at_the_end_of_a_log_is_said_once() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let id = nest.sh(&[], "echo a; truncate -s 1M /proc/self/fd/1; exec sleep 600");
+    let web = nest.web(&[]);
+    let part = |at: u64| web.get(&format!("/jobs/{id}/log/part?offset={at}&style=")).json();
+    until("the hole", || (part(0)["end"] == 1 << 20).then_some(()));
+    let (mut at, mut said) = (0, String::new());
+    while at < 1 << 20 {
+        let part = part(at);
+        said += part["markup"].as_str().expect("markup");
+        at = part["at"].as_u64().expect("a position");
+    }
+    assert_eq!(said.matches("or never written").count(), 1);
+    // The script asks there each second, and appends what it gets.
+    assert_eq!(part(at)["markup"], "");
+    drop(worker);
+}
+
+#[test]
+fn a_job_that_lacks_another_is_offered_the_retry_of_both() {
+    let nest = Nest::new();
+    let parent = nest.sh(&[], "exit 1");
+    let child = nest.sh(&["--after", &parent.to_string()], "true");
+    nest.work_until_idle(&[]);
+    let web = nest.web(&[]);
+    let text = page(&web, &format!("/jobs/{child}")).text();
+    let has = |path: &str| text.contains(&format!("action=\"{path}\""));
+    assert!(
+        has(&format!("/jobs/{parent}/retry")) && text.contains("with_dependants") && !has(&format!("/jobs/{child}/retry")),
+        "{text}"
+    );
+    assert!(text.contains(&format!("job <a href=\"/jobs/{parent}\">{parent}</a>")), "{text}");
+    let text = page(&web, &format!("/jobs/{parent}")).text();
+    assert!(text.contains("with_dependants") && text.contains("1 job ended because of it"), "{text}");
+}
+
+#[test]
+fn a_pipeline_that_cannot_be_read_does_not_hide_the_others() {
+    let (nest, worker, web, _) = furnished();
+    let conn = nest.owner();
+    conn.execute_batch("DROP TRIGGER pipeline_update_guard; UPDATE pipeline SET spec = '{}'").expect("it is ours");
+    let got = page(&web, "/tasks");
+    assert!(
+        got.status == 200 && got.text().contains("description of the pipeline") && got.text().contains("Task 1"),
+        "{}",
+        got.text()
+    );
+    assert!(web.get("/api/v1/pipelines").json()["pipelines"][0]["error"].is_string());
+    drop(worker);
+}

@@ -76,7 +76,8 @@ pub fn read(app: &App, id: &str, run: Option<i64>, offset: Option<u64>, style: S
         end: size,
         style: rendered.style,
         markup: html! {
-            @if from > edge { span.gap { "… " (units::size_text(from - edge)) " are not there: dropped by the limit of the log, or never written …" } "\n" }
+            // Who continues where it ended has been told.
+            @if from > wanted { span.gap { "… " (units::size_text(from - edge)) " are not there: dropped by the limit of the log, or never written …" } "\n" }
             (rendered.markup)
         },
         dropped: log.dropped,
