@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::hash;
@@ -44,17 +45,23 @@ pub struct Document {
     tag: String,
 }
 
-/// Writes a document on the thread of the file: a long one would hold up every connection.
+impl Document {
+    fn of(status: u16, value: &Value) -> Self {
+        let mut text = value.to_string();
+        text.push('\n');
+        let tag = format!("\"{}\"", hash::of(text.as_bytes()));
+        Self { status, text, tag }
+    }
+}
+
+/// Writes a document, if an answer is one. On the thread of the file: a long one would hold up
+/// every connection.
 pub fn written(answer: Answer) -> Outcome {
-    let (status, value) = match answer {
-        Answer::Document(value) => (200, value),
-        Answer::Created(value) => (201, value),
-        other => return Outcome::Answer(other),
-    };
-    let mut text = value.to_string();
-    text.push('\n');
-    let tag = format!("\"{}\"", hash::of(text.as_bytes()));
-    Outcome::Document(Document { status, text, tag })
+    match answer {
+        Answer::Document(value) => Outcome::Document(Document::of(200, &value)),
+        Answer::Created(value) => Outcome::Document(Document::of(201, &value)),
+        other => Outcome::Answer(other),
+    }
 }
 
 /// Makes the response. `room`: what was reserved for it; `is_read`: a client that has it already
@@ -63,10 +70,8 @@ pub async fn reply(app: &Arc<App>, outcome: Outcome, room: Room, is_read: bool, 
     match outcome {
         Outcome::Stream(body) => with_body(200, "text/event-stream", body),
         Outcome::Document(one) => document(app, one, room, is_read.then_some(headers)).await,
-        Outcome::Answer(answer @ (Answer::Document(_) | Answer::Created(_))) => {
-            let Outcome::Document(one) = written(answer) else { return with_body(500, "", Body::empty()) };
-            document(app, one, room, None).await
-        }
+        Outcome::Answer(Answer::Document(value)) => document(app, Document::of(200, &value), room, None).await,
+        Outcome::Answer(Answer::Created(value)) => document(app, Document::of(201, &value), room, None).await,
         Outcome::Answer(Answer::Text(kind, text)) => text_reply(app, kind, text, room).await,
         Outcome::Answer(Answer::Page(text)) => page_reply(app, 200, text, room).await,
         Outcome::Answer(Answer::Again(status, text)) => page_reply(app, status, text, room).await,
