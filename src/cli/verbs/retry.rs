@@ -46,7 +46,7 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
         Ok(queued) if queued.is_empty() => report.refuse_with(|| queue.why_no_retry(id)),
         Ok(queued) => {
             back.extend(queued.iter().copied());
-            let left = left_ended(&queue, &queued)?;
+            let left = left_ended(&queue, &queued, &ids)?;
             tell(&mut report, id, &queued, &left)
         }
         // It was requeued together with another one that it waits for.
@@ -61,14 +61,16 @@ pub fn run(face: &Face, args: &Args) -> Result<u8> {
     Ok(if report.end() { exit::REFUSED } else { exit::OK })
 }
 
-/// Returns some of the jobs that ended because of these and are not queued.
-fn left_ended(queue: &Queue, queued: &[JobId]) -> Result<Vec<JobId>> {
+/// Returns some of the jobs that ended because of these and are not queued. Those that are retried
+/// too say themselves what becomes of them.
+fn left_ended(queue: &Queue, queued: &[JobId], retried: &[JobId]) -> Result<Vec<JobId>> {
     let mut left = Vec::new();
     for id in queued.iter().take(OTHERS_NAMED_MAX) {
         left.extend(queue.dependants(*id, OTHERS_NAMED_MAX + 1)?);
     }
     left.sort_unstable();
     left.dedup();
+    left.retain(|id| !retried.contains(id));
     Ok(left)
 }
 
