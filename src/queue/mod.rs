@@ -75,6 +75,8 @@ pub use runs::RunInfo;
 pub(crate) use runs::{Record, Step};
 pub use start::{init, init_with};
 pub use status::Status;
+#[cfg(feature = "web")]
+pub(crate) use stream::ChangesPage;
 pub use stream::{Change, ChangeStream};
 pub use task::{TaskInfo, TaskStep};
 pub use wait::Watch;

@@ -5,29 +5,29 @@
 //! once. Those at the end have the same position, and one of them reads for all.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
+use axum::body::Bytes;
 use tokio::sync::watch;
 
 use crate::document::shapes::{change as shape, versioned};
 use crate::error::Result;
 use crate::job::{Position, State};
-use crate::queue::{Change, Queue};
+use crate::queue::{Change, ChangesPage, Queue};
 use crate::sync::lock;
 
 /// Pages that are kept.
 const PAGES_MAX: usize = 16;
 /// Rows of each kind in one page.
 const PAGE_ROWS: usize = 256;
-/// A change, ready to be sent.
+/// What clients choose changes by.
 pub struct Line {
     pub position: Position,
     pub queue: String,
     pub label: Option<String>,
     pub state: Option<State>,
-    /// The document.
-    pub text: String,
 }
 
 /// Some changes after a position.
@@ -35,7 +35,31 @@ pub struct Page {
     from: Position,
     pub next: Position,
     pub is_full: bool,
-    pub lines: Vec<Line>,
+    /// Each change, and where it is in the text.
+    pub lines: Vec<(Line, Range<usize>)>,
+    /// All of it as events, made once for all clients.
+    pub text: Bytes,
+}
+
+impl Page {
+    fn of(from: Position, read: &ChangesPage) -> Self {
+        let (mut text, mut lines) = (String::new(), Vec::with_capacity(read.changes.len()));
+        for change in &read.changes {
+            let start = text.len();
+            // No text of a job has a raw line break in JSON.
+            text += &format!("id: {}\ndata: {}\n\n", change.position, versioned(shape(change)));
+            lines.push((Line::of(change), start..text.len()));
+        }
+        if read.changes.last().is_some_and(|last| last.position != read.next) {
+            text += &moved_to(read.next);
+        }
+        Self { from, next: read.next, is_full: read.is_full, lines, text: text.into() }
+    }
+}
+
+/// An event that only moves the position of a client.
+pub fn moved_to(position: Position) -> String {
+    format!("id: {position}\n\n")
 }
 
 /// What followers share.
@@ -69,12 +93,10 @@ impl Live {
     pub fn page(&self, queue: &Queue, from: Position) -> Result<Arc<Page>> {
         // Others that wait for the same page find it.
         let mut pages = lock(&self.pages);
-        if let Some(page) = pages.iter().find(|page| page.from == from) {
-            return Ok(Arc::clone(page));
+        if let Some(page) = known(&mut pages, from) {
+            return Ok(page);
         }
-        let read = queue.changes_page(from, PAGE_ROWS)?;
-        let page =
-            Arc::new(Page { from, next: read.next, is_full: read.is_full, lines: read.changes.iter().map(Line::of).collect() });
+        let page = Arc::new(Page::of(from, &queue.changes_page(from, PAGE_ROWS)?));
         if page.next != from {
             pages.push_back(Arc::clone(&page));
             if pages.len() > PAGES_MAX {
@@ -82,6 +104,11 @@ impl Live {
             }
         }
         Ok(page)
+    }
+
+    /// Whether the changes after a position are in memory.
+    pub fn has(&self, from: Position) -> bool {
+        known(&mut lock(&self.pages), from).is_some()
     }
 
     /// Tells all followers that the file may have changed.
@@ -100,14 +127,16 @@ impl Live {
     }
 }
 
+/// Returns a page from memory. It is the last to be dropped then.
+fn known(pages: &mut VecDeque<Arc<Page>>, from: Position) -> Option<Arc<Page>> {
+    let at = pages.iter().position(|page| page.from == from)?;
+    let page = pages.remove(at)?;
+    pages.push_back(Arc::clone(&page));
+    Some(page)
+}
+
 impl Line {
     pub fn of(change: &Change) -> Self {
-        Self {
-            position: change.position,
-            queue: change.queue.clone(),
-            label: change.label.clone(),
-            state: change.state,
-            text: versioned(shape(change)).to_string(),
-        }
+        Self { position: change.position, queue: change.queue.clone(), label: change.label.clone(), state: change.state }
     }
 }

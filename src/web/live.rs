@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
@@ -19,7 +19,7 @@ use crate::parse::values;
 use crate::queue::changes::Changes;
 use crate::web::app::App;
 use crate::web::body::{Step, pulled};
-use crate::web::hub::{Line, Page};
+use crate::web::hub::{Line, Page, moved_to};
 use crate::web::limits::{FOLLOWERS_MAX, HEARTBEAT};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
@@ -29,11 +29,16 @@ use crate::web::thread::on_thread;
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY_MS: u32 = 2_000;
+/// A sign of life.
+const BEAT: &[u8] = b": \n\n";
 
 /// Shortest time between two reads, however often the file changes.
 const REST: Duration = Duration::from_millis(50);
 /// How long the thread waits before it looks whether there are followers.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long pages are kept when no client follows.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// Which changes a client wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,6 +102,20 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     let place = Arc::clone(&app.followers).try_acquire_owned();
     let place = place.map_err(|_| Problem::busy("too many clients follow the events already"))?;
     let changed = app.live.subscribe();
+    let of = app.reopened.load(Ordering::Relaxed);
+    let (position, of) = match after {
+        // Many come back to the same position: it is known to be one of the file.
+        Some(after) if app.live.has(after) => (after, of),
+        _ => begun(app, after).await?,
+    };
+    let app = Arc::clone(app);
+    let follower =
+        Follower { app, wanted, position, changed, is_behind: true, is_new: true, of, _place: place };
+    Ok(pulled(follower, next))
+}
+
+/// Returns the position where a client begins, and how often the file was opened again by then.
+async fn begun(app: &Arc<App>, after: Option<Position>) -> Result<(Position, u64), Problem> {
     let begin = move |app: &App| {
         let queue = app.reader()?;
         let of = app.reopened.load(Ordering::Relaxed);
@@ -107,10 +126,7 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
         };
         Ok::<_, crate::error::Error>((position?, of))
     };
-    let (position, of) = on_thread(app, begin).await??;
-    let app = Arc::clone(app);
-    let follower = Follower { app, wanted, position, changed, is_behind: true, is_new: true, of, _place: place };
-    Ok(pulled(follower, next))
+    Ok(on_thread(app, begin).await??)
 }
 
 async fn next(mut follower: Follower) -> Step<Follower> {
@@ -122,7 +138,7 @@ async fn next(mut follower: Follower) -> Step<Follower> {
     loop {
         if !follower.is_behind {
             match timeout(HEARTBEAT, follower.changed.changed()).await {
-                Err(_) => return Ok(Some((Bytes::from_static(b": \n\n"), follower))),
+                Err(_) => return Ok(Some((Bytes::from_static(BEAT), follower))),
                 Ok(Err(_)) => return Ok(None),
                 Ok(Ok(())) => {}
             }
@@ -142,23 +158,23 @@ async fn next(mut follower: Follower) -> Step<Follower> {
         let Some((text, next, is_full)) = read? else { return Ok(None) };
         (follower.position, follower.is_behind) = (next, is_full || next != from);
         if !text.is_empty() {
-            return Ok(Some((text.into(), follower)));
+            return Ok(Some((text, follower)));
         }
     }
 }
 
-/// Returns what is sent of a page. No text of a job has a raw line break in JSON.
-fn frames(page: &Page, wanted: &Wanted) -> String {
-    let mut text = String::new();
-    let mut last = None;
-    for line in page.lines.iter().filter(|line| wanted.has(line)) {
-        text += &format!("id: {}\ndata: {}\n\n", line.position, line.text);
-        last = Some(line.position);
+/// Returns what is sent of a page.
+fn frames(page: &Page, wanted: &Wanted) -> Bytes {
+    if *wanted == Wanted::default() {
+        return page.text.clone();
     }
+    let chosen = page.lines.iter().filter(|(line, _)| wanted.has(line));
+    let mut text: Vec<u8> = chosen.flat_map(|(_, at)| &page.text[at.clone()]).copied().collect();
+    let last = page.lines.iter().rfind(|(line, _)| wanted.has(line)).map(|(line, _)| line.position);
     if !page.lines.is_empty() && last != Some(page.next) {
-        text += &format!("id: {}\n\n", page.next);
+        text.extend(moved_to(page.next).bytes());
     }
-    text
+    text.into()
 }
 
 /// Starts the thread that waits for changes. It sleeps while no client follows them.
@@ -173,13 +189,17 @@ pub fn start(app: &Arc<App>) -> std::io::Result<()> {
 }
 
 fn watch(app: &App) {
-    let (mut changes, mut of) = (Changes::default(), 0);
+    let (mut changes, mut of, mut alone) = (Changes::default(), 0, None);
     loop {
         if app.followers.available_permits() == FOLLOWERS_MAX {
-            app.live.forget();
-            thread::park_timeout(LOOK * 30);
+            // Clients that come and go have no page read again for each of them.
+            if alone.get_or_insert_with(Instant::now).elapsed() >= KEPT {
+                app.live.forget();
+            }
+            thread::park_timeout(KEPT);
             continue;
         }
+        alone = None;
         // What it has open may be the file before.
         let reopened = app.reopened.load(Ordering::Relaxed);
         if std::mem::replace(&mut of, reopened) != reopened {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::document::shapes::versioned;
+use crate::document::shapes::{change as shape, versioned};
 use crate::job::Position;
 use crate::web::app::App;
 use crate::web::hub::Line;
@@ -19,7 +19,7 @@ fn page(app: &App, asked: &Asked) -> Answered {
     let wanted = Wanted::of(&asked.query)?;
     let after = asked.query.get("after").map(|text| text.parse::<Position>().map_err(Problem::usage)).transpose()?;
     let read = app.reader()?.changes_page(after.unwrap_or(Position::START), asked.query.limit()?)?;
-    let lines = read.changes.iter().map(Line::of).filter(|line| wanted.has(line));
-    let changes: Vec<Value> = lines.map(|line| serde_json::from_str(&line.text).unwrap_or(Value::Null)).collect();
+    let chosen = read.changes.iter().filter(|change| wanted.has(&Line::of(change)));
+    let changes: Vec<Value> = chosen.map(|change| versioned(shape(change))).collect();
     Ok(Answer::Document(versioned(json!({"changes": changes, "next": read.next.to_string(), "more": read.is_full}))))
 }
