@@ -16,8 +16,12 @@ use crate::run::open_files;
 use crate::store::{Options, Role};
 use crate::web::guard::Rules;
 use crate::web::hub::Live;
-use crate::web::limits::{ANSWERS_KIB_MAX, BODIES_MAX, CONNECTIONS_MAX, DESCRIPTORS_SHARE, FOLLOWERS_MAX, Patience, THREADS_MAX};
+use crate::web::limits::{
+    ANSWERS_KIB_MAX, BODIES_MAX, CONNECTIONS_MAX, DESCRIPTORS_SHARE, FOLLOWERS_MAX, PACE_LEAST, PACE_LEAST_OF_PAGES, Patience,
+    THREADS_MAX,
+};
 use crate::web::metrics::counted::Counted;
+use crate::web::pace::Pace;
 use crate::web::recent::Minutes;
 use crate::web::token::Sessions;
 
@@ -47,6 +51,10 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// In KiB.
     pub answers: Arc<Semaphore>,
+    /// Of long answers to programs.
+    pace: Pace,
+    /// Of pages: a person waits for no program.
+    pace_of_pages: Pace,
     pub followers: Arc<Semaphore>,
     pub connections_max: usize,
     pub tally: Tally,
@@ -99,6 +107,8 @@ impl App {
             writes: Arc::new(Semaphore::new(THREADS_MAX - 1)),
             bodies: Arc::new(Semaphore::new(BODIES_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX)),
+            pace: Pace::new(PACE_LEAST),
+            pace_of_pages: Pace::new(PACE_LEAST_OF_PAGES),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             connections_max: connections_max(open_files::current()),
             tally: Tally::default(),
@@ -109,6 +119,11 @@ impl App {
             db: queue.store.place().db().to_owned(),
             setup,
         })
+    }
+
+    /// Returns the pace of long answers, to persons or to programs.
+    pub fn pace(&self, is_page: bool) -> &Pace {
+        if is_page { &self.pace_of_pages } else { &self.pace }
     }
 
     /// Returns the file for reading.

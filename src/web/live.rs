@@ -83,6 +83,8 @@ struct Follower {
     changed: watch::Receiver<u64>,
     /// The last page was not the last one.
     is_behind: bool,
+    /// There is much to read: it waits for its turn with other long answers.
+    is_far: bool,
     is_new: bool,
     /// How often the file had been opened again when it began.
     of: u64,
@@ -110,18 +112,21 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     };
     let app = Arc::clone(app);
     let follower =
-        Follower { app, wanted, position, changed, is_behind: true, is_new: true, of, _place: place };
+        Follower { app, wanted, position, changed, is_behind: true, is_far: after.is_some(), is_new: true, of, _place: place };
     Ok(pulled(follower, next))
 }
 
 /// Returns the position where a client begins, and how often the file was opened again by then.
 async fn begun(app: &Arc<App>, after: Option<Position>) -> Result<(Position, u64), Problem> {
+    if after.is_some() {
+        app.pace(false).turn().await?;
+    }
     let begin = move |app: &App| {
         let queue = app.reader()?;
         let of = app.reopened.load(Ordering::Relaxed);
         let position = match after {
             // It is read again with the first step, from memory.
-            Some(after) => app.live.page(&queue, after).map(|_| after),
+            Some(after) => app.pace(false).charged(|| app.live.page(&queue, after)).map(|_| after),
             None => queue.newest_position(),
         };
         Ok::<_, crate::error::Error>((position?, of))
@@ -143,6 +148,10 @@ async fn next(mut follower: Follower) -> Step<Follower> {
                 Ok(Ok(())) => {}
             }
         }
+        // The first words are sent meanwhile, and a client that has left is not read for.
+        if follower.is_far && follower.app.pace(false).turn().await.is_err() {
+            return Ok(Some((Bytes::from_static(BEAT), follower)));
+        }
         let (from, of, wanted) = (follower.position, follower.of, Arc::clone(&follower.wanted));
         let read = move |app: &App| {
             let queue = app.reader()?;
@@ -150,13 +159,14 @@ async fn next(mut follower: Follower) -> Step<Follower> {
             if app.reopened.load(Ordering::Relaxed) != of {
                 return Ok(None);
             }
-            let page = app.live.page(&queue, from)?;
+            let page = app.pace(false).charged(|| app.live.page(&queue, from))?;
             Ok::<_, crate::error::Error>(Some((frames(&page, &wanted), page.next, page.is_full)))
         };
         // The client connects again with its position, and is told what is wrong.
         let read = on_thread(&follower.app, read).await.map_err(|problem| problem.text)?;
         let Some((text, next, is_full)) = read? else { return Ok(None) };
         (follower.position, follower.is_behind) = (next, is_full || next != from);
+        follower.is_far = is_full;
         if !text.is_empty() {
             return Ok(Some((text, follower)));
         }

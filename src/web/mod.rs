@@ -6,6 +6,7 @@
 //!   └─ thread `web` (server): one runtime, a task for each connection
 //!        ├─ guard      host, origin, token, session       pure
 //!        ├─ serve      request -> Asked -> Answer
+//!        ├─ pace       how much of the processors long answers have
 //!        ├─ reply      Answer -> response, within the room for answers
 //!        │    └─ threads `web-file`, at most four: routes, each a function of the file
 //!        └─ live, hub  one thread that follows the changes, for all clients
@@ -16,7 +17,8 @@
 //! * SQLite is asked on the threads for that alone, and nothing waits for a client there: what is
 //!   answered is complete, or read again piece by piece (`body`).
 //! * Each limit has a name (`limits`); what is over it is turned away, and the worker does not
-//!   notice. The threads run less often than jobs do (a niceness).
+//!   notice. The threads run less often than jobs do (a niceness), and long answers, of which clients
+//!   may ask for many, wait while others need the processors (`pace`).
 //! * What the API shows of a job is JSON, or bytes of a log as plain text: no answer of it is
 //!   markup, and each forbids a browser to take it for that. Pages are views of those documents
 //!   ([`page`]).
@@ -33,6 +35,7 @@ mod limits;
 mod live;
 mod log;
 mod metrics;
+mod pace;
 mod page;
 mod problem;
 mod query;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{Request, Uri};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::web::app::{App, Tally};
@@ -32,10 +33,9 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
     let is_read = route.method == Method::Get;
     let (head, body) = request.into_parts();
     let is_stream = route.is_live && live::is_wanted(&head.headers);
-    // Before it is made: clients that read slowly would have any number of long answers in memory.
     let room = match route.is_long && !is_stream {
         false => None,
-        true => match permit(&app.answers, ANSWER_KIB).await {
+        true => match reserved(&app, route).await {
             Ok(room) => Some(room),
             Err(problem) => return refused(&app, route.is_page, &problem),
         },
@@ -44,6 +44,13 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
         Ok(answer) => reply(&app, answer, room, is_read, &head.headers).await,
         Err(problem) => refused(&app, route.is_page, &problem),
     }
+}
+
+/// Waits for what a long answer needs before it is made: clients that ask again and again would have
+/// the processors of the jobs, and clients that read slowly any number of answers in memory.
+async fn reserved(app: &App, route: &Route) -> Result<OwnedSemaphorePermit, Problem> {
+    app.pace(route.is_page).turn().await?;
+    permit(&app.answers, ANSWER_KIB).await
 }
 
 async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Outcome, Problem> {
@@ -71,7 +78,8 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     };
     let acted = on_thread(app, move |app| {
         let _write = write;
-        act(app, &asked).map(written)
+        let make = || act(app, &asked).map(written);
+        if route.is_long { app.pace(route.is_page).charged(make) } else { make() }
     });
     acted.await?
 }
