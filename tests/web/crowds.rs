@@ -23,7 +23,7 @@ fn dawdle(at: &At, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(at.host()) else { continue };
         let _timeout = stream.set_read_timeout(Some(Duration::from_millis(200)));
-        let head = at.head("GET", "/api/v1/jobs?limit=1000", &[]);
+        let head = at.head("GET", "/api/v1/jobs", &[]);
         let head = head + "\r\n";
         let mut rest = head.as_bytes().chunks(16);
         let mut bytes = [0; 1024];
@@ -138,7 +138,7 @@ fn a_small_crowd_holds_nothing_up() {
     let (_, left) = in_crowd(&web.at.clone(), &crowd, || {
         rate(&nest, 200);
     });
-    assert!(left[1] < crowd.reconnects && left[0] < crowd.bodies, "nobody came: {left:?}");
+    assert!(left[1] < crowd.reconnects && left[0] < crowd.bodies, "no client came: {left:?}");
     assert_eq!(nest.status()["counts"]["done"], 200);
     assert!(web.lives());
     assert_eq!(web.get("/api/v1/status").status, 200);
@@ -156,18 +156,23 @@ fn crowds_leave_nine_tenths_of_the_claims() {
     let web = nest.web(&[]);
     let crowd = Crowd { slow: SLOW, bodies: BODIES, body_bytes: BODY_BYTES, reconnects: RECONNECTS };
     let own = std::process::id().cast_signed();
-    let mut shares = Vec::new();
-    for _ in 0..3 {
-        let alone = rate(&nest, JOBS);
+    let (mut alone, mut crowded) = (Vec::new(), Vec::new());
+    // The file grows, and the machine changes: each is first as often as the other.
+    for is_crowd in [false, true, true, false, false, true, true, false] {
+        if !is_crowd {
+            alone.push(rate(&nest, JOBS));
+            continue;
+        }
         let before = (used(web.pid()), used(own), Instant::now());
-        let (crowded, left) = in_crowd(&web.at, &crowd, || rate(&nest, JOBS));
+        let (rate, left) = in_crowd(&web.at, &crowd, || rate(&nest, JOBS));
         let seconds = before.2.elapsed().as_secs_f64();
         let (server, clients) = ((used(web.pid()) - before.0) / seconds, (used(own) - before.1) / seconds);
-        println!("claims per second: {alone:.0} alone, {crowded:.0} in the crowd, in {seconds:.1} s");
-        println!("processors: {server:.2} for the server, {clients:.2} for its clients");
+        println!("in the crowd: processors: {server:.2} for the server, {clients:.2} for its clients; {seconds:.1} s");
         assert_eq!(left, [0, 0], "bodies and connections that had not come when the jobs were done");
-        shares.push(crowded / alone);
+        crowded.push(rate);
     }
-    shares.sort_by(f64::total_cmp);
-    assert!(shares[1] >= SHARE_MIN, "{shares:?}");
+    println!("claims per second: {alone:.0?} alone, {crowded:.0?} in the crowd");
+    let share = crowded.iter().sum::<f64>() / alone.iter().sum::<f64>();
+    println!("share: {share:.3}");
+    assert!(share >= SHARE_MIN, "{share}");
 }
