@@ -110,6 +110,12 @@ async fn pause(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
+/// Returns how long a client may take for a head. Where few places are left, those that say nothing
+/// do not keep the others out.
+fn head_patience(patience: Duration, connections: usize, most: usize) -> Duration {
+    if connections >= most - most / 4 { patience / 10 } else { patience }
+}
+
 /// Serves a connection, or closes it if there are too many.
 fn take<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: &Arc<App>, router: &Router, stream: T) {
     let connections = &app.tally.connections;
@@ -117,13 +123,14 @@ fn take<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: &Arc<App>, rout
         Tally::count(&app.tally.turned_away);
         return;
     }
-    connections.fetch_add(1, Ordering::Relaxed);
+    let before = connections.fetch_add(1, Ordering::Relaxed);
+    let head = head_patience(app.setup.patience.head, before, app.connections_max);
     let (app, router) = (Arc::clone(app), router.clone());
     tokio::spawn(async move {
         let patience = app.setup.patience;
         let stream = TokioIo::new(Stalling::new(stream, patience.stall));
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+        http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
         // How a client ends its connection does not matter to the server.
         let _ended = http.serve_connection(stream, TowerToHyperService::new(router)).await;
         app.tally.connections.fetch_sub(1, Ordering::Relaxed);
@@ -202,4 +209,18 @@ async fn without_base(State(app): State<Arc<App>>, mut request: Request<Body>, n
         }
     }
     next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_places_are_not_kept_by_those_that_say_nothing() {
+        let long = Duration::from_secs(10);
+        let patience = |connections, most| head_patience(long, connections, most);
+        assert_eq!([0, 191].map(|n| patience(n, 256)), [long; 2]);
+        assert_eq!([192, 255].map(|n| patience(n, 256)), [long / 10; 2]);
+        assert_eq!(patience(0, 1), long);
+    }
 }
