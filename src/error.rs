@@ -44,6 +44,9 @@ pub enum Error {
     /// The state does not allow it.
     #[error("{0}")]
     Refused(String),
+    /// The name of a request belongs to another request.
+    #[error("this key was used for another request; use a new one")]
+    KeyUsed,
     /// Another process holds what only one can have: it is the worker of this file, or a run is
     /// still alive.
     #[error("{0}")]
@@ -108,7 +111,7 @@ impl Error {
             Self::NotFound(_) => exit::NO_SUCH,
             Self::File(_) | Self::Replaced { .. } => exit::FILE,
             Self::NoWorker(_) => exit::NO_WORKER,
-            Self::Refused(_) | Self::Held(_) => exit::REFUSED,
+            Self::Refused(_) | Self::KeyUsed | Self::Held(_) => exit::REFUSED,
             Self::DiskFull(_)
             | Self::Busy(_)
             | Self::Unconfirmed(_)

@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use crate::document::shapes::versioned;
 use crate::error::Error;
 
+/// The word for a name of a request that belongs to another one.
+pub const KEY_USED: &str = "key_used";
+
 /// Returns the word for programs.
 pub fn code(error: &Error) -> &'static str {
     match error {
         Error::Invalid(_) => "usage",
         Error::NotFound(_) => "not_found",
         Error::Refused(_) => "refused",
+        Error::KeyUsed => KEY_USED,
         Error::Held(_) => "held",
         Error::NoWorker(_) => "no_worker",
         Error::File(_) | Error::Replaced { .. } => "file",

@@ -231,7 +231,7 @@ mod tests {
         pace.state.lock().unwrap().credit.spend(Instant::now(), Duration::from_secs(1_000_000));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let problem = runtime.block_on(pace.turn_within(Duration::from_millis(5))).unwrap_err();
-        assert_eq!((problem.status, problem.is_of_server()), (503, true));
+        assert_eq!((problem.status, problem.is_of_server), (503, true));
     }
 
     #[test]

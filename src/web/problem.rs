@@ -5,8 +5,6 @@ use serde_json::Value;
 use crate::document::failure;
 use crate::error::Error;
 
-const LATER: &str = "try again later";
-
 /// A request that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -15,11 +13,13 @@ pub struct Problem {
     pub code: &'static str,
     pub text: String,
     pub remedy: Option<String>,
+    /// The server itself could not answer, and not the file.
+    pub is_of_server: bool,
 }
 
 impl Problem {
     pub fn new(status: u16, code: &'static str, text: impl Into<String>) -> Self {
-        Self { status, code, text: text.into(), remedy: None }
+        Self { status, code, text: text.into(), remedy: None, is_of_server: false }
     }
 
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
@@ -38,12 +38,7 @@ impl Problem {
 
     /// The server itself cannot answer now.
     pub fn busy(text: impl Into<String>) -> Self {
-        Self::new(503, "busy", text).with_remedy(LATER)
-    }
-
-    /// Whether the server itself could not answer, and not the file.
-    pub fn is_of_server(&self) -> bool {
-        self.remedy.as_deref() == Some(LATER)
+        Self { is_of_server: true, ..Self::new(503, "busy", text).with_remedy("try again later") }
     }
 
     pub fn to_json(&self) -> Value {
@@ -56,7 +51,7 @@ impl From<Error> for Problem {
         let status = match &error {
             Error::Invalid(_) => 400,
             Error::NotFound(_) => 404,
-            Error::Refused(_) | Error::Held(_) => 409,
+            Error::Refused(_) | Error::KeyUsed | Error::Held(_) => 409,
             Error::NoWorker(_) | Error::File(_) | Error::Replaced { .. } | Error::Busy(_) => 503,
             Error::DiskFull(_) => 507,
             Error::Unconfirmed(_)
@@ -73,6 +68,7 @@ impl From<Error> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::failure::KEY_USED;
 
     #[test]
     fn each_error_has_a_status_and_a_code() {
@@ -80,6 +76,7 @@ mod tests {
             (Error::Invalid("x".into()), 400, "usage"),
             (Error::NotFound("x".into()), 404, "not_found"),
             (Error::Refused("x".into()), 409, "refused"),
+            (Error::KeyUsed, 409, KEY_USED),
             (Error::File("x".into()), 503, "file"),
             (Error::Busy("x".into()), 503, "busy"),
             (Error::DiskFull("x".into()), 507, "disk_full"),

@@ -159,7 +159,7 @@ async fn held(answers: &Arc<Semaphore>, text: String, reserved: Room) -> Result<
 
 /// Answers with an error, to a person or to a program.
 pub fn refused(app: &App, is_page: bool, problem: &Problem) -> Reply {
-    if problem.is_of_server() {
+    if problem.is_of_server {
         Tally::count(&app.tally.turned_away);
     }
     match is_page {

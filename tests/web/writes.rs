@@ -117,7 +117,7 @@ fn the_same_key_is_the_same_request() {
     assert_eq!(again.json(), first.json());
     assert_eq!(ask(&web, "order-18", &body).json()["id"], 3);
     let other = ask(&web, "order-17", &json!({"command": ["false"]}));
-    assert_eq!((other.status, other.code().as_str()), (409, "refused"));
+    assert_eq!((other.status, other.code().as_str()), (409, "key_used"));
     for wrong in [" ", "a b", "ü", &"k".repeat(201)] {
         assert_eq!(ask(&web, wrong, &body).status, 400, "{wrong:.10}");
     }

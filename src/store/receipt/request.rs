@@ -14,9 +14,6 @@ use crate::hash;
 use crate::store::job::enqueue::Added;
 use crate::store::job::parts::{self, Part};
 
-/// What is said of a key that belongs to another request.
-pub const USED: &str = "this key was used for another request; use a new one";
-
 /// How long a name is remembered, in hours; up to an hour longer.
 pub const KEPT_HOURS: i64 = 24;
 /// Longest name of a request, in bytes.
@@ -77,7 +74,7 @@ pub fn once(conn: &Connection, named: Option<&Named>, parts: &[Part], now_ms: i6
 /// Returns the jobs that this request has added before; `None`: it is new.
 ///
 /// # Errors
-/// [`Error::Refused`] if the name was used for another request.
+/// [`Error::KeyUsed`] if the name was used for another request.
 pub fn find(conn: &Connection, named: &Named, now_ms: i64) -> Result<Option<Vec<OneJob>>> {
     let mut find = conn.prepare_cached(sql!("receipt.sql", "find"))?;
     let now = hour(now_ms);
@@ -88,7 +85,7 @@ pub fn find(conn: &Connection, named: &Named, now_ms: i64) -> Result<Option<Vec<
         let receipt: Receipt =
             serde_json::from_str(&text).map_err(|error| Error::Internal(format!("a receipt cannot be read: {error}")))?;
         if receipt.request != named.content {
-            return Err(Error::Refused(USED.into()));
+            return Err(Error::KeyUsed);
         }
         return Ok(Some(receipt.jobs));
     }

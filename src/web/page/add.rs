@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
+use crate::document::failure::KEY_USED;
 use crate::escape;
 use crate::random;
-use crate::store::receipt::request::USED;
 use crate::units::shorten;
 use crate::web::app::App;
 use crate::web::limits::SHORT_BYTES;
@@ -83,7 +83,7 @@ fn add(app: &App, asked: &Asked) -> Answered {
         Ok(Answer::Document(value)) => word("known", &value),
         Ok(other) => Ok(other),
         // The browser went back to a form that it has sent.
-        Err(problem) if problem.text.contains(USED) => {
+        Err(problem) if problem.code == KEY_USED => {
             let told = "this form has added another job already; press the button again to add this one too";
             again(app, asked, &form, &key()?, Problem::new(problem.status, problem.code, told))
         }

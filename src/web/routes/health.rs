@@ -41,7 +41,7 @@ fn ready(app: &App, _: &Asked) -> Answered {
     match obstacle(&picture, gate) {
         None => Ok(Answer::Document(shapes::versioned(json!({"ready": true})))),
         Some(Advice { code, text, remedy, .. }) => {
-            Err(Problem { status: 503, code: "not_ready", text: format!("{code}: {text}"), remedy })
+            Err(Problem { status: 503, code: "not_ready", text: format!("{code}: {text}"), remedy, is_of_server: false })
         }
     }
 }
