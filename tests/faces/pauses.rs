@@ -82,3 +82,21 @@ fn what_a_setting_of_failures_does_not_mean_is_refused() {
     nest.ok(&["prune", "--older-than", "0s"]);
     assert!(nest.ok(&["queue", "ls"]).contains("pauses on failure"), "a queue with that setting stays");
 }
+
+/// Reproduces: a list of jobs that waited in a paused queue looked like any other list.
+#[test]
+fn a_list_says_which_queues_of_its_jobs_are_paused() {
+    let nest = Nest::new();
+    let said = |args: &[&str]| nest.say(args).err;
+    nest.add(&["-q", "open", "--", "true"]);
+    nest.ok(&["queue", "pause", "own"]);
+    assert!(!said(&["ls"]).contains("paused"), "no listed job waits in it");
+    let held = nest.add(&["-q", "own", "--hold", "--", "true"]);
+    assert!(!said(&["ls"]).contains("paused"), "a hold comes first");
+    nest.ok(&["release", &held.to_string()]);
+    assert!(said(&["ls"]).contains("queue \"own\" is paused: tenure queue resume own"), "{}", said(&["ls"]));
+    assert!(!said(&["ls", "-q", "open"]).contains("paused"));
+    assert!(!said(&["ls", "--json"]).contains("paused"));
+    nest.ok(&["pause"]);
+    assert!(said(&["ls"]).contains("all queues are paused: tenure resume"));
+}

@@ -307,3 +307,18 @@ fn a_pipeline_that_cannot_be_read_does_not_hide_the_others() {
     assert!(web.get("/api/v1/pipelines").json()["pipelines"][0]["error"].is_string());
     drop(worker);
 }
+
+#[test]
+fn a_list_says_that_the_queue_of_its_jobs_is_paused() {
+    let nest = Nest::new();
+    nest.add(&["-q", "own", "--", "true"]);
+    let web = nest.web(&[]);
+    let shown = || page(&web, "/jobs").text();
+    assert!(!shown().contains("is paused"));
+    nest.ok(&["queue", "pause", "own"]);
+    let text = shown();
+    assert!(text.contains("queue &quot;own&quot; is paused") && text.contains("/queues/own/resume"), "{text}");
+    nest.ok(&["queue", "resume", "own"]);
+    nest.ok(&["pause"]);
+    assert!(shown().contains("all queues are paused"));
+}

@@ -12,7 +12,7 @@ use crate::cli::view::{columns, json, table};
 use crate::clock::time_of;
 use crate::error::{Error, Result, exit};
 use crate::job::State;
-use crate::queue::why::{over as run_over, stopped};
+use crate::queue::why::{over as run_over, paused, stopped};
 use crate::queue::{JobInfo, Queue};
 
 /// Most jobs that are listed unless `-n` says otherwise.
@@ -133,6 +133,9 @@ fn print_table(face: &Face, args: &Args, queue: &Queue, jobs: &[JobInfo]) -> Res
     face::print(&text)?;
     if let Some(over) = run_over::among(queue, jobs)? {
         face::say(&format!("{over}: tenure work"));
+    }
+    for one in paused::among(&queue.store, jobs)? {
+        face::say(&format!("{}: {}", one.text, one.remedy.as_deref().unwrap_or_default()));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! each.
 //!
 //! The file contributes what it knows (`store::job::why`); the rest is read on demand ([`around`],
-//! [`over`], [`stopped`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
+//! [`over`], [`stopped`], [`paused`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
 //! [`resource_words`], [`hook_words`]), and the same for every caller: one [`Advice`] per finding.
 //! Changes nothing.
 
@@ -13,6 +13,8 @@ pub(crate) mod hook_words;
 mod keeper_words;
 pub(crate) mod obstacles;
 pub(crate) mod over;
+#[cfg(feature = "cli")]
+pub(crate) mod paused;
 mod pool_words;
 pub(crate) mod resource_words;
 pub(crate) mod stopped;

@@ -24,6 +24,12 @@ pub fn all_paused_at(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached("SELECT min(at) FROM pause")?.query_row([], |row| row.get(0))?)
 }
 
+/// Whether a queue is paused by itself.
+pub fn is_paused(conn: &Connection, queue: &str) -> Result<bool> {
+    let mut paused = conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM queue WHERE name = ?1 AND paused = 1)")?;
+    Ok(paused.query_row([queue], |row| row.get(0))?)
+}
+
 /// Whether an end that affects many jobs is not resolved completely.
 pub fn has_unresolved(conn: &Connection) -> Result<bool> {
     let mut needed = conn.prepare_cached(sql!("pending.sql", "has_unresolved"))?;

@@ -3,11 +3,14 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::document::shapes::advice;
 use crate::job::State;
+use crate::queue::why::paused;
 use crate::web::app::App;
 use crate::web::page::documents::{document, rows, text};
 use crate::web::page::frame::{Frame, page as shown};
 use crate::web::page::parts::{Ui, name, short, state, with_query};
+use crate::web::page::remedy;
 use crate::web::query::Query;
 use crate::web::route::{Answer, Answered, Asked, Route, page};
 use crate::web::routes::{job, jobs};
@@ -31,9 +34,13 @@ fn show(app: &App, asked: &Asked) -> Answered {
     let with_limit: Vec<(&str, &str)> = given.iter().copied().chain([("limit", ROWS)]).collect();
     let list = document(app, jobs::list, &[], &with_limit)?;
     let here = with_query("/jobs", &given);
+    let waiting = rows(&list, "jobs").iter().filter(|job| job["state"] == "queued" && job["hold"].is_null());
+    let paused = paused::of(&app.reader()?.store, waiting.map(|job| text(job, "queue").to_owned()).collect())?;
+    let paused: Vec<Value> = paused.iter().map(advice).collect();
     let body = html! {
         (filters(&ui, query))
         div #rows data-live {
+            @if !paused.is_empty() { section.problems aria-label="Paused" { (remedy::list(&ui, &paused, &here)) } }
             (table(&ui, rows(&list, "jobs"), &here, list["next"].is_string()))
             nav.pages aria-label="Pages of the list" {
                 @if query.get("cursor").is_some() { a href=(ui.to(&here)) { "Newest" } }
