@@ -17,8 +17,8 @@
 //! * SQLite is asked on the threads for that alone, and nothing waits for a client there: what is
 //!   answered is complete, or read again piece by piece (`body`).
 //! * Each limit has a name (`limits`); what is over it is turned away, and the worker does not
-//!   notice. The threads run less often than jobs do (a niceness), and long answers, of which clients
-//!   may ask for many, wait while others need the processors (`pace`).
+//!   notice. The threads run less often than jobs do (a niceness), and long answers, of which
+//!   clients may ask for many, wait while others need the processors (`pace`).
 //! * What the API shows of a job is JSON, or bytes of a log as plain text: no answer of it is
 //!   markup, and each forbids a browser to take it for that. Pages are views of those documents
 //!   ([`page`]).

@@ -2,8 +2,9 @@
 //! each.
 //!
 //! The file contributes what it knows (`store::job::why`); the rest is read on demand ([`around`],
-//! [`over`], [`stopped`], [`paused`]). The words for both are pure functions ([`obstacles`], [`worker_words`],
-//! [`resource_words`], [`hook_words`]), and the same for every caller: one [`Advice`] per finding.
+//! [`over`], [`stopped`], `paused`). The words for both are pure functions ([`obstacles`],
+//! [`worker_words`], [`resource_words`], [`hook_words`]), and the same for every caller: one
+//! [`Advice`] per finding.
 //! Changes nothing.
 
 pub(crate) mod around;
