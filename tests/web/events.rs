@@ -147,7 +147,9 @@ fn pages_of_changes_are_those_of_the_stream() {
     let (mut all, mut after) = (Vec::new(), "0".to_owned());
     loop {
         let page = web.get(&format!("/api/v1/events?limit=3&after={after}")).json();
-        all.extend(page["changes"].as_array().expect("a list").iter().map(what));
+        let changes = page["changes"].as_array().expect("a list");
+        assert!(changes.len() <= 3, "{page}");
+        all.extend(changes.iter().map(what));
         page["next"].as_str().expect("a position").clone_into(&mut after);
         if page["more"] == false {
             break;

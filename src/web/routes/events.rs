@@ -18,7 +18,14 @@ pub const ROUTES: &[Route] =
 fn page(app: &App, asked: &Asked) -> Answered {
     let wanted = Wanted::of(&asked.query)?;
     let after = asked.query.get("after").map(|text| text.parse::<Position>().map_err(Problem::usage)).transpose()?;
-    let read = app.reader()?.changes_page(after.unwrap_or(Position::START), asked.query.limit()?)?;
+    let limit = asked.query.limit()?;
+    let mut read = app.reader()?.changes_page(after.unwrap_or(Position::START), limit)?;
+    // It has so many of each kind.
+    if read.changes.len() > limit {
+        read.changes.truncate(limit);
+        read.is_full = true;
+        read.next = read.changes.last().map_or(read.next, |last| last.position);
+    }
     let chosen = read.changes.iter().filter(|change| wanted.has(&Line::of(change)));
     let changes: Vec<Value> = chosen.map(|change| versioned(shape(change))).collect();
     Ok(Answer::Document(versioned(json!({"changes": changes, "next": read.next.to_string(), "more": read.is_full}))))
