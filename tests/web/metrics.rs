@@ -86,3 +86,18 @@ fn a_hostile_name_is_a_label_and_no_line() {
     let token = web.token.clone().expect("a token");
     assert!(!text.contains(&token));
 }
+
+#[test]
+fn the_page_names_each_metric() {
+    let nest = Nest::new();
+    let worker = nest.work(&[]);
+    let text = scrape(&nest.web(&[]));
+    let page = std::fs::read_to_string("docs/monitoring.md").expect("it is there");
+    let families: Vec<(&str, &str)> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    assert!(families.len() > 25, "{families:?}");
+    for (name, kind) in families {
+        let name = if kind == "counter" { format!("`{name}_total`") } else { format!("`{name}`") };
+        assert!(page.contains(&name), "{name} is not in docs/monitoring.md");
+    }
+    drop(worker);
+}
