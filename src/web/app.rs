@@ -52,9 +52,9 @@ pub struct App {
     /// In KiB.
     pub answers: Arc<Semaphore>,
     /// Of long answers to programs.
-    pace: Pace,
+    pace: Arc<Pace>,
     /// Of pages: a person waits for no program.
-    pace_of_pages: Pace,
+    pace_of_pages: Arc<Pace>,
     pub followers: Arc<Semaphore>,
     pub connections_max: usize,
     pub tally: Tally,
@@ -72,7 +72,7 @@ pub struct Tally {
     pub connections: AtomicUsize,
     pub requests: AtomicU64,
     /// Connections that were closed because there were too many, requests that the guard refused,
-    /// and requests for which there was no thread, no room, or no place to follow.
+    /// and requests for which there was no thread, no processor, no room, or no place to follow.
     pub turned_away: AtomicU64,
 }
 
@@ -122,7 +122,7 @@ impl App {
     }
 
     /// Returns the pace of long answers, to persons or to programs.
-    pub fn pace(&self, is_page: bool) -> &Pace {
+    pub fn pace(&self, is_page: bool) -> &Arc<Pace> {
         if is_page { &self.pace_of_pages } else { &self.pace }
     }
 

@@ -62,9 +62,17 @@ pub fn moved_to(position: Position) -> String {
     format!("id: {position}\n\n")
 }
 
+/// The pages of one file.
+#[derive(Default)]
+struct Kept {
+    /// How often the file had been opened again.
+    of: u64,
+    pages: VecDeque<Arc<Page>>,
+}
+
 /// What followers share.
 pub struct Live {
-    pages: Mutex<VecDeque<Arc<Page>>>,
+    kept: Mutex<Kept>,
     /// Counts how often the file may have changed.
     changed: watch::Sender<u64>,
     thread: OnceLock<Thread>,
@@ -72,7 +80,7 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { pages: Mutex::default(), changed: watch::channel(0).0, thread: OnceLock::new() }
+        Self { kept: Mutex::default(), changed: watch::channel(0).0, thread: OnceLock::new() }
     }
 }
 
@@ -86,29 +94,34 @@ impl Live {
         receiver
     }
 
-    /// Returns the changes after a position, from memory or from the file.
+    /// Returns the changes after a position, from memory or from the file. `of`: how often that had
+    /// been opened again; pages of another one are not mixed with them.
     ///
     /// # Errors
     /// The file has no such position, or cannot be read.
-    pub fn page(&self, queue: &Queue, from: Position) -> Result<Arc<Page>> {
+    pub fn page(&self, queue: &Queue, from: Position, of: u64) -> Result<Arc<Page>> {
         // Others that wait for the same page find it.
-        let mut pages = lock(&self.pages);
-        if let Some(page) = known(&mut pages, from) {
+        let mut kept = lock(&self.kept);
+        if kept.of < of {
+            *kept = Kept { of, pages: VecDeque::new() };
+        }
+        if let Some(page) = kept.known(from, of) {
             return Ok(page);
         }
         let page = Arc::new(Page::of(from, &queue.changes_page(from, PAGE_ROWS)?));
-        if page.next != from {
-            pages.push_back(Arc::clone(&page));
-            if pages.len() > PAGES_MAX {
-                pages.pop_front();
+        if page.next != from && kept.of == of {
+            kept.pages.push_back(Arc::clone(&page));
+            if kept.pages.len() > PAGES_MAX {
+                kept.pages.pop_front();
             }
         }
         Ok(page)
     }
 
-    /// Whether the changes after a position are in memory.
-    pub fn has(&self, from: Position) -> bool {
-        known(&mut lock(&self.pages), from).is_some()
+    /// Whether the changes after a position are in memory. Waits for nothing: if a page is being
+    /// read, it is not known.
+    pub fn has(&self, from: Position, of: u64) -> bool {
+        self.kept.try_lock().is_ok_and(|mut kept| kept.known(from, of).is_some())
     }
 
     /// Tells all followers that the file may have changed.
@@ -123,16 +136,18 @@ impl Live {
 
     /// Forgets all pages: no client needs them, or they are of another file.
     pub fn forget(&self) {
-        lock(&self.pages).clear();
+        lock(&self.kept).pages.clear();
     }
 }
 
-/// Returns a page from memory. It is the last to be dropped then.
-fn known(pages: &mut VecDeque<Arc<Page>>, from: Position) -> Option<Arc<Page>> {
-    let at = pages.iter().position(|page| page.from == from)?;
-    let page = pages.remove(at)?;
-    pages.push_back(Arc::clone(&page));
-    Some(page)
+impl Kept {
+    /// Returns a page from memory. It is the last to be dropped then.
+    fn known(&mut self, from: Position, of: u64) -> Option<Arc<Page>> {
+        let at = self.pages.iter().position(|page| page.from == from && self.of == of)?;
+        let page = self.pages.remove(at)?;
+        self.pages.push_back(Arc::clone(&page));
+        Some(page)
+    }
 }
 
 impl Line {

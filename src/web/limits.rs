@@ -43,6 +43,8 @@ pub const PACE_LEAST: f64 = 0.02;
 pub const PACE_LEAST_OF_PAGES: f64 = 0.1;
 /// What they may use at once after a rest, in time of a processor.
 pub const PACE_BURST: Duration = Duration::from_secs(1);
+/// How long one that has used much keeps those after it waiting, at most.
+pub const PACE_DEBT: Duration = Duration::from_secs(5);
 /// How often it is looked at what others leave.
 pub const PACE_SPAN: Duration = Duration::from_secs(1);
 /// Sessions of browsers that are remembered; a further one ends the oldest.

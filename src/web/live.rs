@@ -105,33 +105,35 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     let place = place.map_err(|_| Problem::busy("too many clients follow the events already"))?;
     let changed = app.live.subscribe();
     let of = app.reopened.load(Ordering::Relaxed);
-    let (position, of) = match after {
+    let begin = match after {
         // Many come back to the same position: it is known to be one of the file.
-        Some(after) if app.live.has(after) => (after, of),
-        _ => begun(app, after).await?,
+        Some(position) if app.live.has(position, of) => Begin { position, is_far: true, of },
+        _ => on_thread(app, move |app| begin(app, after)).await??,
     };
+    let Begin { position, is_far, of } = begin;
     let app = Arc::clone(app);
-    let follower =
-        Follower { app, wanted, position, changed, is_behind: true, is_far: after.is_some(), is_new: true, of, _place: place };
+    let follower = Follower { app, wanted, position, changed, is_behind: true, is_far, is_new: true, of, _place: place };
     Ok(pulled(follower, next))
 }
 
-/// Returns the position where a client begins, and how often the file was opened again by then.
-async fn begun(app: &Arc<App>, after: Option<Position>) -> Result<(Position, u64), Problem> {
-    if after.is_some() {
-        app.pace(false).turn().await?;
+/// Where a client begins.
+struct Begin {
+    position: Position,
+    /// As in [`Follower`].
+    is_far: bool,
+    of: u64,
+}
+
+/// Looks whether the file has a position; without one, a client begins at the newest.
+fn begin(app: &App, after: Option<Position>) -> crate::error::Result<Begin> {
+    let queue = app.reader()?;
+    let of = app.reopened.load(Ordering::Relaxed);
+    let newest = queue.newest_position()?;
+    let position = after.unwrap_or(newest);
+    if position != newest {
+        queue.changes_page(position, 1)?;
     }
-    let begin = move |app: &App| {
-        let queue = app.reader()?;
-        let of = app.reopened.load(Ordering::Relaxed);
-        let position = match after {
-            // It is read again with the first step, from memory.
-            Some(after) => app.pace(false).charged(|| app.live.page(&queue, after)).map(|_| after),
-            None => queue.newest_position(),
-        };
-        Ok::<_, crate::error::Error>((position?, of))
-    };
-    Ok(on_thread(app, begin).await??)
+    Ok(Begin { position, is_far: position != newest, of })
 }
 
 async fn next(mut follower: Follower) -> Step<Follower> {
@@ -149,9 +151,13 @@ async fn next(mut follower: Follower) -> Step<Follower> {
             }
         }
         // The first words are sent meanwhile, and a client that has left is not read for.
-        if follower.is_far && follower.app.pace(false).turn().await.is_err() {
-            return Ok(Some((Bytes::from_static(BEAT), follower)));
-        }
+        let turn = match follower.is_far {
+            true => match follower.app.pace(false).turn().await {
+                Ok(turn) => Some(turn),
+                Err(_) => return Ok(Some((Bytes::from_static(BEAT), follower))),
+            },
+            false => None,
+        };
         let (from, of, wanted) = (follower.position, follower.of, Arc::clone(&follower.wanted));
         let read = move |app: &App| {
             let queue = app.reader()?;
@@ -159,7 +165,12 @@ async fn next(mut follower: Follower) -> Step<Follower> {
             if app.reopened.load(Ordering::Relaxed) != of {
                 return Ok(None);
             }
-            let page = app.pace(false).charged(|| app.live.page(&queue, from))?;
+            let read = || app.live.page(&queue, from, of);
+            let page = match turn {
+                Some(turn) => turn.charged(read),
+                // What has just happened is told at once.
+                None => app.pace(false).noted(read),
+            }?;
             Ok::<_, crate::error::Error>(Some((frames(&page, &wanted), page.next, page.is_full)))
         };
         // The client connects again with its position, and is told what is wrong.

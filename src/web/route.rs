@@ -102,7 +102,7 @@ pub struct Route {
     pub is_open: bool,
     /// A client that accepts an event stream gets one (`live`).
     pub is_live: bool,
-    /// Its answer may be long: room for it is reserved before it is made.
+    /// Its answer may be long: it waits for its turn (`pace`), and room for it is reserved.
     pub is_long: bool,
     /// It is done once for each `Idempotency-Key`; others refuse that header.
     pub takes_key: bool,

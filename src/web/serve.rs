@@ -20,6 +20,7 @@ use crate::web::body;
 use crate::web::guard::{self, Claims};
 use crate::web::limits::{ANSWER_KIB, BODY_BYTES_MAX, HEADERS_MAX, SHORT_BYTES};
 use crate::web::live;
+use crate::web::pace::Turn;
 use crate::web::page;
 use crate::web::problem::Problem;
 use crate::web::query::{Query, decode};
@@ -33,14 +34,14 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
     let is_read = route.method == Method::Get;
     let (head, body) = request.into_parts();
     let is_stream = route.is_live && live::is_wanted(&head.headers);
-    let room = match route.is_long && !is_stream {
-        false => None,
+    let (turn, room) = match route.is_long && !is_stream {
+        false => (None, None),
         true => match reserved(&app, route).await {
-            Ok(room) => Some(room),
+            Ok((turn, room)) => (Some(turn), Some(room)),
             Err(problem) => return refused(&app, route.is_page, &problem),
         },
     };
-    match answered(&app, route, &head.uri, &head.headers, body).await {
+    match answered(&app, route, &head.uri, &head.headers, body, turn).await {
         Ok(answer) => reply(&app, answer, room, is_read, &head.headers).await,
         Err(problem) => refused(&app, route.is_page, &problem),
     }
@@ -48,12 +49,19 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
 
 /// Waits for what a long answer needs before it is made: clients that ask again and again would
 /// have the processors of the jobs, and clients that read slowly any number of answers in memory.
-async fn reserved(app: &App, route: &Route) -> Result<OwnedSemaphorePermit, Problem> {
-    app.pace(route.is_page).turn().await?;
-    permit(&app.answers, ANSWER_KIB).await
+async fn reserved(app: &App, route: &Route) -> Result<(Turn, OwnedSemaphorePermit), Problem> {
+    let turn = app.pace(route.is_page).turn().await?;
+    Ok((turn, permit(&app.answers, ANSWER_KIB).await?))
 }
 
-async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Outcome, Problem> {
+async fn answered(
+    app: &Arc<App>,
+    route: &'static Route,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+    turn: Option<Turn>,
+) -> Result<Outcome, Problem> {
     let query = Query::parse(uri.query().unwrap_or(""), route.keys)?;
     let names = names(route.path, uri.path())?;
     if route.is_live && live::is_wanted(headers) {
@@ -79,7 +87,10 @@ async fn answered(app: &Arc<App>, route: &'static Route, uri: &Uri, headers: &He
     let acted = on_thread(app, move |app| {
         let _write = write;
         let make = || act(app, &asked).map(written);
-        if route.is_long { app.pace(route.is_page).charged(make) } else { make() }
+        match turn {
+            Some(turn) => turn.charged(make),
+            None => make(),
+        }
     });
     acted.await?
 }

@@ -130,6 +130,8 @@ fn take<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(app: &Arc<App>, rout
         let patience = app.setup.patience;
         let stream = TokioIo::new(Stalling::new(stream, patience.stall));
         let mut http = http1::Builder::new();
+        // It may be the time between two requests too: a proxy must not rely on a short one.
+        http.keep_alive(head == patience.head);
         http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
         // How a client ends its connection does not matter to the server.
         let _ended = http.serve_connection(stream, TowerToHyperService::new(router)).await;
