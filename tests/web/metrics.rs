@@ -91,7 +91,10 @@ fn a_hostile_name_is_a_label_and_no_line() {
 fn the_page_names_each_metric() {
     let nest = Nest::new();
     let worker = nest.work(&[]);
-    let text = scrape(&nest.web(&[]));
+    let web = nest.web(&[]);
+    let job = nest.add(&["--", "true"]);
+    nest.ok(&["wait", &job.to_string()]);
+    let text = scrape(&web);
     let page = std::fs::read_to_string("docs/monitoring.md").expect("it is there");
     let families: Vec<(&str, &str)> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     assert!(families.len() > 25, "{families:?}");
