@@ -111,6 +111,12 @@ pub fn quote_text(text: &str) -> String {
     out
 }
 
+/// As [`quote_text`], for an operand: one that begins with a dash is no option.
+pub fn quote_operand(text: &str) -> String {
+    let quoted = quote_text(text);
+    if text.starts_with('-') { format!("-- {quoted}") } else { quoted }
+}
+
 fn quote_one(out: &mut String, argument: &[u8]) {
     match std::str::from_utf8(argument) {
         Ok(text) if !text.contains(is_unsafe) => out.push_str(&shell_line::word(text)),

@@ -57,7 +57,7 @@ fn paused(queue: &QueueRow) -> Option<Advice> {
     if !queue.paused || (waiting == 0 && queue.paused_by.is_none()) {
         return None;
     }
-    let remedy = format!("tenure queue resume {}", escape::quote_text(&queue.name));
+    let remedy = format!("tenure queue resume {}", escape::quote_operand(&queue.name));
     let because = queue.paused_by.map(|job| format!(" because job {job} failed")).unwrap_or_default();
     let text = format!("queue {:?} is paused{because}, and {} in it", queue.name, count(waiting, "job", "waits", "wait"));
     Some(Advice::with_remedy("queue_paused", text, &remedy))

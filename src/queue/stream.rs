@@ -83,6 +83,15 @@ impl Queue {
         Ok(ChangesPage { changes, next: page.next, is_full: page.is_full })
     }
 
+    /// Returns the position after the newest change, if the file has this one.
+    ///
+    /// # Errors
+    /// It has not, or cannot be read.
+    #[cfg(feature = "web")]
+    pub(crate) fn newest_of(&self, position: Position) -> Result<Position> {
+        self.store.read(move |conn| stream::newest_of(conn, position))
+    }
+
     /// Returns the position after the newest change.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use crate::web::limits::{
 use crate::web::metrics::counted::Counted;
 use crate::web::pace::Pace;
 use crate::web::recent::Minutes;
+use crate::web::route::Route;
 use crate::web::token::Sessions;
 
 /// How the server is started.
@@ -51,8 +52,10 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// In KiB.
     pub answers: Arc<Semaphore>,
-    /// Of long answers to programs.
-    pace: Arc<Pace>,
+    /// Of lists, and of the old events of a stream.
+    pub pace_of_lists: Arc<Pace>,
+    /// Of documents about one thing: they wait for no list.
+    pace_of_documents: Arc<Pace>,
     /// Of pages: a person waits for no program.
     pace_of_pages: Arc<Pace>,
     pub followers: Arc<Semaphore>,
@@ -107,7 +110,8 @@ impl App {
             writes: Arc::new(Semaphore::new(THREADS_MAX - 1)),
             bodies: Arc::new(Semaphore::new(BODIES_MAX)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB_MAX)),
-            pace: Pace::new(PACE_LEAST),
+            pace_of_lists: Pace::new(PACE_LEAST),
+            pace_of_documents: Pace::new(PACE_LEAST),
             pace_of_pages: Pace::new(PACE_LEAST_OF_PAGES),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             connections_max: connections_max(open_files::current()),
@@ -121,9 +125,13 @@ impl App {
         })
     }
 
-    /// Returns the pace of long answers, to persons or to programs.
-    pub fn pace(&self, is_page: bool) -> &Arc<Pace> {
-        if is_page { &self.pace_of_pages } else { &self.pace }
+    /// Returns the pace of the long answers of a route.
+    pub fn pace(&self, route: &Route) -> &Arc<Pace> {
+        match (route.is_page, route.keys.contains(&"limit")) {
+            (true, _) => &self.pace_of_pages,
+            (false, true) => &self.pace_of_lists,
+            (false, false) => &self.pace_of_documents,
+        }
     }
 
     /// Returns the file for reading.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use tokio::sync::watch;
@@ -30,8 +31,13 @@ pub struct Line {
     pub state: Option<State>,
 }
 
+/// How long clients share a page.
+const SHARED: Duration = Duration::from_millis(250);
+
 /// Some changes after a position.
 pub struct Page {
+    /// When it was read.
+    at: Instant,
     from: Position,
     pub next: Position,
     pub is_full: bool,
@@ -53,7 +59,7 @@ impl Page {
         if read.changes.last().is_some_and(|last| last.position != read.next) {
             text += &moved_to(read.next);
         }
-        Self { from, next: read.next, is_full: read.is_full, lines, text: text.into() }
+        Self { at: Instant::now(), from, next: read.next, is_full: read.is_full, lines, text: text.into() }
     }
 }
 
@@ -94,19 +100,25 @@ impl Live {
         receiver
     }
 
-    /// Returns the changes after a position, from memory or from the file. `of`: how often that had
-    /// been opened again; pages of another one are not mixed with them.
+    /// Returns the changes after a position. Clients that are at the same position when the file
+    /// changes share a page (`shared`); one that comes back gets what the file has now, as changes of
+    /// jobs that were removed are no more, and those of a job that was set belong to another queue.
+    /// `of`: how often the file had been opened again; pages of another one are not mixed with them.
     ///
     /// # Errors
     /// The file has no such position, or cannot be read.
-    pub fn page(&self, queue: &Queue, from: Position, of: u64) -> Result<Arc<Page>> {
+    pub fn page(&self, queue: &Queue, from: Position, of: u64, shared: bool) -> Result<Arc<Page>> {
+        if !shared {
+            return Ok(Arc::new(Page::of(from, &queue.changes_page(from, PAGE_ROWS)?)));
+        }
         // Others that wait for the same page find it.
         let mut kept = lock(&self.kept);
         if kept.of < of {
             *kept = Kept { of, pages: VecDeque::new() };
         }
-        if let Some(page) = kept.known(from, of) {
-            return Ok(page);
+        kept.pages.retain(|page| page.at.elapsed() < SHARED);
+        if let Some(page) = kept.pages.iter().find(|page| page.from == from && kept.of == of) {
+            return Ok(Arc::clone(page));
         }
         let page = Arc::new(Page::of(from, &queue.changes_page(from, PAGE_ROWS)?));
         if page.next != from && kept.of == of {
@@ -116,12 +128,6 @@ impl Live {
             }
         }
         Ok(page)
-    }
-
-    /// Whether the changes after a position are in memory. Waits for nothing: if a page is being
-    /// read, it is not known.
-    pub fn has(&self, from: Position, of: u64) -> bool {
-        self.kept.try_lock().is_ok_and(|mut kept| kept.known(from, of).is_some())
     }
 
     /// Tells all followers that the file may have changed.
@@ -137,16 +143,6 @@ impl Live {
     /// Forgets all pages: no client needs them, or they are of another file.
     pub fn forget(&self) {
         lock(&self.kept).pages.clear();
-    }
-}
-
-impl Kept {
-    /// Returns a page from memory. It is the last to be dropped then.
-    fn known(&mut self, from: Position, of: u64) -> Option<Arc<Page>> {
-        let at = self.pages.iter().position(|page| page.from == from && self.of == of)?;
-        let page = self.pages.remove(at)?;
-        self.pages.push_back(Arc::clone(&page));
-        Some(page)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
@@ -36,9 +36,6 @@ const BEAT: &[u8] = b": \n\n";
 const REST: Duration = Duration::from_millis(50);
 /// How long the thread waits before it looks whether there are followers.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// How long pages are kept when no client follows.
-const KEPT: Duration = Duration::from_secs(60);
 
 /// Which changes a client wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,18 +96,13 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     let wanted = Arc::new(Wanted::of(query)?);
     let given = headers.get("last-event-id").map(|value| value.to_str());
     let given = given.transpose().map_err(|_| Problem::usage("Last-Event-ID: it has characters that are not ASCII"))?;
-    let after = given.or_else(|| query.get("after")).filter(|text| !text.is_empty());
+    // A browser that has seen no change yet may send an empty one.
+    let after = given.filter(|text| !text.is_empty()).or_else(|| query.get("after"));
     let after = after.map(|text| text.parse::<Position>().map_err(Problem::usage)).transpose()?;
     let place = Arc::clone(&app.followers).try_acquire_owned();
     let place = place.map_err(|_| Problem::busy("too many clients follow the events already"))?;
     let changed = app.live.subscribe();
-    let of = app.reopened.load(Ordering::Relaxed);
-    let begin = match after {
-        // Many come back to the same position: it is known to be one of the file.
-        Some(position) if app.live.has(position, of) => Begin { position, is_far: true, of },
-        _ => on_thread(app, move |app| begin(app, after)).await??,
-    };
-    let Begin { position, is_far, of } = begin;
+    let Begin { position, is_far, of } = on_thread(app, move |app| begin(app, after)).await??;
     let app = Arc::clone(app);
     let follower = Follower { app, wanted, position, changed, is_behind: true, is_far, is_new: true, of, _place: place };
     Ok(pulled(follower, next))
@@ -128,11 +120,11 @@ struct Begin {
 fn begin(app: &App, after: Option<Position>) -> crate::error::Result<Begin> {
     let queue = app.reader()?;
     let of = app.reopened.load(Ordering::Relaxed);
-    let newest = queue.newest_position()?;
+    let newest = match after {
+        Some(after) => queue.newest_of(after)?,
+        None => queue.newest_position()?,
+    };
     let position = after.unwrap_or(newest);
-    if position != newest {
-        queue.changes_page(position, 1)?;
-    }
     Ok(Begin { position, is_far: position != newest, of })
 }
 
@@ -152,7 +144,7 @@ async fn next(mut follower: Follower) -> Step<Follower> {
         }
         // The first words are sent meanwhile, and a client that has left is not read for.
         let turn = match follower.is_far {
-            true => match follower.app.pace(false).turn().await {
+            true => match follower.app.pace_of_lists.turn().await {
                 Ok(turn) => Some(turn),
                 Err(_) => return Ok(Some((Bytes::from_static(BEAT), follower))),
             },
@@ -165,11 +157,10 @@ async fn next(mut follower: Follower) -> Step<Follower> {
             if app.reopened.load(Ordering::Relaxed) != of {
                 return Ok(None);
             }
-            let read = || app.live.page(&queue, from, of);
             let page = match turn {
-                Some(turn) => turn.charged(read),
+                Some(turn) => turn.charged(|| app.live.page(&queue, from, of, false)),
                 // What has just happened is told at once.
-                None => app.pace(false).noted(read),
+                None => app.pace_of_lists.noted(|| app.live.page(&queue, from, of, true)),
             }?;
             Ok::<_, crate::error::Error>(Some((frames(&page, &wanted), page.next, page.is_full)))
         };
@@ -210,17 +201,13 @@ pub fn start(app: &Arc<App>) -> std::io::Result<()> {
 }
 
 fn watch(app: &App) {
-    let (mut changes, mut of, mut alone) = (Changes::default(), 0, None);
+    let (mut changes, mut of) = (Changes::default(), 0);
     loop {
         if app.followers.available_permits() == FOLLOWERS_MAX {
-            // Clients that come and go have no page read again for each of them.
-            if alone.get_or_insert_with(Instant::now).elapsed() >= KEPT {
-                app.live.forget();
-            }
-            thread::park_timeout(KEPT);
+            app.live.forget();
+            thread::park_timeout(LOOK * 30);
             continue;
         }
-        alone = None;
         // What it has open may be the file before.
         let reopened = app.reopened.load(Ordering::Relaxed);
         if std::mem::replace(&mut of, reopened) != reopened {

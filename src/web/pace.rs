@@ -77,7 +77,11 @@ impl Pace {
                 }
             }
         };
-        timeout(patience, credit).await.map_err(|_| Problem::busy("the processors are busy with other work"))
+        timeout(patience, credit).await.map_err(|_| {
+            Problem::busy(
+                "long answers have had their share of the processors, which jobs need; ask for fewer rows, or less often",
+            )
+        })
     }
 
     /// Charges what is usual, or returns how long to wait.

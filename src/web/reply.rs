@@ -29,6 +29,9 @@ const PAGE: &str = "text/html; charset=utf-8";
 /// How long a browser may keep a file of the pages: its path changes with it.
 const FILE_KEPT: &str = "max-age=604800, immutable";
 
+/// When a client may ask again, in seconds.
+const RETRY_SECONDS: &str = "5";
+
 pub type Reply = Response<Body>;
 
 /// What a request came to.
@@ -197,6 +200,9 @@ pub fn failed(problem: &Problem) -> Reply {
 fn say_more(reply: &mut Reply, status: u16) {
     if status == 401 {
         set(reply, header::WWW_AUTHENTICATE, "Bearer");
+    }
+    if status == 503 {
+        set(reply, header::RETRY_AFTER, RETRY_SECONDS);
     }
     if status == 408 || status == 413 {
         // The rest of the request is not read.

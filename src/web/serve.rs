@@ -50,7 +50,7 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
 /// Waits for what a long answer needs before it is made: clients that ask again and again would
 /// have the processors of the jobs, and clients that read slowly any number of answers in memory.
 async fn reserved(app: &App, route: &Route) -> Result<(Turn, OwnedSemaphorePermit), Problem> {
-    let turn = app.pace(route.is_page).turn().await?;
+    let turn = app.pace(route).turn().await?;
     Ok((turn, permit(&app.answers, ANSWER_KIB).await?))
 }
 

@@ -186,3 +186,30 @@ fn a_stream_ends_when_another_file_takes_the_place() {
     }
     assert_eq!(web.get("/api/v1/jobs").json()["jobs"].as_array().map(Vec::len), Some(1));
 }
+
+/// Reproduces: pages of changes that one client had read were given to later ones, with changes of
+/// jobs that had been removed or undone, and under the queues of before.
+#[test]
+fn a_client_that_comes_back_gets_what_the_file_has_now() {
+    let (nest, web) = served();
+    let agree = |query: &str| {
+        let page = web.get(&format!("/api/v1/events?after=0&limit=1000{query}")).json();
+        let listed: Vec<_> = page["changes"].as_array().expect("a list").iter().map(what).collect();
+        let mut stream = Stream::open(&web, &format!("?after=0{query}"), None).expect("it opens");
+        let streamed: Vec<_> = listed.iter().map(|_| what(&stream.next())).collect();
+        assert_eq!(streamed, listed, "{query}");
+        listed
+    };
+    let (kept, moved, gone) = (nest.add(&["--", "true"]), nest.add(&["--", "true"]), nest.add(&["--", "true"]));
+    nest.ok(&["backup", "copy.db"]);
+    let undone = nest.add(&["--", "true"]);
+    assert!(agree("").iter().any(|(job, _)| *job == gone));
+    nest.ok(&["cancel", &gone.to_string()]);
+    nest.ok(&["rm", &gone.to_string()]);
+    assert!(agree("").iter().all(|(job, _)| *job != gone));
+    nest.ok(&["set", &moved.to_string(), "queue=other"]);
+    assert!(agree("&queue=other").iter().all(|(job, _)| *job == moved));
+    assert!(agree("&queue=default").iter().any(|(job, _)| *job == kept));
+    nest.ok(&["restore", "copy.db"]);
+    assert!(agree("").iter().all(|(job, _)| *job != undone));
+}

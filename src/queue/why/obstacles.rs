@@ -6,7 +6,7 @@
 use super::around::Around;
 use super::{end_words, holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
-use crate::escape::quote_text;
+use crate::escape::{quote_operand, quote_text};
 use crate::job::Advice;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State, limits};
@@ -99,7 +99,7 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             Advice::new("all_paused", format!("all queues are paused since {since}"), "tenure resume".to_owned())
         }
         Fact::QueuePaused { queue, by } => {
-            let remedy = format!("tenure queue resume {}", quote_text(queue));
+            let remedy = format!("tenure queue resume {}", quote_operand(queue));
             let because = by.map(|(job, at)| {
                 let at = at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
                 format!(", because job {job} failed{at}")

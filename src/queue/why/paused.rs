@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
-use crate::escape::quote_text;
+use crate::escape::quote_operand;
 use crate::job::{Advice, State};
 use crate::queue::info::JobInfo;
 use crate::store::Store;
@@ -53,7 +53,7 @@ fn all() -> Vec<Advice> {
 fn each(paused: &[String]) -> Vec<Advice> {
     let named = paused.iter().take(NAMED_MAX);
     let one = |queue: &String| {
-        Advice::new("queue_paused", format!("queue {queue:?} is paused"), format!("tenure queue resume {}", quote_text(queue)))
+        Advice::new("queue_paused", format!("queue {queue:?} is paused"), format!("tenure queue resume {}", quote_operand(queue)))
     };
     let mut told: Vec<Advice> = named.map(one).collect();
     if let Some(more) = paused.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
@@ -77,6 +77,7 @@ mod tests {
         }
         assert_eq!(each(&names(4))[3].text, "1 queue of these jobs is paused too");
         assert_eq!(each(&names(9))[3].text, "6 queues of these jobs are paused too");
+        assert_eq!(each(&["-q".to_owned()])[0].remedy.as_deref(), Some("tenure queue resume -- -q"));
         assert_eq!(each(&["a b".to_owned()])[0].remedy.as_deref(), Some("tenure queue resume 'a b'"));
     }
 }

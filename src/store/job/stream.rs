@@ -68,17 +68,26 @@ pub fn newest(conn: &Connection) -> Result<Position> {
     Ok(newest.query_row([], |row| Ok(Position { event: row.get(0)?, job: row.get(1)? }))?)
 }
 
-/// Reads at most about `rows` changes after a position.
+/// Returns the position after the newest change, if the file has a position.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the file has no such position: it is another one, or an older copy.
-pub fn page(conn: &Connection, from: Position, rows: usize) -> Result<Page> {
+/// [`Error::NotFound`] if it has not: it is another one, or an older copy.
+pub fn newest_of(conn: &Connection, from: Position) -> Result<Position> {
     let newest = newest(conn)?;
     if !from.is_within(newest) {
         return Err(Error::NotFound(format!(
             "there is no change {from} in this file, the newest is {newest}: it is another file, or an older copy was restored; omit --after"
         )));
     }
+    Ok(newest)
+}
+
+/// Reads at most about `rows` changes after a position.
+///
+/// # Errors
+/// As [`newest_of`].
+pub fn page(conn: &Connection, from: Position, rows: usize) -> Result<Page> {
+    newest_of(conn, from)?;
     let limit = i64::try_from(rows).unwrap_or(i64::MAX);
     let mut added = conn.prepare_cached(sql!("stream.sql", "added"))?;
     let added = added.query_map((from.job, limit), |row| {
