@@ -111,7 +111,7 @@ pub fn quote_text(text: &str) -> String {
     out
 }
 
-/// As [`quote_text`], for an operand: one that begins with a dash is no option.
+/// As [`quote_text`], for an operand: one that begins with a dash is not taken for an option.
 pub fn quote_operand(text: &str) -> String {
     let quoted = quote_text(text);
     if text.starts_with('-') { format!("-- {quoted}") } else { quoted }

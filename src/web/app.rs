@@ -23,7 +23,6 @@ use crate::web::limits::{
 use crate::web::metrics::counted::Counted;
 use crate::web::pace::Pace;
 use crate::web::recent::Minutes;
-use crate::web::route::Route;
 use crate::web::token::Sessions;
 
 /// How the server is started.
@@ -55,9 +54,9 @@ pub struct App {
     /// Of lists, and of the old events of a stream.
     pub pace_of_lists: Arc<Pace>,
     /// Of documents about one thing: they wait for no list.
-    pace_of_documents: Arc<Pace>,
+    pub pace_of_documents: Arc<Pace>,
     /// Of pages: a person waits for no program.
-    pace_of_pages: Arc<Pace>,
+    pub pace_of_pages: Arc<Pace>,
     pub followers: Arc<Semaphore>,
     pub connections_max: usize,
     pub tally: Tally,
@@ -123,15 +122,6 @@ impl App {
             db: queue.store.place().db().to_owned(),
             setup,
         })
-    }
-
-    /// Returns the pace of the long answers of a route.
-    pub fn pace(&self, route: &Route) -> &Arc<Pace> {
-        match (route.is_page, route.keys.contains(&"limit")) {
-            (true, _) => &self.pace_of_pages,
-            (false, true) => &self.pace_of_lists,
-            (false, false) => &self.pace_of_documents,
-        }
     }
 
     /// Returns the file for reading.

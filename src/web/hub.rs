@@ -101,9 +101,10 @@ impl Live {
     }
 
     /// Returns the changes after a position. Clients that are at the same position when the file
-    /// changes share a page (`shared`); one that comes back gets what the file has now, as changes of
-    /// jobs that were removed are no more, and those of a job that was set belong to another queue.
-    /// `of`: how often the file had been opened again; pages of another one are not mixed with them.
+    /// changes share a page (`shared`). One that comes back gets what the file has now: the changes
+    /// of a job that was removed went with it, and those of one that was set have another queue.
+    /// `of`: how often the file had been opened again; pages of another one are not mixed with
+    /// them.
     ///
     /// # Errors
     /// The file has no such position, or cannot be read.
