@@ -125,7 +125,7 @@ fn a_stopped_top_gives_the_terminal_back_and_takes_it_again() {
     screen.press("\x1a");
     let is_stopped = || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "));
     until("it to stop", || is_stopped().then_some(()));
-    assert!(screen.shown().ends_with(LEAVE));
+    until("the terminal to be given back", || screen.shown().ends_with(LEAVE).then_some(()));
     assert!(kill(pid, Signal::CONT));
     until("it to draw again", || (!screen.shown().ends_with(LEAVE)).then_some(()));
     screen.press("q");
