@@ -2,7 +2,8 @@
 //! of them has read.
 //!
 //! Each follower has a position of its own and reads on from there, so that it sees each change
-//! once. Those at the end have the same position, and one of them reads for all.
+//! once. Those at the end have the same position, and one of them reads for all; the others find
+//! that page for a moment, and later ones what the file has then.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,6 +24,9 @@ use crate::sync::lock;
 const PAGES_MAX: usize = 16;
 /// Rows of each kind in one page.
 const PAGE_ROWS: usize = 256;
+/// How long clients share a page.
+const SHARED: Duration = Duration::from_millis(250);
+
 /// What clients choose changes by.
 pub struct Line {
     pub position: Position,
@@ -30,9 +34,6 @@ pub struct Line {
     pub label: Option<String>,
     pub state: Option<State>,
 }
-
-/// How long clients share a page.
-const SHARED: Duration = Duration::from_millis(250);
 
 /// Some changes after a position.
 pub struct Page {
@@ -43,7 +44,7 @@ pub struct Page {
     pub is_full: bool,
     /// Each change, and where it is in the text.
     pub lines: Vec<(Line, Range<usize>)>,
-    /// All of it as events, made once for all clients.
+    /// All of it as events, made once for all who share it.
     pub text: Bytes,
 }
 

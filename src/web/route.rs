@@ -114,6 +114,13 @@ pub struct Route {
     pub is_page: bool,
 }
 
+impl Route {
+    /// Whether it answers with a list, a page at a time.
+    pub fn is_list(&self) -> bool {
+        self.keys.contains(&"limit")
+    }
+}
+
 /// Describes a route that reads.
 pub const fn get(path: &'static str, keys: &'static [&'static str], act: fn(&App, &Asked) -> Answered) -> Route {
     Route {

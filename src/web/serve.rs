@@ -50,7 +50,7 @@ pub async fn route(app: Arc<App>, route: &'static Route, request: Request<Body>)
 /// Waits for what a long answer needs before it is made: clients that ask again and again would
 /// have the processors of the jobs, and clients that read slowly any number of answers in memory.
 async fn reserved(app: &App, route: &Route) -> Result<(Turn, OwnedSemaphorePermit), Problem> {
-    let pace = match (route.is_page, route.keys.contains(&"limit")) {
+    let pace = match (route.is_page, route.is_list()) {
         (true, _) => &app.pace_of_pages,
         (false, true) => &app.pace_of_lists,
         (false, false) => &app.pace_of_documents,
