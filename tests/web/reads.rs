@@ -169,6 +169,7 @@ fn the_process_is_healthy_and_ready_while_jobs_can_start() {
     assert_eq!((web.get("/healthz").status, web.get("/healthz").text()), (200, "ok\n".to_owned()));
     let none = web.get("/readyz");
     assert_eq!((none.status, none.code().as_str()), (503, "not_ready"));
+    assert_eq!(none.header("retry-after"), Some("5"));
     assert!(none.json()["error"]["text"].as_str().expect("a text").starts_with("no_worker"), "{}", none.text());
     let worker = nest.work(&[]);
     crate::support::until("the worker to be ready", || (web.get("/readyz").status == 200).then_some(()));
