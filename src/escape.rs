@@ -111,10 +111,12 @@ pub fn quote_text(text: &str) -> String {
     out
 }
 
-/// As [`quote_text`], for an operand: one that begins with a dash is not taken for an option.
-pub fn quote_operand(text: &str) -> String {
-    let quoted = quote_text(text);
-    if text.starts_with('-') { format!("-- {quoted}") } else { quoted }
+/// Returns a command about what has this name, for a person to type. A name that begins with a dash
+/// would be taken for an option.
+pub fn command_on(verb: &str, name: &str, options: &str) -> String {
+    let (name, is_dashed) = (quote_text(name), name.starts_with('-'));
+    let options = if options.is_empty() { String::new() } else { format!(" {options}") };
+    if is_dashed { format!("{verb}{options} -- {name}") } else { format!("{verb} {name}{options}") }
 }
 
 fn quote_one(out: &mut String, argument: &[u8]) {
@@ -143,6 +145,14 @@ fn quote_bytes(out: &mut String, argument: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_a_dash_is_not_taken_for_an_option() {
+        assert_eq!(command_on("tenure queue resume", "mail", ""), "tenure queue resume mail");
+        assert_eq!(command_on("tenure queue set", "a b", "--slots 2"), "tenure queue set 'a b' --slots 2");
+        assert_eq!(command_on("tenure queue resume", "-q", ""), "tenure queue resume -- -q");
+        assert_eq!(command_on("tenure queue set", "--", "--slots 2"), "tenure queue set --slots 2 -- --");
+    }
 
     #[test]
     fn a_hostile_name_is_one_printable_line() {

@@ -44,7 +44,8 @@ pub fn of(picture: &Picture, gate: Option<Advice>) -> Vec<Advice> {
     }
     all.extend(picture.queues.iter().filter_map(paused));
     for (name, error) in &picture.schedules.errors {
-        let remedy = format!("tenure schedule history {0}; tenure schedule rm {0}, and add it again", escape::quote_text(name));
+        let [history, rm] = ["tenure schedule history", "tenure schedule rm"].map(|verb| escape::command_on(verb, name, ""));
+        let remedy = format!("{history}; {rm}, and add it again");
         all.push(Advice::with_remedy("schedule_failed", format!("schedule {name:?} could not make its job: {error}"), &remedy));
     }
     all
@@ -57,7 +58,7 @@ fn paused(queue: &QueueRow) -> Option<Advice> {
     if !queue.paused || (waiting == 0 && queue.paused_by.is_none()) {
         return None;
     }
-    let remedy = format!("tenure queue resume {}", escape::quote_operand(&queue.name));
+    let remedy = escape::command_on("tenure queue resume", &queue.name, "");
     let because = queue.paused_by.map(|job| format!(" because job {job} failed")).unwrap_or_default();
     let text = format!("queue {:?} is paused{because}, and {} in it", queue.name, count(waiting, "job", "waits", "wait"));
     Some(Advice::with_remedy("queue_paused", text, &remedy))

@@ -120,12 +120,12 @@ fn values(_: &Face, store: &Store) -> Result<Vec<Finding>> {
 }
 
 fn remedy_of(store: &Store, value: &unreadable::Unreadable) -> Result<String> {
-    let quoted = escape::quote_text(&value.row);
+    let rm = |verb| Ok(escape::command_on(verb, &value.row, ""));
     match value.table.as_str() {
-        "queue" => return Ok(format!("tenure queue rm {quoted}")),
-        "lane" => return Ok(format!("tenure lane rm {quoted}")),
+        "queue" => return rm("tenure queue rm"),
+        "lane" => return rm("tenure lane rm"),
         "resource" => return Ok(format!("tenure resource release --force {}", value.row)),
-        "schedule" => return Ok(format!("tenure schedule rm {quoted}")),
+        "schedule" => return rm("tenure schedule rm"),
         "tally" => return Ok("tenure doctor --fix counts again".into()),
         _ => {}
     }

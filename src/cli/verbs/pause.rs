@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::time;
-use crate::cli::view::escape::quote_text;
+use crate::cli::view::escape::{command_on, quote_text};
 use crate::error::{Result, exit};
 use crate::queue::Queue;
 use crate::store::job::read;
@@ -39,11 +39,12 @@ pub fn resume(face: &Face) -> Result<u8> {
     }
     face::say(if changed { "the pause of all queues is over" } else { "there was no pause of all queues" });
     let queues = queue.store.read(read::queues)?;
-    let paused: Vec<String> = queues.iter().filter(|queue| queue.paused).map(|queue| quote_text(&queue.name)).collect();
+    let paused: Vec<&str> = queues.iter().filter(|queue| queue.paused).map(|queue| queue.name.as_str()).collect();
     if let Some(first) = paused.first() {
         let more = if paused.len() > NAMED_MAX { ", ..." } else { "" };
-        let names = paused[..paused.len().min(NAMED_MAX)].join(", ");
-        face::say(&format!("still paused by themselves: {names}{more} (tenure queue resume {first})"));
+        let names: Vec<String> = paused.iter().take(NAMED_MAX).map(|name| quote_text(name)).collect();
+        let remedy = command_on("tenure queue resume", first, "");
+        face::say(&format!("still paused by themselves: {}{more} ({remedy})", names.join(", ")));
     }
     Ok(exit::OK)
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::cli::view::escape::quote_text;
+use crate::cli::view::escape::command_on;
 use crate::error::{Error, Result};
 use crate::host::sight::Sight;
 use crate::job::template::PARENT;
@@ -73,10 +73,9 @@ fn text_of(never: &Never) -> String {
             "it would wait for job {on}, which waits for this command to end; leave job {on} out, or add it without waiting: tenure add"
         ),
         Never::Lane { key, limit, by } => format!(
-            "it would never start: {} of lane {key:?} until it ends; use another lane, or tenure lane set {} --limit {}",
+            "it would never start: {} of lane {key:?} until it ends; use another lane, or {}",
             hold(by, "places", usize::try_from(*limit).unwrap_or(0)),
-            quote_text(key),
-            by.len() + 1
+            command_on("tenure lane set", key, &format!("--limit {}", by.len() + 1))
         ),
         Never::Pool { name, size, needs, by } => {
             let by = by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -86,10 +85,9 @@ fn text_of(never: &Never) -> String {
             )
         }
         Never::Queue { name, slots, needs, by } => format!(
-            "it would never start: {} of queue {name:?} until it ends; use another queue, or tenure queue set {} --slots {}",
+            "it would never start: {} of queue {name:?} until it ends; use another queue, or {}",
             hold(by, "slots", usize::try_from(*slots).unwrap_or(0)),
-            quote_text(name),
-            needs
+            command_on("tenure queue set", name, &format!("--slots {needs}"))
         ),
     }
 }

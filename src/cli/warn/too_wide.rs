@@ -1,6 +1,6 @@
 //! A job that takes more slots, or more of a pool, than there are: it waits until that changes.
 
-use crate::cli::view::escape::quote_text;
+use crate::cli::view::escape::command_on;
 use crate::host::lock::Kind;
 use crate::host::sight::Sight;
 use crate::job::Placement;
@@ -22,7 +22,7 @@ fn of_slots(place: &Place, placement: &Placement) -> Option<String> {
     let is_less = |most: &i64| (1..slots).contains(most);
     if let Some(most) = of_queue(place, &placement.queue).filter(is_less) {
         let name = &placement.queue;
-        let remedy = format!("tenure queue set {} --slots {slots}", quote_text(name));
+        let remedy = command_on("tenure queue set", name, &format!("--slots {slots}"));
         return Some(format!("it takes {slots} slots and waits, because its queue {name:?} has {most}; {remedy}"));
     }
     let worker = Sight::read(place).ok()?.filter(|worker| worker.holder.kind == Kind::Work.as_str())?;

@@ -6,7 +6,7 @@
 use super::around::Around;
 use super::{end_words, holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
-use crate::escape::{quote_operand, quote_text};
+use crate::escape::command_on;
 use crate::job::Advice;
 use crate::job::spec::was_needless;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State, limits};
@@ -99,7 +99,7 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             Advice::new("all_paused", format!("all queues are paused since {since}"), "tenure resume".to_owned())
         }
         Fact::QueuePaused { queue, by } => {
-            let remedy = format!("tenure queue resume {}", quote_operand(queue));
+            let remedy = command_on("tenure queue resume", queue, "");
             let because = by.map(|(job, at)| {
                 let at = at.map(|at| format!(" at {}", time::local(at, &around.now))).unwrap_or_default();
                 format!(", because job {job} failed{at}")
@@ -107,7 +107,8 @@ fn of_fact(facts: &WhyFacts, fact: &Fact, around: &Around) -> Advice {
             Advice::new("queue_paused", format!("its queue {queue:?} is paused{}", because.unwrap_or_default()), remedy)
         }
         Fact::QueueFull { queue, slots, running, wants } => {
-            let remedy = format!("tenure queue set {} --slots {}", quote_text(queue), (*running).max(slots - wants + 1) + wants);
+            let slots_then = (*running).max(slots - wants + 1) + wants;
+            let remedy = command_on("tenure queue set", queue, &format!("--slots {slots_then}"));
             let takes = if *wants > 1 { format!(", and it takes {wants}") } else { String::new() };
             let text = format!("its queue {queue:?} has {}, {running} of them taken{takes}", count(*slots, "slot", "", ""));
             Advice::new("queue_full", text, remedy)
@@ -136,7 +137,7 @@ fn too_wide(id: JobId, slots: i64, queue: Option<&(String, i64)>, worker: Option
     match (queue, worker) {
         (Some((name, most)), _) => {
             let text = format!("it takes {slots} slots, and its queue {name:?} has {most}");
-            Advice::new("too_wide", text, format!("tenure queue set {} --slots {slots}{}", quote_text(name), fewer(*most)))
+            Advice::new("too_wide", text, command_on("tenure queue set", name, &format!("--slots {slots}")) + &fewer(*most))
         }
         (None, Some(most)) => {
             let text = format!("it takes {slots} slots, and the worker has {most}");

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
-use crate::escape::quote_operand;
+use crate::escape::command_on;
 use crate::job::{Advice, State};
 use crate::queue::info::JobInfo;
 use crate::store::Store;
@@ -53,7 +53,7 @@ fn all() -> Vec<Advice> {
 fn each(paused: &[String]) -> Vec<Advice> {
     let named = paused.iter().take(NAMED_MAX);
     let one = |queue: &String| {
-        Advice::new("queue_paused", format!("queue {queue:?} is paused"), format!("tenure queue resume {}", quote_operand(queue)))
+        Advice::new("queue_paused", format!("queue {queue:?} is paused"), command_on("tenure queue resume", queue, ""))
     };
     let mut told: Vec<Advice> = named.map(one).collect();
     if let Some(more) = paused.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {

@@ -30,7 +30,9 @@ fn action(command: &str) -> Option<Action> {
     Some(match words.as_slice() {
         ["resume"] => ("Resume all queues", "/resume".into(), &[], None),
         ["seen"] => ("Mark as seen", "/seen".into(), &[], None),
-        ["queue", "resume", name] => ("Resume the queue", format!("/queues/{}/resume", encoded(name)), &[], None),
+        ["queue", "resume", name] | ["queue", "resume", "--", name] => {
+            ("Resume the queue", format!("/queues/{}/resume", encoded(name)), &[], None)
+        }
         ["schedule", "resume", name] => ("Resume the schedule", format!("/schedules/{}/resume", encoded(name)), &[], None),
         ["release", id] => ("Release", job(id, "release")?, &[], None),
         ["resume", id] => ("Resume", job(id, "resume")?, &[], None),
@@ -94,6 +96,7 @@ mod tests {
         assert_eq!(paths("tenure resume"), ["/resume"]);
         assert_eq!(paths("tenure show 3,4; tenure seen"), ["/seen"]);
         assert_eq!(paths("tenure queue resume mail"), ["/queues/mail/resume"]);
+        assert_eq!(paths("tenure queue resume -- -q"), ["/queues/-q/resume"]);
         assert_eq!(
             paths(
                 "tenure resource release 7 --force    # after you have removed it by hand; without --force it is tried again now"
