@@ -15,7 +15,7 @@ fn the_same_request_is_the_same_job() {
     let reordered = json!({"env": {"B": "2", "A": "1"}, "command": ["true"], "request": "order-17"});
     assert_eq!(mcp.ok("add", &reordered)["id"], 1);
     let (code, text) = mcp.fails("add", &json!({"request": "order-17", "command": ["false"]}));
-    assert!(code == "refused" && text.contains("another request"), "{code}: {text}");
+    assert!(code == "key_used" && text.contains("another request"), "{code}: {text}");
     assert_eq!(mcp.ok("add", &json!({"request": "order-18", "command": ["true"]}))["id"], 2);
     // Also when it has ended, and by another server.
     nest.work_until_idle(&[]);
