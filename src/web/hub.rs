@@ -80,6 +80,8 @@ struct Kept {
 /// What followers share.
 pub struct Live {
     kept: Mutex<Kept>,
+    /// The newest position that was read, and how often the file had been opened again by then.
+    newest: Mutex<Option<(Position, u64)>>,
     /// Counts how often the file may have changed.
     changed: watch::Sender<u64>,
     thread: OnceLock<Thread>,
@@ -87,7 +89,7 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { kept: Mutex::default(), changed: watch::channel(0).0, thread: OnceLock::new() }
+        Self { kept: Mutex::default(), newest: Mutex::default(), changed: watch::channel(0).0, thread: OnceLock::new() }
     }
 }
 
@@ -132,6 +134,16 @@ impl Live {
         Ok(page)
     }
 
+    /// Remembers the newest position of a file.
+    pub fn learn(&self, newest: Position, of: u64) {
+        *lock(&self.newest) = Some((newest, of));
+    }
+
+    /// Returns a position of the file up to which it has all: later ones may have come.
+    pub fn newest(&self, of: u64) -> Option<Position> {
+        lock(&self.newest).filter(|(_, known_of)| *known_of == of).map(|(newest, _)| newest)
+    }
+
     /// Tells all followers that the file may have changed.
     pub fn tell(&self) {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
@@ -142,8 +154,14 @@ impl Live {
         let _once = self.thread.set(thread);
     }
 
-    /// Forgets all pages: no client needs them, or they are of another file.
+    /// Forgets what was read: no client needs it, or it is of another file.
     pub fn forget(&self) {
+        *lock(&self.newest) = None;
+        self.forget_pages();
+    }
+
+    /// Forgets the pages alone.
+    pub fn forget_pages(&self) {
         lock(&self.kept).pages.clear();
     }
 }

@@ -35,14 +35,16 @@ pub const ROWS_MAX: usize = 1_000;
 pub const LOG_CHUNK_BYTES: usize = 64 << 10;
 /// How much less often than other programs its threads run, as a niceness.
 pub const NICENESS: i32 = 5;
-/// What long answers use of the processors that others leave, as a share.
-pub const PACE_SHARE: f64 = 0.125;
+/// What others do not leave, as a share of all processors: jobs that start find some of them free.
+pub const PACE_RESERVE: f64 = 0.25;
+/// What long answers use of what is left beyond that, as a share.
+pub const PACE_SHARE: f64 = 0.25;
 /// What those to programs use where others leave none, in processors.
 pub const PACE_LEAST: f64 = 0.02;
 /// The same of pages: a person waits for them.
 pub const PACE_LEAST_OF_PAGES: f64 = 0.1;
 /// What they may use at once after a rest, in time of a processor.
-pub const PACE_BURST: Duration = Duration::from_secs(1);
+pub const PACE_BURST: Duration = Duration::from_millis(500);
 /// How long one that has used much keeps those after it waiting, at most.
 pub const PACE_DEBT: Duration = Duration::from_secs(5);
 /// How often it is looked at what others leave.

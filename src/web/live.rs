@@ -102,7 +102,13 @@ pub async fn follow(app: &Arc<App>, query: &Query, headers: &HeaderMap) -> Resul
     let place = Arc::clone(&app.followers).try_acquire_owned();
     let place = place.map_err(|_| Problem::busy("too many clients follow the events already"))?;
     let changed = app.live.subscribe();
-    let Begin { position, is_far, of } = on_thread(app, move |app| begin(app, after)).await??;
+    let of = app.reopened.load(Ordering::Relaxed);
+    let known = app.live.newest(of).zip(after).filter(|(newest, after)| after.is_within(*newest));
+    let Begin { position, is_far, of } = match known {
+        // Positions only grow: many clients that come back need no thread for that.
+        Some((newest, position)) => Begin { position, is_far: position != newest, of },
+        None => on_thread(app, move |app| begin(app, after)).await??,
+    };
     let app = Arc::clone(app);
     let follower = Follower { app, wanted, position, changed, is_behind: true, is_far, is_new: true, of, _place: place };
     Ok(pulled(follower, next))
@@ -124,6 +130,7 @@ fn begin(app: &App, after: Option<Position>) -> crate::error::Result<Begin> {
         Some(after) => queue.newest_of(after)?,
         None => queue.newest_position()?,
     };
+    app.live.learn(newest, of);
     let position = after.unwrap_or(newest);
     Ok(Begin { position, is_far: position != newest, of })
 }
@@ -161,7 +168,9 @@ async fn next(mut follower: Follower) -> Step<Follower> {
                 Some(turn) => turn.charged(|| app.live.page(&queue, from, of, false)),
                 // What has just happened is told at once.
                 None => app.pace_of_lists.noted(|| app.live.page(&queue, from, of, true)),
-            }?;
+            };
+            // The file may have lost positions: the next client asks it.
+            let page = page.inspect_err(|_| app.live.forget())?;
             Ok::<_, crate::error::Error>(Some((frames(&page, &wanted), page.next, page.is_full)))
         };
         // The client connects again with its position, and is told what is wrong.
@@ -204,7 +213,7 @@ fn watch(app: &App) {
     let (mut changes, mut of) = (Changes::default(), 0);
     loop {
         if app.followers.available_permits() == FOLLOWERS_MAX {
-            app.live.forget();
+            app.live.forget_pages();
             thread::park_timeout(LOOK * 30);
             continue;
         }

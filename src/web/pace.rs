@@ -20,7 +20,7 @@ use sysinfo::System;
 use tokio::time::{sleep, timeout};
 
 use crate::sync::lock;
-use crate::web::limits::{PACE_BURST, PACE_DEBT, PACE_SHARE, PACE_SPAN, THREAD_WAIT};
+use crate::web::limits::{PACE_BURST, PACE_DEBT, PACE_RESERVE, PACE_SHARE, PACE_SPAN, THREAD_WAIT};
 use crate::web::problem::Problem;
 
 /// What an answer is thought to use before there was one, in seconds of a processor.
@@ -87,8 +87,9 @@ impl Pace {
     /// Charges what is usual, or returns how long to wait.
     fn take(&self, now: Instant) -> Result<f64, Duration> {
         let mut state = lock(&self.state);
+        let processors = state.machine.processors;
         if let Some(spare) = state.machine.spare(now) {
-            state.credit.measured(now, rate(self.least, spare));
+            state.credit.measured(now, rate(self.least, spare, processors));
         }
         let wait = state.credit.wait(now);
         if !wait.is_zero() {
@@ -138,9 +139,10 @@ fn used_by_thread() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Returns the credit of a second, in seconds of a processor, if others leave so many processors.
-fn rate(least: f64, spare: f64) -> f64 {
-    (spare * PACE_SHARE).max(least)
+/// Returns the credit of a second, in seconds of a processor, if others leave so many of the
+/// processors.
+fn rate(least: f64, spare: f64, processors: f64) -> f64 {
+    ((spare - processors * PACE_RESERVE) * PACE_SHARE).max(least)
 }
 
 /// Time of processors that may be used, in seconds.
@@ -303,7 +305,8 @@ mod tests {
         ] {
             assert!((left(processors, busy, own) - spare).abs() < 1e-9, "{processors} {busy} {own}");
         }
-        assert!(rate(0.5, 0.0) >= 0.5 && rate(0.0, 2.0) > rate(0.0, 1.0));
+        assert!(rate(0.5, 0.0, 2.0) >= 0.5 && rate(0.0, 2.0, 2.0) > rate(0.0, 1.0, 2.0));
+        assert!(rate(0.01, 0.5, 2.0) <= 0.01, "a machine that is nearly full leaves nothing");
     }
 
     #[test]
