@@ -192,6 +192,8 @@ fn a_stream_ends_when_another_file_takes_the_place() {
 #[test]
 fn a_client_that_comes_back_gets_what_the_file_has_now() {
     let (nest, web) = served();
+    // What is shared is forgotten where no client follows.
+    let _other = Stream::open(&web, "", None).expect("it opens");
     let agree = |query: &str| {
         let page = web.get(&format!("/api/v1/events?after=0&limit=1000{query}")).json();
         let listed: Vec<_> = page["changes"].as_array().expect("a list").iter().map(what).collect();
