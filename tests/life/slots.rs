@@ -30,8 +30,11 @@ fn slots(nest: &Nest) -> (i64, String) {
     (document["slots"].as_i64().unwrap(), document["slots_from"].as_str().unwrap().to_owned())
 }
 
+/// (A worker that is still starting has said how many slots it is given, and may not have written yet that an earlier number does not
+/// count any more.)
 fn until_slots(nest: &Nest, n: i64, from: &str) {
     until("the worker to follow", || (slots(nest) == (n, from.to_owned())).then_some(()));
+    until("it to serve", || (nest.status()["worker"]["phase"] == "serving").then_some(()));
 }
 
 #[test]
