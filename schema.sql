@@ -47,8 +47,8 @@
 -- one table stay separate if one fires inside the other: with recursive_triggers off, a trigger
 -- does not fire within itself.
 --
--- Every program that opens the file parses all of this: 27 tables, 71 indexes, 22 views and 145
--- triggers, together 128 KB of text. A stock sqlite3 opens the file and reads from it in some
+-- Every program that opens the file parses all of this: 28 tables, 73 indexes, 22 views and 149
+-- triggers, together 129 KB of text. A stock sqlite3 opens the file and reads from it in some
 -- 5 ms, of which about 2 ms are the schema. It has this size because SQLite has no trigger for
 -- several events, so nearly every table has three guards, and because a wrong policy is refused
 -- with its key and the remedy (`job_insert_guard`, 13 KB). To keep it small, comments precede
@@ -119,7 +119,9 @@ CREATE TABLE counter (
 -- `none`, or `pause`: a job that fails pauses the queue; then `paused_by` is that job, and
 -- `paused_at` the time. Triggers maintain these two, `head_id` (the ready job that comes first;
 -- NULL: none is ready), `head_priority` and `head_rank` (its priority and its rank) and `is_full`
--- (fewer slots are free than the head takes; without a head: none is free).
+-- (fewer slots are free than the head takes; without a head: none is free). `launcher` NULL: its
+-- jobs run on the worker's machine; else the directory of the launcher that gives them to another
+-- engine, and `launcher_options`, a JSON object of texts, is for that. Such a queue has slots.
 CREATE TABLE queue (
   name           TEXT PRIMARY KEY,
   slots          INTEGER,
@@ -128,6 +130,8 @@ CREATE TABLE queue (
   paused_by      INTEGER,
   paused_at      INTEGER,
   max_runtime_ms INTEGER,
+  launcher       TEXT,
+  launcher_options TEXT NOT NULL DEFAULT '{}',
   head_priority  INTEGER,
   head_rank      REAL,
   head_id        INTEGER,
@@ -137,12 +141,19 @@ CREATE TABLE queue (
   CONSTRAINT queue_paused_is_a_flag     CHECK (paused IN (0, 1)),
   CONSTRAINT queue_on_failure_is_known  CHECK (on_failure IN ('none', 'pause')),
   CONSTRAINT queue_max_runtime_positive CHECK (max_runtime_ms IS NULL OR max_runtime_ms > 0),
-  CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1))
+  CONSTRAINT queue_is_full_is_a_flag    CHECK (is_full IN (0, 1)),
+  CONSTRAINT queue_launcher_is_short    CHECK (length(CAST(launcher AS BLOB)) BETWEEN 1 AND 4096),
+  CONSTRAINT queue_launcher_has_slots   CHECK (launcher IS NULL OR slots IS NOT NULL),
+  CONSTRAINT queue_launcher_options     CHECK (CASE WHEN json_valid(launcher_options) THEN json_type(launcher_options) = 'object' ELSE 0 END
+                                               AND length(CAST(launcher_options AS BLOB)) <= 65536)
 ) STRICT, WITHOUT ROWID;
 -- The claim takes the first row of this index: a queue that is open (neither paused nor full) and
--- has a ready job. So its cost does not depend on the number of queues.
+-- has a ready job. So its cost does not depend on the number of queues. Those with a launcher are
+-- claimed from separately, as their jobs need no free slot of the worker.
 CREATE INDEX queue_next ON queue (head_priority DESC, head_rank, head_id)
-  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0;
+  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND launcher IS NULL;
+CREATE INDEX queue_next_launched ON queue (head_priority DESC, head_rank, head_id)
+  WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND launcher IS NOT NULL;
 
 CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: the name of a queue has 1 to 200 characters and at most 800 bytes')
@@ -150,6 +161,13 @@ CREATE TRIGGER queue_insert_guard BEFORE INSERT ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
   SELECT RAISE(ABORT, 'tenure: on_failure of a queue is none or pause') WHERE NEW.on_failure NOT IN ('none', 'pause');
+  SELECT RAISE(ABORT, 'tenure: launcher of a queue is a directory of at most 4096 bytes, or NULL')
+   WHERE length(CAST(NEW.launcher AS BLOB)) NOT BETWEEN 1 AND 4096;
+  SELECT RAISE(ABORT, 'tenure: a queue with a launcher needs slots: how many runs it is given at a time')
+   WHERE NEW.launcher IS NOT NULL AND NEW.slots IS NULL;
+  SELECT RAISE(ABORT, 'tenure: launcher_options of a queue is a JSON object of at most 65536 bytes')
+   WHERE CASE WHEN json_valid(NEW.launcher_options) THEN json_type(NEW.launcher_options) <> 'object' ELSE 1 END
+      OR length(CAST(NEW.launcher_options AS BLOB)) > 65536;
   SELECT RAISE(ABORT, 'tenure: head_id, head_priority, head_rank, is_full, paused_by and paused_at are derived; omit them')
    WHERE NEW.head_id IS NOT NULL OR NEW.head_priority IS NOT NULL OR NEW.head_rank IS NOT NULL OR NEW.is_full IS NOT 0
       OR NEW.paused_by IS NOT NULL OR NEW.paused_at IS NOT NULL;
@@ -161,6 +179,13 @@ CREATE TRIGGER queue_update_guard BEFORE UPDATE ON queue BEGIN
   SELECT RAISE(ABORT, 'tenure: slots of a queue must not be negative, paused must be 0 or 1, max_runtime_ms must be positive')
    WHERE NEW.slots < 0 OR NEW.paused NOT IN (0, 1) OR NEW.max_runtime_ms <= 0;
   SELECT RAISE(ABORT, 'tenure: on_failure of a queue is none or pause') WHERE NEW.on_failure NOT IN ('none', 'pause');
+  SELECT RAISE(ABORT, 'tenure: launcher of a queue is a directory of at most 4096 bytes, or NULL')
+   WHERE length(CAST(NEW.launcher AS BLOB)) NOT BETWEEN 1 AND 4096;
+  SELECT RAISE(ABORT, 'tenure: a queue with a launcher needs slots: how many runs it is given at a time')
+   WHERE NEW.launcher IS NOT NULL AND NEW.slots IS NULL;
+  SELECT RAISE(ABORT, 'tenure: launcher_options of a queue is a JSON object of at most 65536 bytes')
+   WHERE CASE WHEN json_valid(NEW.launcher_options) THEN json_type(NEW.launcher_options) <> 'object' ELSE 1 END
+      OR length(CAST(NEW.launcher_options AS BLOB)) > 65536;
   SELECT RAISE(ABORT, 'tenure: paused_by and paused_at are derived; to pause or resume a queue UPDATE queue SET paused')
    WHERE ((NEW.paused_by IS NOT NULL AND NEW.paused_by IS NOT OLD.paused_by)
           OR (NEW.paused_at IS NOT NULL AND NEW.paused_at IS NOT OLD.paused_at)) AND NOT sqlite_compileoption_used('TENURE');
@@ -178,7 +203,8 @@ WHEN (NEW.head_priority, NEW.head_rank, NEW.head_id, NEW.is_full) IS NOT (OLD.he
               IS NOT (SELECT head_priority, head_rank, head_id FROM queue_truth WHERE queue = NEW.name))
       OR (NEW.is_full <> OLD.is_full AND NEW.is_full IS NOT (SELECT is_full FROM queue_truth WHERE queue = NEW.name));
 END;
-CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots ON queue WHEN NEW.slots IS NOT OLD.slots BEGIN
+CREATE TRIGGER queue_gets_other_slots AFTER UPDATE OF slots, launcher ON queue
+WHEN NEW.slots IS NOT OLD.slots OR (NEW.launcher IS NULL) <> (OLD.launcher IS NULL) BEGIN
   UPDATE job SET too_wide = NOT too_wide
    WHERE queue = NEW.name AND state = 'queued' AND slots > 1 AND too_wide <> (SELECT too_wide FROM wide_truth WHERE job_id = job.id);
   INSERT INTO choose_queue_head (queue) VALUES (NEW.name);
@@ -1208,7 +1234,8 @@ END;
 CREATE VIEW wide_truth (job_id, too_wide) AS
   SELECT j.id,
          j.slots > coalesce((SELECT nullif(slots, 0) FROM queue WHERE name = j.queue), j.slots)
-         OR j.slots > coalesce((SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'worker_slots'), j.slots)
+         OR (j.slots > coalesce((SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = 'worker_slots'), j.slots)
+             AND NOT EXISTS (SELECT 1 FROM queue WHERE name = j.queue AND launcher IS NOT NULL))
     FROM job j WHERE j.state = 'queued';
 
 -- Every legal move of a job. `job::state` has the same list in Rust, and a test compares all pairs.
@@ -1339,6 +1366,50 @@ END;
 CREATE TRIGGER run_is_done AFTER UPDATE OF outcome ON run
 WHEN NEW.outcome = 'done' AND OLD.outcome IS NULL AND NEW.kind = 'job' BEGIN
   INSERT INTO event (at, run_id, kind) VALUES (NEW.finished_at, NEW.id, 'done');
+END;
+
+-- A run that a launcher gives to another engine: written with its claim, so that its name there,
+-- `tenure-` and the nonce of the run, is in the file before the engine can know it. `state` is
+-- `new` (whether the engine has it is not known yet) or `sent` (it has, or had it). `remote` is
+-- what the engine calls it. `says` and `detail` are the last answer of the engine, `said_at` is
+-- when it first gave it, and `cause` is why the engine was asked to stop it. `ran_at`: the engine
+-- began to run it. `log_at`: where the output of the job begins in the log of the run, after that
+-- of the launcher. `given_up`: a person knows that the engine will never answer for it.
+CREATE TABLE launched (
+  run_id   INTEGER PRIMARY KEY NOT NULL,
+  launcher TEXT    NOT NULL,
+  options  TEXT    NOT NULL,
+  state    TEXT    NOT NULL DEFAULT 'new',
+  remote   TEXT,
+  says     TEXT,
+  detail   TEXT,
+  said_at  INTEGER,
+  ran_at   INTEGER,
+  cause    TEXT,
+  log_at   INTEGER,
+  given_up INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT launched_state_is_known     CHECK (state IN ('new', 'sent')),
+  CONSTRAINT launched_given_up_is_a_flag CHECK (given_up IN (0, 1))
+) STRICT;
+CREATE INDEX launched_given_up ON launched (run_id) WHERE given_up = 1;
+
+CREATE TRIGGER launched_insert_guard BEFORE INSERT ON launched BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of launched; to queue a job INSERT INTO job (command)')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a run is given to an engine once') WHERE EXISTS (SELECT 1 FROM launched WHERE run_id = NEW.run_id);
+END;
+CREATE TRIGGER launched_update_guard BEFORE UPDATE ON launched BEGIN
+  SELECT RAISE(ABORT, 'tenure: the worker writes the rows of launched; to end a job INSERT INTO cancel (job_id)')
+   WHERE NOT sqlite_compileoption_used('TENURE');
+  SELECT RAISE(ABORT, 'tenure: a launched run keeps its launcher, and was sent for good')
+   WHERE (NEW.run_id, NEW.launcher, NEW.options) IS NOT (OLD.run_id, OLD.launcher, OLD.options)
+      OR (OLD.state = 'sent' AND NEW.state <> 'sent');
+END;
+CREATE TRIGGER launched_delete_guard BEFORE DELETE ON launched WHEN NOT sqlite_compileoption_used('TENURE') BEGIN
+  SELECT RAISE(ABORT, 'tenure: a launched run is removed with its job; use tenure prune to remove ended jobs');
+END;
+CREATE TRIGGER run_is_deleted AFTER DELETE ON run BEGIN
+  DELETE FROM launched WHERE run_id = OLD.id;
 END;
 
 CREATE VIEW runs AS
@@ -1494,6 +1565,8 @@ CREATE TRIGGER suspend_insert_guard BEFORE INSERT ON suspend BEGIN
    WHERE EXISTS (SELECT 1 FROM cancel WHERE job_id = NEW.job_id AND closed_at IS NULL);
   SELECT RAISE(ABORT, 'tenure: the job has not started; to keep it from starting UPDATE job SET user_hold = 1')
    WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state = 'queued');
+  SELECT RAISE(ABORT, 'tenure: the job runs on another engine, which cannot suspend it; to end it INSERT INTO cancel (job_id)')
+   WHERE EXISTS (SELECT 1 FROM job JOIN launched ON launched.run_id = job.run_id WHERE job.id = NEW.job_id AND job.state = 'running');
   SELECT RAISE(ABORT, 'tenure: the job has already ended')
    WHERE EXISTS (SELECT 1 FROM job WHERE id = NEW.job_id AND state NOT IN ('queued', 'running'));
   UPDATE suspend SET resume_at = NULL

@@ -109,6 +109,11 @@
 //! `host::people` → (socket) → `worker::loops::people` → `queue::people`, which asks `job::people`
 //! who may do what. Their jobs run as themselves (`run::shim`).
 //!
+//! A job of a queue with a launcher runs on another engine: its submission is its run on this
+//! machine (`worker::steps::submit`), `worker::loops::engines` asks for it from then on, and
+//! `job::launcher` reads the answers, of which one ends it. `store::job::launched` has its name
+//! there.
+//!
 //! A supervised command around a job (a check, a prepare, a probe, a teardown, a hook) is an
 //! auxiliary run: a run with a kind, a run file and a shim, which is started, watched, resumed
 //! after a crash and closed by the same code for all kinds (`worker::attempt`,
@@ -133,6 +138,7 @@
 //!   │                                   (external resources of ended owners: probe, teardown, probe, until gone), and
 //!   │                                   four at most: hooks (each runs until it exits with 0)
 //!   ├─ workspaces                       at start and at every tick: their directories: sweeps, syncs, measures, evicts
+//!   ├─ engines                          asks other engines for the runs that launchers have given to them
 //!   ├─ recovery                         at start and at every tick: runs without a monitor, leftovers, impossible rows,
 //!   │                                   retention
 //!   ├─ handover                         adds the jobs that clients hand over, without waiting for the flush

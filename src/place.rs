@@ -135,6 +135,10 @@ impl Place {
         self.log_dir(run).join(format!("{run}.log"))
     }
 
+    pub fn followed(&self) -> PathBuf {
+        self.dir.join("followed")
+    }
+
     pub fn results(&self) -> PathBuf {
         self.dir.join("results")
     }

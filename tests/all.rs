@@ -5,6 +5,7 @@ mod support;
 mod docs;
 mod faces;
 mod histories;
+mod launchers;
 mod life;
 mod mcp;
 mod model;

@@ -11,7 +11,7 @@ use tenure::run::record::{self, Parsed};
 
 fuzz_target!(|bytes: &[u8]| {
     let header =
-        Header { file_id: "f".into(), run: RunId(7), nonce: Nonce([7; 16]), boot_id: "b".into(), pid_ns: 1, pid_ns_ends: true };
+        Header { file_id: "f".into(), run: RunId(7), nonce: Nonce([7; 16]), boot_id: "b".into(), pid_ns: 1, pid_ns_ends: true, asks: false };
     let mut file = header.to_line();
     for line in bytes.split(|byte| *byte == b'\n') {
         let line = seal(line);

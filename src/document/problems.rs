@@ -246,6 +246,8 @@ mod tests {
             paused_by: Some(crate::job::JobId(3)),
             paused_at: Some(0),
             max_runtime_ms: None,
+            launcher: None,
+            launcher_options: Default::default(),
             running: 0,
             ready: 1,
             waiting: 1,

@@ -203,6 +203,8 @@ pub fn queue(queue: &QueueRow) -> Value {
         "paused_by": queue.paused_by,
         "paused_at": queue.paused_at.map(utc),
         "max_runtime_ms": queue.max_runtime_ms,
+        "launcher": queue.launcher,
+        "launcher_options": queue.launcher_options,
         "running": queue.running,
         "ready": queue.ready,
         "waiting": queue.waiting,

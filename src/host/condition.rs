@@ -36,6 +36,8 @@ pub const CODES: &[&str] = &[
     "schema_changed",
     "file_replaced",
     "spawner_stopped",
+    "engine_silent",
+    "engine_full",
     "workspace_left",
     "result_left",
 ];

@@ -9,6 +9,7 @@
 //! | [`waker`] | notify the worker of a write |
 //! | [`handover`] | hand jobs to the worker, which adds them |
 //! | [`stop`] | ask the shim of a run to stop it, with or without a worker |
+//! | [`followed`] | whose output clients follow |
 //! | [`gates`] | free memory, disk and load, and whether a floor is reached |
 //! | [`lease`] | hold a named lock with a process tree; reclaim locks of dead holders |
 //! | [`secrets`] | remove the files of `secrets/` that no job needs any more |
@@ -23,6 +24,7 @@
 //! kernel frees (locks) or what the next process reads (rows, lock files).
 
 pub mod condition;
+pub mod followed;
 pub mod gates;
 pub mod handover;
 pub mod lease;

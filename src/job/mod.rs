@@ -13,6 +13,7 @@
 //! * [`placement`] and [`policy`]: the parts that a job to add and a template have in common,
 //! * [`pool`]: counted things of the machine,
 //! * [`template`]: the description of later jobs,
+//! * [`launcher`]: what another engine says of the runs that it was given,
 //! * [`chore`]: what a worker does for ended jobs until it succeeds,
 //! * [`hook`]: what tells of the end of a job,
 //! * [`document`]: a job for programs,
@@ -41,6 +42,7 @@ pub mod ending;
 pub mod hold;
 pub mod hook;
 pub mod id;
+pub mod launcher;
 pub mod limits;
 pub mod names;
 pub mod nearest;

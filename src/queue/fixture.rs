@@ -136,6 +136,8 @@ pub(crate) fn why_facts(job: Job) -> WhyFacts {
         cancel: None,
         suspended_for: None,
         suspended: vec![],
+        launched: None,
+        has_launcher: false,
         stuck: None,
         back: None,
         dependants: None,

@@ -5,13 +5,15 @@
 //! missed: all output was in the log before the end was recorded.
 
 use std::io;
+use std::time::Instant;
 
 use super::changes::Changes;
 use crate::error::{Error, Result};
+use crate::host::followed;
 use crate::job::{JobId, RunId, RunKind};
 use crate::run::output::{Follow, Piece};
 use crate::store::job::rows::{Job, Run};
-use crate::store::{Store, job::read};
+use crate::store::{Store, job::launched, job::read};
 
 /// Where output goes, piece by piece.
 pub(crate) type Sink<'a> = dyn FnMut(Piece<'_>) -> io::Result<()> + 'a;
@@ -22,6 +24,9 @@ pub(crate) struct Follower {
     job: JobId,
     log: Option<(RunId, Follow)>,
     changes: Changes,
+    /// When the worker was last told that the output of the run is followed, if another engine has
+    /// it.
+    marked: Option<Instant>,
 }
 
 /// Result of one round.
@@ -36,7 +41,7 @@ pub(crate) enum Seen {
 impl Follower {
     /// Follows the output from the first byte of the first run that is not named in `skip`.
     pub fn new(store: &Store, job: JobId) -> Self {
-        Self { store: store.clone(), job, log: None, changes: Changes::default() }
+        Self { store: store.clone(), job, log: None, changes: Changes::default(), marked: None }
     }
 
     /// Continues from an offset of a run's log.
@@ -87,11 +92,26 @@ impl Follower {
             ended = job.shown_state().is_terminal().then_some(job);
             runs = all;
         }
+        self.mark()?;
         let moved = self.read_logs(&runs, sink)?;
         if moved || changed {
             self.changes.stir();
         }
         Ok(ended.map_or(Seen::Live { moved: moved || changed }, |job| Seen::Ended(Box::new(job))))
+    }
+
+    /// Tells the worker that this output is followed: it fetches what another engine has of it.
+    fn mark(&mut self) -> Result<()> {
+        let Some((run, _)) = &self.log else { return Ok(()) };
+        if self.marked.is_some_and(|at| at.elapsed() < followed::AGAIN) {
+            return Ok(());
+        }
+        self.marked = Some(Instant::now());
+        let run = *run;
+        if self.store.read(move |conn| launched::of_run(conn, run))?.is_some() {
+            followed::touch(self.store.place(), run);
+        }
+        Ok(())
     }
 
     /// Continues reading the open log, and those of later runs.

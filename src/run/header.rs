@@ -20,6 +20,8 @@ pub struct Header {
     pub pid_ns: u64,
     /// That namespace ends with the worker that has claimed the run.
     pub pid_ns_ends: bool,
+    /// It asks another engine for runs. No row names it, and after a crash it is asked again.
+    pub asks: bool,
 }
 
 impl Header {
@@ -29,14 +31,15 @@ impl Header {
 
     /// The line, with its newline.
     pub fn to_line(&self) -> Vec<u8> {
-        Writer::new(&format!("{HEADER_KIND} {HEADER_VERSION}"))
+        let line = Writer::new(&format!("{HEADER_KIND} {HEADER_VERSION}"))
             .with_text("file", &self.file_id)
             .with("run", self.run)
             .with("nonce", self.nonce)
             .with_text("boot", &self.boot_id)
             .with("pidns", self.pid_ns)
-            .with("pidns_ends", if self.pid_ns_ends { "yes" } else { "no" })
-            .seal()
+            .with("pidns_ends", if self.pid_ns_ends { "yes" } else { "no" });
+        let line = if self.asks { line.with("asks", "yes") } else { line };
+        line.seal()
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -58,6 +61,7 @@ impl Header {
             boot_id: line.text("boot")?,
             pid_ns: line.number("pidns")?,
             pid_ns_ends: line.get("pidns_ends") == Some("yes"),
+            asks: line.get("asks") == Some("yes"),
         })
     }
 }

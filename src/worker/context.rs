@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::clock_steps::ClockSteps;
 use super::due_queue::DueQueue;
+use super::engines::Engines;
 use super::loop_waker::LoopWaker;
 use super::options::{Kind, Options};
 use super::pool::Pool;
@@ -56,6 +57,8 @@ pub(super) struct Context {
     pub belief: Mutex<Belief>,
     pub lock: Arc<WorkerLock>,
     pub slots: Arc<Slots>,
+    /// The runs that other engines have.
+    pub engines: Engines,
     pub roster: Roster,
     pub clock_steps: ClockSteps,
     pub single_flight: SingleFlight,
@@ -100,17 +103,32 @@ pub(super) struct Parts {
     pub limiter: Limiter,
     pub handover: Arc<OwnedFd>,
     pub people: Option<Arc<OwnedFd>>,
+    pub engines: Engines,
 }
 
 impl Context {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, options, instance, boot_id, belief, lock, spawner, report, orphans, limiter, handover, people } =
-            parts;
+        let Parts {
+            store,
+            options,
+            instance,
+            boot_id,
+            belief,
+            lock,
+            spawner,
+            report,
+            orphans,
+            limiter,
+            handover,
+            people,
+            engines,
+        } = parts;
         let clock_steps = ClockSteps::new(store.clock().now_ms());
         let file_id = belief.file_id.clone();
         Self {
             run_files: RunFilePool::new(file_id.clone(), boot_id.clone()),
             slots: Arc::new(Slots::new(options.slots)),
+            engines,
             store,
             options,
             instance,
@@ -187,6 +205,7 @@ impl Context {
         self.stop.set_detaching();
         self.report.phase(Phase::Leaving);
         self.stops.wake();
+        self.engines.wake();
         // It wakes the threads that wait there.
         for listener in std::iter::once(&self.handover).chain(&self.people) {
             let _closed_already = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
@@ -212,6 +231,12 @@ impl Context {
     /// Waits this long, or until the worker ends.
     pub fn pause_unless_ending(&self, ms: u64) {
         let _why = self.wait_for_end(Duration::from_millis(ms));
+    }
+
+    /// Counts the slots that are taken, with those of the threads that give runs to other engines
+    /// and take them back.
+    pub fn busy(&self) -> usize {
+        self.slots.busy() + self.engines.submitting.busy() + self.engines.ending.busy()
     }
 
     /// Wakes the claim loop.

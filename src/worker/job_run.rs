@@ -3,6 +3,7 @@
 
 use crate::job::{Policy, Reason, RunKey};
 use crate::store::job::claim::Claim;
+use crate::store::job::launched::Launched;
 use crate::store::job::rows::Job;
 use crate::store::upkeep::open_runs::OpenRun;
 
@@ -20,19 +21,27 @@ pub(super) struct JobRun {
     pub units: Vec<(String, Vec<i64>)>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
+    /// How it is given to another engine, if it is.
+    pub launched: Option<Launched>,
 }
 
 impl JobRun {
     pub fn of_claim(claim: Claim, slot: usize) -> Self {
         let key = claim.key();
         let run = Self::new(claim.job, key, slot);
-        Self { units: claim.units, previous_reason: claim.previous_reason, max_runtime_ms: claim.max_runtime_ms, ..run }
+        Self {
+            units: claim.units,
+            previous_reason: claim.previous_reason,
+            max_runtime_ms: claim.max_runtime_ms,
+            launched: claim.launched,
+            ..run
+        }
     }
 
     /// A run that an earlier worker claimed. Facts that only a start needs are not known any more.
     pub fn of_open(open: &OpenRun, slot: usize) -> Self {
         let units = open.units.clone();
-        let run = Self { units, ..Self::new(open.job.clone(), open.run.key(), slot) };
+        let run = Self { units, launched: open.launched.clone(), ..Self::new(open.job.clone(), open.run.key(), slot) };
         if let Some(error) = &run.policy_fault {
             log::warn!("job {}: {error}; continuing without it", run.row.id);
         }
@@ -44,7 +53,17 @@ impl JobRun {
             Ok(policy) => (policy, None),
             Err(error) => (Policy::default(), Some(error)),
         };
-        Self { row, policy, policy_fault, key, slot, previous_reason: None, units: Vec::new(), max_runtime_ms: None }
+        Self {
+            row,
+            policy,
+            policy_fault,
+            key,
+            slot,
+            previous_reason: None,
+            units: Vec::new(),
+            max_runtime_ms: None,
+            launched: None,
+        }
     }
 
     /// Checks that its policy can be read.

@@ -10,7 +10,7 @@
 //! | `lifecycle` | the start and the end of a worker, in a fixed order |
 //! | `loops` | the threads, a file each, with one round each |
 //! | `run_job`, `settle`, `claimer` | the life of a job's run, as straight-line code; how it is settled; how the next one is claimed |
-//! | `steps` | what happens around a job's own run: workspace, check, teardown, hook |
+//! | `steps` | what happens around a job's own run: workspace, submission to another engine, check, teardown, hook |
 //! | `attempt` | one supervised command, from its run file to the end of its tree: a job's own or an auxiliary one, launched or adopted |
 //! | `belief`, `means`, `cancels`, `secrets` | what the threads do with the context that they share |
 //! | `context` and the rest | leaves: the state that threads share |
@@ -52,6 +52,7 @@ mod clock_steps;
 mod context;
 mod descriptors;
 mod due_queue;
+mod engines;
 mod high_water;
 pub mod job_log;
 mod job_run;

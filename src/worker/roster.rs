@@ -75,10 +75,14 @@ impl Roster {
         wakers.iter().for_each(|waker| waker.wake());
     }
 
-    /// Asks every monitor but those of these runs to stop its run.
+    /// Asks every monitor but those of these runs to stop its run. Runs of other engines continue.
     pub fn request_stop_of_all_but(&self, spared: &[RunId], cause: Cause) {
-        let wakers: Vec<_> =
-            lock(&self.owned).iter().filter(|(run, _)| !spared.contains(run)).filter_map(|(_, waker)| waker.clone()).collect();
+        let wakers: Vec<_> = lock(&self.owned)
+            .iter()
+            .filter(|(run, _)| !spared.contains(run))
+            .filter_map(|(_, waker)| waker.clone())
+            .filter(|waker| !waker.is_launched())
+            .collect();
         wakers.iter().for_each(|waker| waker.request_stop(cause));
     }
 }

@@ -183,10 +183,22 @@ impl RunFilePool {
     }
 
     fn make(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
+        self.create(false, store, roster)
+    }
+
+    /// Creates one for a question to another engine, which no row names.
+    ///
+    /// # Errors
+    /// The system or the file refuses it.
+    pub fn make_question(&self, store: &Store, roster: &Roster) -> Result<ReadyRun> {
+        self.create(true, store, roster)
+    }
+
+    fn create(&self, asks: bool, store: &Store, roster: &Roster) -> Result<ReadyRun> {
         let run = self.next_id(store)?;
         let nonce = machine::nonce();
         let (file_id, boot_id) = (self.file_id.clone(), self.boot_id.clone());
-        let header = Header { file_id, run, nonce, boot_id, pid_ns: self.pid_ns, pid_ns_ends: self.pid_ns_ends };
+        let header = Header { file_id, run, nonce, boot_id, pid_ns: self.pid_ns, pid_ns_ends: self.pid_ns_ends, asks };
         roster.own(run);
         match self.file(store.place(), &header) {
             Ok(file) => Ok(ReadyRun { file, nonce }),

@@ -8,6 +8,13 @@
 //! claimed ─▶ its workspace ─▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
 //! adopted ─────────────────▶ its own run ─▶ its check ─▶ settled, and the next job is claimed
 //! ```
+//!
+//! A job of a queue with a launcher has no slot of this machine, and no thread while another engine
+//! runs it:
+//!
+//! ```text
+//! claimed, adopted ─▶ submitted ─▶ (the engine has it) ─▶ ended there ─▶ its check ─▶ settled
+//! ```
 
 use std::sync::Arc;
 
@@ -25,6 +32,7 @@ use crate::run::RunFile;
 use crate::run::record::Records;
 use crate::store::Ticket;
 use crate::store::job::auxiliary::{self, Closed};
+use crate::store::job::launched::Launched;
 use crate::store::job::rows::Run;
 use crate::store::job::settle::RunRecord;
 use crate::store::job::suspend::{Suspension, Wanted};
@@ -57,6 +65,37 @@ pub(super) fn requeue(ctx: &Arc<Context>, claimed: Claimed, slot: &Slot, error: 
         ctx.roster.disown(job.key.run);
     }
     settled.map(drop)
+}
+
+/// Hands a run that has ended at another engine to a thread.
+pub(super) fn end_launched(ctx: &Arc<Context>, seat: Seat<'_>, open: OpenRun, ended: EndedThere, slot: Slot) {
+    let run = open.run.id;
+    give(ctx, seat, run, move |ctx| drive(ctx, slot, run, |ctx, slot| settle_launched(ctx, slot, &open, ended)));
+}
+
+/// How a run has ended at another engine.
+pub(super) struct EndedThere {
+    pub end: RunEnd,
+    pub record: RunRecord,
+}
+
+fn settle_launched(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun, ended: EndedThere) -> Result<Option<Claimed>> {
+    let job = JobRun::of_open(open, slot.number());
+    finish(ctx, &job, slot, conclude_launched(ctx, &job, open, ended))
+}
+
+fn conclude_launched(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun, ended: EndedThere) -> Result<Ending, Halt> {
+    let attempt = Attempt { is_of_job: false, ..Attempt::of_job(ctx, job)? };
+    if open.open_cancel {
+        attempt.waker.request_stop(Cause::Cancel);
+    }
+    if let Some(launched) = &job.launched {
+        steps::fetch::rest(&attempt, job, launched)?;
+    }
+    let result = attempt::result_of(ctx, job.key.run);
+    let EndedThere { end, record } = ended;
+    let ending = Ending { end, record: RunRecord { result, ..record }, has_its_file: false };
+    steps::check::confirm(&attempt, job, ending, open.auxiliary.clone())
 }
 
 /// If the worker is ending, the run is left to the next one. It leaves the roster after its run
@@ -110,7 +149,19 @@ fn note_stuck(ctx: &Arc<Context>, run: RunId, error: &Error) {
 fn run_job(ctx: &Arc<Context>, slot: &Slot, claimed: Claimed) -> Result<Option<Claimed>> {
     let Claimed { claim, file, ticket } = claimed;
     let job = JobRun::of_claim(claim, slot.number());
-    finish(ctx, &job, slot, attempt_job(ctx, &job, file, ticket))
+    let came = match &job.launched {
+        None => attempt_job(ctx, &job, file, ticket),
+        Some(launched) => submit_job(ctx, &job, launched, file, ticket),
+    };
+    finish(ctx, &job, slot, came)
+}
+
+/// Gives a claimed job to another engine.
+fn submit_job(ctx: &Arc<Context>, job: &JobRun, launched: &Launched, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
+    let launch = attempt::submission_of(ctx, job, launched).map_err(Halt::unrunnable)?;
+    let attempt = Attempt { is_of_job: false, ..Attempt::of_job(ctx, job).map_err(|error| Halt::no_means(&error))? };
+    let over = attempt::run(&attempt, job, launch, file, ticket)?;
+    steps::submit::conclude(&attempt, job, launched, over)
 }
 
 fn attempt_job(ctx: &Arc<Context>, job: &JobRun, file: RunFile, ticket: Ticket) -> Result<Ending, Halt> {
@@ -129,9 +180,14 @@ fn resume_job(ctx: &Arc<Context>, slot: &Slot, open: &OpenRun) -> Result<Option<
 }
 
 fn resume_attempt(ctx: &Arc<Context>, job: &JobRun, open: &OpenRun) -> Result<Ending, Halt> {
-    let attempt = Attempt::of_job(ctx, job)?;
+    let attempt = Attempt { is_of_job: job.launched.is_none(), ..Attempt::of_job(ctx, job)? };
     if open.open_cancel {
         attempt.waker.request_stop(Cause::Cancel);
+    }
+    if let Some(launched) = &job.launched {
+        let known = Known { same_boot: open.run.boot_id == ctx.boot_id, unstarted: false };
+        let over = attempt::resume(&attempt, job, known)?;
+        return steps::submit::conclude(&attempt, job, launched, over);
     }
     // Also without a row: a run that stands still for no reason that the file knows continues.
     let wanted = open.job.suspension.map_or(Wanted { id: 0, is_suspended: false }, Suspension::wanted);
@@ -192,7 +248,7 @@ fn finish(ctx: &Arc<Context>, job: &JobRun, slot: &Slot, came: Result<Ending, Ha
     match came {
         Ok(ending) => settle(ctx, job, slot, ending),
         Err(Halt::Ended(end)) => settle(ctx, job, slot, Ending::unrecorded(end)),
-        Err(Halt::Detached) => Ok(None),
+        Err(Halt::Detached | Halt::Launched) => Ok(None),
         Err(Halt::Failed(error)) => Err(error),
     }
 }

@@ -2,8 +2,8 @@
 //! is to be suspended.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -16,7 +16,7 @@ use crate::sync::lock;
 /// Wakes the thread that watches a run, and carries the stop request for that run, if there is one.
 #[derive(Debug)]
 pub(super) struct RunWaker {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     cause: AtomicU8,
     /// Since when the run counts as running, in milliseconds since the boot: the start of its
     /// process, or, before that, of its monitor.
@@ -27,19 +27,27 @@ pub(super) struct RunWaker {
     wanted: Mutex<Option<Wanted>>,
     /// It carries no stop request.
     only_wakes: bool,
+    /// Another engine has the run.
+    is_launched: bool,
 }
 
 impl RunWaker {
     pub fn new() -> Result<Self> {
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))?;
-        Ok(Self {
+        Ok(Self { is_launched: false, ..Self::of_launched(Arc::new(descriptor()?)) })
+    }
+
+    /// For a run that another engine has: one thread watches all of those, and they share the
+    /// descriptor.
+    pub fn of_launched(fd: Arc<OwnedFd>) -> Self {
+        Self {
             fd,
             cause: AtomicU8::new(0),
             began_ms: AtomicU64::new(boottime_ms()),
             stands_still: AtomicBool::new(false),
             wanted: Mutex::new(None),
             only_wakes: false,
-        })
+            is_launched: true,
+        }
     }
 
     /// For work that no stop request ends: it wakes, and never has a cause.
@@ -53,6 +61,10 @@ impl RunWaker {
             let _first = self.cause.compare_exchange(0, cause.code(), Ordering::SeqCst, Ordering::SeqCst);
         }
         self.wake();
+    }
+
+    pub fn is_launched(&self) -> bool {
+        self.is_launched
     }
 
     /// Asks the monitor to suspend or to continue its run.
@@ -103,8 +115,21 @@ impl RunWaker {
     /// Returns why the run must be stopped, if so. Clears the wake-up.
     pub fn cause(&self) -> Option<Cause> {
         let _nothing_woke_it = rustix::io::read(&self.fd, &mut [0u8; 8]);
+        self.cause_without_clearing()
+    }
+
+    /// The same for one of several that share a wake-up.
+    pub fn cause_without_clearing(&self) -> Option<Cause> {
         Cause::from_code(self.cause.load(Ordering::SeqCst))
     }
+}
+
+/// Makes the descriptor of a waker.
+///
+/// # Errors
+/// The system gives none.
+pub(super) fn descriptor() -> Result<OwnedFd> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| Error::io("making an eventfd", e))
 }
 
 impl AsFd for RunWaker {

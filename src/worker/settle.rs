@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::host::secrets;
 use crate::job::{JobId, Next, RunEnd, RunId};
 use crate::run::machine;
-use crate::store::job::claim::{Claim, Scope};
+use crate::store::job::claim::{Claim, Engine, Scope};
 use crate::store::job::settle::{self, Settle, Settled};
 use crate::store::{Ticket, hook::delivery, resource::teardown};
 
@@ -29,7 +29,8 @@ pub(super) fn settle(ctx: &Arc<Context>, job: &JobRun, slot: &Slot, ending: Endi
     }
     let Ending { end, record, has_its_file } = ending;
     let settle = Settle { job: job.row.id, run: job.key.run, end, record, chance: machine::chance() };
-    let claimer = next_of_slot(ctx);
+    // It had no slot of this machine.
+    let claimer = if job.launched.is_some() { None } else { next_of_slot(ctx) };
     let (done, ticket) = commit(ctx, &settle, slot, claimer.as_ref())?;
     // A slot that takes its next job immediately needs no round of the claim loop, unless there is
     // a new time to wait for, a resource to tear down, or a free slot for what else may start now.
@@ -56,7 +57,7 @@ struct Done {
 
 fn commit(ctx: &Arc<Context>, settle: &Settle, slot: &Slot, claimer: Option<&Claimer<'_>>) -> Result<(Done, Ticket)> {
     // Only its own slots: the claim loop has the others.
-    let scope = Scope { room: Some(slot.width()), ..ctx.options.scope.clone() };
+    let scope = Scope { room: Some(slot.width()), engine: Engine::Here, ..ctx.options.scope.clone() };
     ctx.persist("settling a run", || {
         let (settle, now_ms) = (settle.clone(), ctx.now_ms());
         let request = claimer.map(|claimer| claimer.request(&scope));

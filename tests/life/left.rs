@@ -42,7 +42,15 @@ fn run_file_in(nest: &Nest, place: &Place, boot_id: &str) -> Left {
     let run = RunId(store.write(|conn| ids::reserve_runs(conn, 1)).unwrap().start);
     let file_id = store.read(|conn| read::meta(conn, "file_id")).unwrap().unwrap();
     let nonce = machine::nonce();
-    let header = Header { file_id, run, nonce, boot_id: boot_id.into(), pid_ns: machine::pid_namespace(), pid_ns_ends: false };
+    let header = Header {
+        file_id,
+        run,
+        nonce,
+        boot_id: boot_id.into(),
+        pid_ns: machine::pid_namespace(),
+        pid_ns_ends: false,
+        asks: false,
+    };
     let held = RunFile::create(place, &header).unwrap();
     Left { run: run.0, nonce, held, log: store.place().log_file(run) }
 }

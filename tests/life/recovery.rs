@@ -180,6 +180,7 @@ fn with_a_foreign_nonce_in_the_run_file_both_trees_end() {
         boot_id: machine::boot_id(),
         pid_ns: machine::pid_namespace(),
         pid_ns_ends: false,
+        asks: false,
     };
     // Its lock is held, and its record says that all is well: not for this run.
     let path = nest.beside().join("runs").join(run.to_string());
@@ -320,6 +321,7 @@ fn a_run_file_of_another_queue_ends_no_run() {
             boot_id: machine::boot_id(),
             pid_ns: machine::pid_namespace(),
             pid_ns_ends: false,
+            asks: false,
         };
         let held = RunFile::create(crate::life::left::store(&nest).place(), &header).unwrap();
         crate::life::left::append(&nest, left.run, &whole(0));

@@ -84,7 +84,7 @@ impl Play {
         let prepared = self.new_runs(usize::from(a % 3) + 1);
         let queues = if b.is_multiple_of(4) { vec![["q0", "q1", "q2"][usize::from(b / 4 % 3)].to_owned()] } else { Vec::new() };
         let only = if c.is_multiple_of(8) { self.some_job(c / 8).map(JobId) } else { None };
-        let scope = Scope { queues: queues.clone(), only, room: None };
+        let scope = Scope { engine: tenure::store::job::claim::Engine::Any, queues: queues.clone(), only, room: None };
         self.log.push(format!("claim {} {scope:?}", prepared.len()));
         let queues: BTreeSet<String> = queues.into_iter().collect();
         let runs: Vec<i64> = prepared.iter().map(|p| p.run.0).collect();
@@ -206,7 +206,7 @@ impl Play {
         } else {
             settings.slots = [None, Some(0), Some(1), Some(2)][usize::from(c % 4)];
             let to = control::QueueSettings { slots: Some(settings.slots), ..control::QueueSettings::default() };
-            control::queue_set(&self.conn, name, to).unwrap();
+            control::queue_set(&self.conn, name, &to).unwrap();
         }
     }
 

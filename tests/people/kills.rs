@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::{ANN, Town, can_be_several};
-use crate::life::handover::kills::killed_at;
 use crate::support::strace::has_strace;
+use crate::support::strace::killed_at;
 use crate::support::{each, said, within};
 
 /// What a worker calls for a request.

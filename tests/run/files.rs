@@ -22,6 +22,7 @@ fn any_header() -> impl Strategy<Value = Header> {
             boot_id,
             pid_ns,
             pid_ns_ends: pid_ns % 2 == 0,
+            asks: false,
         },
     )
 }
@@ -180,6 +181,7 @@ fn all_records_of_a_run_fit_into_a_block_and_the_smallest_pipe() {
         boot_id: "b".repeat(36),
         pid_ns: u64::MAX,
         pid_ns_ends: true,
+        asks: false,
     };
     let drained = Drained {
         usage: Usage { max_rss_bytes: u64::MAX, user_ms: u64::MAX, system_ms: u64::MAX },

@@ -41,5 +41,6 @@ pub fn header(launch: &Launch) -> Header {
         boot_id: machine::boot_id(),
         pid_ns: machine::pid_namespace(),
         pid_ns_ends: false,
+        asks: false,
     }
 }

@@ -28,7 +28,7 @@ pub(super) const CHECK_CASES: &[&str] = &[
     "UPDATE hook SET event = 'x' WHERE id = 1", "UPDATE hook SET outcome = 'x', closed_at = 1 WHERE id = 1", "UPDATE hook SET closed_at = 1 WHERE id = 1", "UPDATE hook SET attempts = -1 WHERE id = 1",
     "INSERT INTO receipt VALUES (2, x'00', '{}')",
     "INSERT INTO receipt VALUES (2, zeroblob(16), '[]')",
-    "UPDATE suspend SET suspended_ms = -1 WHERE id = 2",
+    "UPDATE suspend SET suspended_ms = -1 WHERE id = 2", "UPDATE launched SET state = 'x'", "UPDATE launched SET given_up = 2",
     "UPDATE dependency SET state = 'x'", "UPDATE job SET pid = 0 WHERE id = 2", "UPDATE job SET reason = 'x' WHERE id = 9", "UPDATE job SET max_attempts = 1000001 WHERE id = 1", "UPDATE lane SET running = -1",
     "UPDATE lease SET why = printf('%1001s', '')", "UPDATE pipeline SET name = ''", "UPDATE pipeline SET revision = 0", "UPDATE pipeline SET spec = '[]'",
     "UPDATE queue SET is_full = 2", "UPDATE resource SET released_by = 'x' WHERE id = 2", "UPDATE run SET outcome = NULL WHERE id = 13",

@@ -43,7 +43,10 @@ const VERSION_12: &str = include_str!("version-12.sql");
 /// The same rows in a file of schema 13, with a job that uses a pool.
 const VERSION_13: &str = include_str!("version-13.sql");
 
-const OLDER: [(i32, &str, &str); 13] = [
+/// The same rows in a file of schema 14.
+const VERSION_14: &str = include_str!("version-14.sql");
+
+const OLDER: [(i32, &str, &str); 14] = [
     (1, VERSION_1, "14"),
     (2, VERSION_2, "26"),
     (3, VERSION_3, "26"),
@@ -57,6 +60,7 @@ const OLDER: [(i32, &str, &str); 13] = [
     (11, VERSION_11, "26"),
     (12, VERSION_12, "26"),
     (13, VERSION_13, "26"),
+    (14, VERSION_14, "26"),
 ];
 
 fn older(sql: &str) -> Home {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
 use crate::support::untested::not_tested;
+use crate::support::{Nest, Started, Worker, until};
 
 /// Whether strace is here.
 pub fn has_strace() -> bool {
@@ -83,4 +84,24 @@ pub fn unescape(text: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Kills a process as it enters the n-th call of a kind, from now on. Returns when it is watched.
+pub fn killed_at(worker: &Worker, call: &str, n: usize, nest: &Nest) -> Started {
+    let mut strace = Command::new("strace");
+    let inject = format!("inject={call}:signal=KILL:when={n}");
+    strace.args(["-f", "-p", &worker.pid().to_string(), "-e", &format!("trace={call}"), "-e", &inject, "-o"]);
+    strace.arg(nest.file("trace")).stdin(Stdio::null()).stderr(Stdio::null());
+    let tracer = Started(strace.spawn().unwrap());
+    let is_traced = |task: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() == tracer.0.id().to_string()))
+    };
+    // A call that it makes for no request may be the n-th one.
+    let has_ended = || tenure::run::trouble::is_dead(worker.pid());
+    until("each thread to be traced", || {
+        let mut tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
+        (has_ended() || tasks.all(|task| is_traced(task.unwrap()))).then_some(())
+    });
+    tracer
 }

@@ -75,6 +75,9 @@ const CHANGES: &[&str] = &[
     "user",
 ];
 
+/// What launchers are told most often.
+const LAUNCHER_OPTIONS: &[&str] = &["interval", "partition", "account", "qos", "host"];
+
 /// Arguments by verb and name; `*` is every verb that is not named. An argument that is not here
 /// has its possible values in the definition, is a path by its type, or is free.
 const SOURCES: &[(&str, &str, Source)] = &[
@@ -97,6 +100,8 @@ const SOURCES: &[(&str, &str, Source)] = &[
     ),
     ("resource show", "ids", Source::Stored(Subject::Resources { live: false })),
     ("resource release", "ids", Source::Stored(Subject::Resources { live: true })),
+    ("queue set", "launcher", Source::Directories),
+    ("queue set", "launcher_option", Source::Keys(LAUNCHER_OPTIONS)),
     ("*", "ids", Source::Stored(ANY)),
     ("events", "after", Source::Free),
     ("*", "after", Source::Stored(ANY)),

@@ -23,6 +23,7 @@ use crate::job::JobId;
 use crate::store::Role;
 use crate::store::file::standing;
 use crate::store::job::claim::Scope;
+use crate::store::job::launched;
 use crate::worker::{Ended, Options, Until, Worker};
 
 use crate::cli::face;
@@ -56,7 +57,8 @@ pub struct Args {
     pub crash_test: bool,
     /// Declare that nothing of RUN is left
     ///
-    /// That is where it cannot be seen from here: RUN was in another container.
+    /// That is where it cannot be seen from here: RUN was in another container, or its engine will
+    /// never answer for it.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["fix", "crash_test"])]
     pub gone: Option<i64>,
 }
@@ -73,6 +75,10 @@ pub enum Is {
 pub fn run(face: &Face, args: &Args) -> Result<u8> {
     if let Some(run) = args.gone.map(RunId) {
         let store = face.editor()?;
+        if store.write(move |conn| launched::give_up(conn, run))? {
+            face::say(&format!("run {run} counts as lost: the worker settles it when it next asks its engine, within a minute"));
+            return Ok(exit::OK);
+        }
         runfile::declare_over(store.place(), run)?;
         waker::send(store.place());
         face::say(&format!("run {run} counts as over: the worker settles it at its next tick"));

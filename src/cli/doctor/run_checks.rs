@@ -41,7 +41,9 @@ pub fn runs(_: &Face, store: &Store) -> Result<Vec<Finding>> {
     let has_worker = Holder::read(store.place())?.is_some();
     let mut orphans = Vec::new();
     for one in &open {
-        let lives = matches!(runfile::inspect(store.place(), one.run.id)?, Inspection::Found { locked: true, .. });
+        // Its engine knows.
+        let is_sent = one.launched.as_ref().is_some_and(|launched| launched.is_sent);
+        let lives = is_sent || matches!(runfile::inspect(store.place(), one.run.id)?, Inspection::Found { locked: true, .. });
         if !lives {
             orphans.push(format!("job {} (run {})", one.job.id, one.run.id));
         }
@@ -71,6 +73,13 @@ pub fn files(_: &Face, store: &Store) -> Result<Vec<Finding>> {
             Inspection::Missing => continue,
             Inspection::Unreadable(why) => {
                 unreadable.push(format!("{id} ({why})"));
+                continue;
+            }
+            // A worker asks another engine, or did so when it died.
+            Inspection::Found { header, .. } if header.asks => {
+                if !has_worker {
+                    alive.push(id.to_string());
+                }
                 continue;
             }
             Inspection::Found { locked, records, .. } => (locked, records.progress()),

@@ -15,6 +15,8 @@ pub(in crate::cli::top) fn snapshot(
         slots: None,
         paused: name == "slow",
         max_runtime_ms: None,
+        launcher: None,
+        launcher_options: Default::default(),
         running: 1,
         ready: 2,
         waiting: 3,

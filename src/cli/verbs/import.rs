@@ -113,7 +113,7 @@ fn add(face: &Face, rows: &[Row], queues: &[QueueToSet]) -> Result<BTreeMap<u64,
     let (_, ids) = Queue::of(&store).adding().commit(move |conn, now_ms| {
         for queue in &queues {
             let to = QueueSettings { slots: Some(queue.slots), ..QueueSettings::default() };
-            control::queue_set(conn, &queue.name, to)?;
+            control::queue_set(conn, &queue.name, &to)?;
             if queue.paused {
                 control::queue_pause(conn, &queue.name, true)?;
             }

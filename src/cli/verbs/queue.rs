@@ -7,9 +7,9 @@ use crate::cli::face;
 use crate::cli::face::Face;
 use crate::cli::parse::{time, values};
 use crate::cli::view::{json, table};
-use crate::error::{Error, Result, exit};
+use crate::error::{Error, Result, exit, said};
 use crate::host::waker;
-use crate::job::nearest;
+use crate::job::{launcher, nearest};
 use crate::store::job::control::QueueSettings;
 use crate::store::job::counted::QueueRow;
 use crate::store::{job::control, job::pending, job::read};
@@ -19,6 +19,8 @@ use crate::units;
 const CREATED: &str = "and it is created";
 /// Most slots of one queue.
 const SLOTS_MAX: i64 = 1_000_000;
+/// Longest value of an option for a launcher, in bytes.
+const OPTION_VALUE_MAX: usize = 4_096;
 
 #[derive(Debug, Subcommand)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
@@ -45,6 +47,19 @@ pub enum Verb {
         /// The default is none. A job that is tried again has not failed yet.
         #[arg(long, value_name = "pause|none", hide_possible_values = true, value_parser = PossibleValuesParser::new(["none", "pause"]))]
         on_failure: Option<String>,
+        /// Give its jobs to another engine, such as Slurm
+        ///
+        /// A directory with the executables submit, status and cancel, or the name of a launcher
+        /// that tenure has: slurm, ssh. The queue needs slots: how many runs the engine is given at
+        /// a time. none: its jobs run on this machine.
+        #[arg(long, value_name = "LAUNCHER|none", value_parser = parse_launcher)]
+        launcher: Option<Launcher>,
+        /// Tell the launcher something with each job, such as partition=main
+        ///
+        /// OPTION= removes it. interval=DURATION: how often the engine is asked for its runs; the
+        /// default is 5s.
+        #[arg(long, value_name = "OPTION=VALUE", value_parser = parse_option)]
+        launcher_option: Vec<(String, Option<String>)>,
     },
     /// Keep the jobs of a queue from starting; it is created if it does not exist
     Pause {
@@ -78,6 +93,55 @@ fn parse_slots(text: &str) -> Result<Limit<i64>, String> {
     }
 }
 
+/// A launcher, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launcher(Option<String>);
+
+/// Reads the launcher of a queue. A directory is stored as an absolute path: the worker may have
+/// started elsewhere.
+fn parse_launcher(text: &str) -> Result<Launcher, String> {
+    if text == "none" {
+        return Ok(Launcher(None));
+    }
+    if launcher::is_built_in(text) {
+        return Ok(Launcher(Some(text.to_owned())));
+    }
+    let shown = values::shorten(text);
+    let dir = std::fs::canonicalize(text).map_err(|error| {
+        format!("{shown:?}: {}; write the directory of a launcher, {} or none", said(&error), launcher::BUILT_IN.join(", "))
+    })?;
+    for name in ["submit", "status", "cancel"] {
+        let file = dir.join(name);
+        if !file.is_file() || rustix::fs::access(&file, rustix::fs::Access::EXEC_OK).is_err() {
+            return Err(format!("{shown:?} has no executable {name}; docs/launchers.md says what a launcher needs"));
+        }
+    }
+    match dir.into_os_string().into_string() {
+        Ok(dir) => Ok(Launcher(Some(dir))),
+        Err(dir) => Err(format!("{} is not UTF-8; rename it", dir.display())),
+    }
+}
+
+fn parse_option(text: &str) -> Result<(String, Option<String>), String> {
+    let shown = values::shorten(text);
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(format!("{shown:?} is not an option; write NAME=VALUE, such as partition=main"));
+    };
+    if !launcher::is_option(name) {
+        return Err(format!(
+            "{:?} is not the name of an option; it has a-z, 0-9 and -, such as cpus-per-task",
+            values::shorten(name)
+        ));
+    }
+    if value.contains(['\0', '\n']) || value.len() > OPTION_VALUE_MAX {
+        return Err(format!("the value of {name} is one line of at most {OPTION_VALUE_MAX} bytes"));
+    }
+    if name == launcher::INTERVAL && !value.is_empty() {
+        units::parse_duration(value)?;
+    }
+    Ok((name.to_owned(), (!value.is_empty()).then(|| value.to_owned())))
+}
+
 fn parse_runtime(text: &str) -> Result<Limit<u64>, String> {
     match units::parse_duration(text) {
         _ if text == "none" => Ok(Limit(None)),
@@ -90,17 +154,23 @@ fn parse_runtime(text: &str) -> Result<Limit<u64>, String> {
 pub fn run(face: &Face, verb: Verb) -> Result<u8> {
     match verb {
         Verb::Ls => return ls(face),
-        Verb::Set { slots: None, max_runtime: None, on_failure: None, .. } => {
-            return Err(Error::Invalid("say what to set: --slots N, --max-runtime DURATION or --on-failure pause".into()));
+        Verb::Set { slots: None, max_runtime: None, on_failure: None, launcher: None, launcher_option, .. }
+            if launcher_option.is_empty() =>
+        {
+            return Err(Error::Invalid(
+                "say what to set: --slots N, --max-runtime DURATION, --on-failure pause or --launcher DIR".into(),
+            ));
         }
-        Verb::Set { queue, slots, max_runtime, on_failure } => {
+        Verb::Set { queue, slots, max_runtime, on_failure, launcher, launcher_option } => {
             let to = QueueSettings {
                 slots: slots.map(|l| l.0),
                 max_runtime_ms: max_runtime.map(|l| l.0),
                 pauses_on_failure: on_failure.map(|word| word == "pause"),
+                launcher: launcher.map(|launcher| launcher.0),
+                launcher_options: launcher_option.into_iter().collect(),
             };
             say_if_new(face, &queue, CREATED)?;
-            change(face, move |conn| control::queue_set(conn, &queue, to))?;
+            change(face, move |conn| control::queue_set(conn, &queue, &to))?;
         }
         Verb::Pause { queue } => {
             say_if_new(face, &queue, CREATED)?;
@@ -172,12 +242,14 @@ pub fn for_people(queues: &[QueueRow], columns: Option<usize>) -> String {
 }
 
 fn condition(queue: &QueueRow) -> String {
-    match (queue.paused, queue.paused_by, queue.pauses_on_failure) {
-        (true, Some(job), _) => format!("paused: job {job} failed"),
-        (true, None, _) => "paused".into(),
-        (false, _, true) => "pauses on failure".into(),
-        (false, _, false) => String::new(),
-    }
+    let pause = match (queue.paused, queue.paused_by, queue.pauses_on_failure) {
+        (true, Some(job), _) => Some(format!("paused: job {job} failed")),
+        (true, None, _) => Some("paused".into()),
+        (false, _, true) => Some("pauses on failure".into()),
+        (false, _, false) => None,
+    };
+    let launcher = queue.launcher.as_ref().map(|launcher| format!("launcher {launcher}"));
+    pause.into_iter().chain(launcher).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

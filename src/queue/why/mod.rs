@@ -9,6 +9,7 @@
 
 pub(crate) mod around;
 mod end_words;
+mod engine_words;
 mod holder;
 pub(crate) mod hook_words;
 mod keeper_words;

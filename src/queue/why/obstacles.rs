@@ -4,7 +4,7 @@
 //! of worker and machine.
 
 use super::around::Around;
-use super::{end_words, holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
+use super::{end_words, engine_words, holder, hook_words, keeper_words, pool_words, resource_words, worker_words};
 use crate::clock as time;
 use crate::escape::command_on;
 use crate::job::Advice;
@@ -33,7 +33,7 @@ fn of_queued(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
         None => all.push(Advice::new("no_worker", "no worker is running", "tenure work".to_owned())),
         Some(worker) => {
             let now_ms = around.now.timestamp().as_millisecond();
-            all.extend(worker_words::of_queued(worker, &facts.job, (around.running, around.taken), now_ms));
+            all.extend(worker_words::of_queued(worker, &facts.job, facts.has_launcher, (around.running, around.taken), now_ms));
         }
     }
     keeper_words::name_in(&mut all, facts);
@@ -257,9 +257,13 @@ fn of_running(facts: &WhyFacts, around: &Around) -> Vec<Advice> {
     let mut all =
         vec![Advice::new("running", format!("it is running ({run}{pid}) for {took}"), format!("tenure logs -f {}", job.id))];
     all.extend(facts.obstacles.iter().map(|fact| of_fact(facts, fact, around)));
+    all.extend(facts.launched.as_ref().map(|launched| engine_words::of(job.id, launched, &around.now)));
     if job.cancel_open {
         let grace = duration_text(job.policy().unwrap_or_default().grace_ms());
-        let text = format!("it was cancelled; its processes get {grace} between TERM and KILL");
+        let text = match facts.launched {
+            None => format!("it was cancelled; its processes get {grace} between TERM and KILL"),
+            Some(_) => "it was cancelled; its engine is asked to stop it, and says when it has".into(),
+        };
         all.push(Advice::new("cancelling", text, None));
     }
     all.extend(job.suspension.map(|suspension| suspended(facts, suspension, around)));

@@ -11,7 +11,7 @@ use crate::queue::info::JobInfo;
 use crate::run::record::Records;
 use crate::run::runfile::{self, Inspection};
 use crate::run::tree;
-use crate::store::{Store, upkeep::open_runs};
+use crate::store::{Store, job::launched, upkeep::open_runs};
 use crate::units::count;
 
 /// Returns the text about the run of this job, if it is over and no worker is about to record that.
@@ -57,6 +57,10 @@ pub(crate) fn words(over: i64) -> String {
 
 fn inspect(store: &Store, job: JobId) -> Result<Option<String>> {
     let Some((RunKey { run, .. }, around)) = store.read(move |conn| open_runs::open_run_of(conn, job))? else { return Ok(None) };
+    // Another engine has it, and knows.
+    if store.read(move |conn| launched::of_run(conn, run))?.is_some_and(|launched| launched.is_sent) {
+        return Ok(None);
+    }
     // A check or the preparation of a workspace continues without the run's own lock.
     if let Some(around) = around
         && is_alive(store.place(), around.run)?

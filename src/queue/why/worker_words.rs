@@ -93,14 +93,15 @@ fn of_condition(condition: &Condition) -> Advice {
     Advice::new(code, format!("{}{held}", condition.advice.text), condition.advice.remedy.clone())
 }
 
-/// Returns the obstacles of a queued job that come from the worker. `running`: how many jobs run,
-/// and the slots that they take.
-pub(crate) fn of_queued(sight: &Sight, job: &Job, running: (i64, i64), now_ms: i64) -> Vec<Advice> {
+/// Returns the obstacles of a queued job that come from the worker. `has_launcher`: another engine
+/// will run it. `running`: how many jobs run, and the slots that they take.
+pub(crate) fn of_queued(sight: &Sight, job: &Job, has_launcher: bool, running: (i64, i64), now_ms: i64) -> Vec<Advice> {
     let mut all: Vec<Advice> = of_worker(sight);
     all.extend(write_lock(sight, now_ms));
     let serves = serves(sight, job);
     all.extend(serves.as_ref().err().cloned());
-    if serves.is_ok() {
+    // Another engine needs no slot of this machine.
+    if serves.is_ok() && !has_launcher {
         all.extend(slots_busy(sight, running, i64::from(job.slots)));
     }
     // It looks each ten seconds, and once for what has become ready.
@@ -119,7 +120,8 @@ pub(crate) fn of_queued(sight: &Sight, job: &Job, running: (i64, i64), now_ms: i
 /// Returns the findings about the worker that affect a running job: whether its end is recorded,
 /// and a stop is passed on.
 pub(crate) fn of_running(sight: &Sight, now_ms: i64) -> Vec<Advice> {
-    const FELT: [&str; 6] = ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced"];
+    const FELT: [&str; 7] =
+        ["spawner_stopped", "disk_full", "disk_error", "claim_error", "recovery_error", "file_replaced", "engine_silent"];
     let conditions = sight.report.iter().flat_map(|report| &report.conditions);
     let felt = conditions.filter(|one| FELT.contains(&&*one.advice.code));
     let all = cannot_act(sight).into_iter().chain(felt.map(of_condition));

@@ -28,6 +28,8 @@ fn queues() -> Vec<QueueRow> {
             paused_by: None,
             paused_at: None,
             max_runtime_ms: None,
+            launcher: None,
+            launcher_options: Default::default(),
             running: 0,
             ready: 1,
             waiting: 0,
@@ -37,7 +39,7 @@ fn queues() -> Vec<QueueRow> {
 
 #[test]
 fn a_worker_in_order_holds_nothing() {
-    assert_eq!(of_queued(&sight(4), &job(), (3, 3), 10_000), []);
+    assert_eq!(of_queued(&sight(4), &job(), false, (3, 3), 10_000), []);
     assert_eq!(of_running(&sight(4), 10_000), []);
     assert_eq!(of_file(&sight(4), 2, &queues()), []);
 }
@@ -58,7 +60,7 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
         ("no_worker", reported(|r| r.only = Some(0)), "only repairs", "tenure work"),
     ];
     for (code, sight, text, remedy) in cases {
-        for told in [of_queued(&sight, &job(), (0, 0), 10_000), of_file(&sight, 2, &queues())] {
+        for told in [of_queued(&sight, &job(), false, (0, 0), 10_000), of_file(&sight, 2, &queues())] {
             let one = told.iter().find(|one| one.code == code).unwrap_or_else(|| panic!("{code} in {told:?}"));
             assert!(one.text.contains(text), "{code}: {}", one.text);
             assert!(one.remedy.as_deref().unwrap_or_default().contains(remedy), "{code}: {:?}", one.remedy);
@@ -69,23 +71,24 @@ fn every_condition_is_told_by_each_face_with_a_remedy() {
 #[test]
 fn busy_slots_are_a_reason_and_unknown_ones_are_not() {
     for (slots, running, is_told) in [(4, 3, false), (4, 4, true), (4, 5, true)] {
-        let told = of_queued(&sight(slots), &job(), (running, running), 10_000);
+        let told = of_queued(&sight(slots), &job(), false, (running, running), 10_000);
         assert_eq!(told.iter().any(|one| &*one.code == "slots"), is_told, "{told:?}");
     }
-    let told = of_queued(&sight(4), &job(), (4, 4), 10_000);
+    assert_eq!(of_queued(&sight(4), &job(), true, (4, 4), 10_000), [], "another engine has its own slots");
+    let told = of_queued(&sight(4), &job(), false, (4, 4), 10_000);
     assert!(told[0].text.contains("all 4 slots") && told[0].remedy.as_deref().unwrap().contains("tenure slots 5"), "{told:?}");
-    let told = of_queued(&sight(1), &job(), (1, 1), 10_000);
+    let told = of_queued(&sight(1), &job(), false, (1, 1), 10_000);
     assert!(told[0].text.starts_with("the only slot of the worker (pid 99) is busy; 1 job runs"), "{told:?}");
     let wide = Job { slots: 3, ..job() };
-    let told = of_queued(&sight(4), &wide, (1, 2), 10_000);
+    let told = of_queued(&sight(4), &wide, false, (1, 2), 10_000);
     assert!(
         told[0].text.contains("it takes 3 slots, and 2 of 4") && told[0].remedy.as_deref().unwrap().contains("tenure slots 5"),
         "{told:?}"
     );
-    assert!(of_queued(&sight(4), &wide, (1, 1), 10_000).is_empty());
+    assert!(of_queued(&sight(4), &wide, false, (1, 1), 10_000).is_empty());
     let unknown = with(|sight| sight.holder = crate::host::lock::Holder::unknown());
     for running in [0, 5] {
-        assert!(of_queued(&unknown, &job(), (running, running), 10_000).iter().all(|one| &*one.code != "slots"));
+        assert!(of_queued(&unknown, &job(), false, (running, running), 10_000).iter().all(|one| &*one.code != "slots"));
     }
 }
 
@@ -95,7 +98,7 @@ fn every_code_of_a_condition_is_told_as_it_is() {
         for holds in [false, true] {
             let condition = Of { holds_claims: holds, ..Of::notice(code, "words", "do this") };
             let sight = reported(|report| report.conditions = vec![condition]);
-            for told in [of_queued(&sight, &job(), (0, 0), 10_000), of_file(&sight, 0, &[])] {
+            for told in [of_queued(&sight, &job(), false, (0, 0), 10_000), of_file(&sight, 0, &[])] {
                 assert_eq!((told.len(), &*told[0].code), (1, *code));
                 assert_eq!(told[0].text.contains("no job is claimed"), holds);
                 assert_eq!(told[0].remedy.as_deref(), Some("do this"));
@@ -114,24 +117,24 @@ fn a_running_job_is_told_what_keeps_its_end_from_being_recorded() {
     assert_eq!(of_running(&stopped, 10_000)[0].code, "worker_stopped");
     let blocked = with(|sight| sight.blocked = Some(Blocked { since_ms: 5_000, by: None }));
     assert_eq!(of_running(&blocked, 10_000)[0].code, "writer_blocked");
-    assert_eq!(of_queued(&blocked, &job(), (0, 0), 10_000)[0].code, "writer_blocked");
+    assert_eq!(of_queued(&blocked, &job(), false, (0, 0), 10_000)[0].code, "writer_blocked");
 }
 
 #[test]
 fn a_job_that_a_worker_should_have_seen_says_when_it_looked() {
     let slow = with(|sight| sight.claims_ago_ms = Some(12_000));
-    assert_eq!(of_queued(&slow, &job(), (0, 0), 1_000), [], "it was added a moment ago");
-    let told = of_queued(&slow, &job(), (0, 0), 10_000);
+    assert_eq!(of_queued(&slow, &job(), false, (0, 0), 1_000), [], "it was added a moment ago");
+    let told = of_queued(&slow, &job(), false, (0, 0), 10_000);
     assert_eq!((told.len(), &*told[0].code), (1, "worker_slow"));
     assert!(told[0].text.contains("12s ago"));
     let idle = with(|sight| sight.claims_ago_ms = Some(9_000));
-    assert_eq!(of_queued(&idle, &job(), (0, 0), 20_000), [], "it has looked since");
+    assert_eq!(of_queued(&idle, &job(), false, (0, 0), 20_000), [], "it has looked since");
     let held = Job { hold: Some(Hold::User), ..job() };
-    assert_eq!(of_queued(&slow, &held, (0, 0), 10_000), [], "it need not look for it");
+    assert_eq!(of_queued(&slow, &held, false, (0, 0), 10_000), [], "it need not look for it");
 }
 
 #[test]
 fn a_list_of_queues_that_was_cut_blames_no_queue() {
     let cut = reported(|report| (report.queues, report.queues_cut) = (vec!["a".into()], true));
-    assert_eq!(of_queued(&cut, &job(), (0, 0), 10_000), []);
+    assert_eq!(of_queued(&cut, &job(), false, (0, 0), 10_000), []);
 }

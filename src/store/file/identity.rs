@@ -8,7 +8,7 @@ use crate::store::engine::connection::snapshot;
 /// `TENU`, in the header of the file.
 pub const APPLICATION_ID: i32 = 0x5445_4e55;
 /// The version of the schema that this program writes.
-pub const USER_VERSION: i32 = 14;
+pub const USER_VERSION: i32 = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Identity {

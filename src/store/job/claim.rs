@@ -31,6 +31,7 @@ use crate::store::engine::apart::apart;
 use crate::store::engine::schema_watch;
 use crate::store::engine::text::Key;
 use crate::store::job::ended;
+use crate::store::job::launched::{self, Launched};
 use crate::store::job::pool;
 use crate::store::job::rows::{Job, job_columns_but_suspension};
 use crate::store::pipeline::advance;
@@ -49,6 +50,28 @@ pub struct Scope {
     pub only: Option<JobId>,
     /// The slots that are free. `None`: as many as are needed.
     pub room: Option<usize>,
+    pub engine: Engine,
+}
+
+/// Which jobs a claim may take, by the engine that runs them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    #[default]
+    Any,
+    /// This machine.
+    Here,
+    /// That of a launcher.
+    Launched,
+}
+
+impl Engine {
+    fn has(self, is_launched: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Here => !is_launched,
+            Self::Launched => is_launched,
+        }
+    }
 }
 
 /// A job that is now running, as far as the file knows.
@@ -63,6 +86,8 @@ pub struct Claim {
     pub units: Vec<(String, Vec<i64>)>,
     /// The backstop of its queue, in milliseconds.
     pub max_runtime_ms: Option<u64>,
+    /// How it is given to another engine, if its queue has a launcher.
+    pub launched: Option<Launched>,
 }
 
 impl Scope {
@@ -86,6 +111,7 @@ struct Head {
     priority: i64,
     rank: f64,
     max_runtime_ms: Option<u64>,
+    is_launched: bool,
 }
 
 impl Head {
@@ -134,8 +160,8 @@ pub fn claim(
         // A row that refuses its claim is skipped alone: neither this claim nor a settle in the
         // same transaction fails because of it.
         let tried = apart(conn, || {
-            Ok(match take(conn, head.job, next, room, &claimer)? {
-                true => Tried::Claimed(Box::new(taken(conn, head.job, next, head.max_runtime_ms)?)),
+            Ok(match take(conn, &head, next, room, &claimer)? {
+                true => Tried::Claimed(Box::new(taken(conn, &head, next)?)),
                 false if !fits(conn, head.job, room)? => Tried::Waits,
                 false => {
                     clear(conn, &head, now_ms)?;
@@ -193,7 +219,7 @@ pub fn has_ready(conn: &Connection, scope: &Scope) -> Result<bool> {
 /// Returns the job that comes first in the open queues of a scope, except for some of them: by
 /// priority, rank and id.
 fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option<Head>> {
-    let is_meant = |head: &Head| !without.contains(&head.queue);
+    let is_meant = |head: &Head| !without.contains(&head.queue) && scope.engine.has(head.is_launched);
     if let Some(only) = scope.only {
         let mut one = conn.prepare_cached(sql!("claim.sql", "only"))?;
         let head = one.query_row([only.0], to_head).optional()?;
@@ -202,14 +228,9 @@ fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option
             .filter(|head| scope.queues.is_empty() || scope.queues.iter().any(|name| head.queue.is(name))));
     }
     if scope.queues.is_empty() {
-        let mut heads = conn.prepare_cached(sql!("claim.sql", "heads"))?;
-        for head in heads.query_map([], to_head)? {
-            let head = head?;
-            if is_meant(&head) {
-                return Ok(Some(head));
-            }
-        }
-        return Ok(None);
+        let here = if scope.engine.has(false) { first(conn, sql!("claim.sql", "heads"), is_meant)? } else { None };
+        let launched = if scope.engine.has(true) { first(conn, sql!("claim.sql", "heads_launched"), is_meant)? } else { None };
+        return Ok(here.into_iter().chain(launched).min_by(Head::order));
     }
     let mut of_queue = conn.prepare_cached(sql!("claim.sql", "head"))?;
     let mut best: Option<Head> = None;
@@ -220,13 +241,33 @@ fn next_head(conn: &Connection, scope: &Scope, without: &[Key]) -> Result<Option
     Ok(best)
 }
 
+fn first(conn: &Connection, heads: &str, is_meant: impl Fn(&Head) -> bool) -> Result<Option<Head>> {
+    let mut heads = conn.prepare_cached(heads)?;
+    for head in heads.query_map([], to_head)? {
+        let head = head?;
+        if is_meant(&head) {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
 fn to_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
     let max_runtime_ms = row.get::<_, Option<i64>>(4)?.and_then(|ms| u64::try_from(ms).ok());
-    Ok(Head { queue: row.get(0)?, job: JobId(row.get(1)?), priority: row.get(2)?, rank: row.get(3)?, max_runtime_ms })
+    let is_launched = row.get(5)?;
+    Ok(Head {
+        queue: row.get(0)?,
+        job: JobId(row.get(1)?),
+        priority: row.get(2)?,
+        rank: row.get(3)?,
+        max_runtime_ms,
+        is_launched,
+    })
 }
 
 /// Claims a job. False: it is not ready any more, or it may not start.
-fn take(conn: &Connection, job: JobId, prepared: Prepared, room: i64, by: &Claimer<'_>) -> Result<bool> {
+fn take(conn: &Connection, head: &Head, prepared: Prepared, room: i64, by: &Claimer<'_>) -> Result<bool> {
+    let job = head.job;
     let mut take = conn.prepare_cached(sql!("claim.sql", "take"))?;
     if take.execute((job.0, prepared.run.0, by.now_ms, room))? == 0 {
         return Ok(false);
@@ -239,6 +280,9 @@ fn take(conn: &Connection, job: JobId, prepared: Prepared, room: i64, by: &Claim
         by.boot_id,
         by.now_ms,
     ))?;
+    if head.is_launched {
+        conn.prepare_cached(sql!("claim.sql", "launch"))?.execute((prepared.run.0, job.0))?;
+    }
     Ok(true)
 }
 
@@ -248,14 +292,17 @@ fn fits(conn: &Connection, job: JobId, room: i64) -> Result<bool> {
     Ok(fits.query_row((job.0, room), |row| row.get(0)).optional()?.unwrap_or(true))
 }
 
-fn taken(conn: &Connection, job: JobId, prepared: Prepared, max_runtime_ms: Option<u64>) -> Result<Claim> {
+fn taken(conn: &Connection, head: &Head, prepared: Prepared) -> Result<Claim> {
+    let job = head.job;
     // A run that is just claimed has no suspension, and does not pay for looking.
     const CLAIMED: &str = concat!("SELECT ", job_columns_but_suspension!(), ", NULL FROM job WHERE id = ?1");
     let found = conn.prepare_cached(CLAIMED)?.query_row([job.0], Job::from_row).optional()?;
     let job = found.ok_or_else(|| Error::Internal(format!("job {job} was claimed and is gone")))?;
     let previous_reason = job.last_reason;
     let units = pool::units_of(conn, &job)?;
-    Ok(Claim { units, job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms })
+    let launched = if head.is_launched { launched::of_run(conn, prepared.run)? } else { None };
+    let max_runtime_ms = head.max_runtime_ms;
+    Ok(Claim { units, job, run: prepared.run, nonce: prepared.nonce, previous_reason, max_runtime_ms, launched })
 }
 
 /// Removes a head that may not start: ends it if it or its task is cancelled, it has expired or its

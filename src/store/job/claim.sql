@@ -1,16 +1,22 @@
 -- name: head
-SELECT name, head_id, head_priority, head_rank, max_runtime_ms FROM queue
+SELECT name, head_id, head_priority, head_rank, max_runtime_ms, launcher IS NOT NULL FROM queue
  WHERE name = ?1 AND head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause);
 
 -- name: heads
 -- The open queues with a ready job, in the order of their heads. The caller takes the first.
-SELECT name, head_id, head_priority, head_rank, max_runtime_ms FROM queue
- WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND NOT EXISTS (SELECT 1 FROM pause)
+SELECT name, head_id, head_priority, head_rank, max_runtime_ms, 0 FROM queue
+ WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND launcher IS NULL AND NOT EXISTS (SELECT 1 FROM pause)
+ ORDER BY head_priority DESC, head_rank, head_id;
+
+-- name: heads_launched
+-- The same of the queues with a launcher.
+SELECT name, head_id, head_priority, head_rank, max_runtime_ms, 1 FROM queue
+ WHERE head_id IS NOT NULL AND paused = 0 AND is_full = 0 AND launcher IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pause)
  ORDER BY head_priority DESC, head_rank, head_id;
 
 -- name: only
 -- (Whether a queue is full depends on its head, which this job need not be.)
-SELECT q.name, j.id, j.priority, j.rank, q.max_runtime_ms
+SELECT q.name, j.id, j.priority, j.rank, q.max_runtime_ms, q.launcher IS NOT NULL
   FROM job j CROSS JOIN queue q ON q.name = j.queue
  WHERE j.id = ?1 AND j.state = 'queued' AND j.hold IS NULL AND q.paused = 0 AND NOT EXISTS (SELECT 1 FROM pause)
    AND (q.slots IS NULL OR q.slots >= j.slots + (SELECT taken FROM queue_load WHERE queue = q.name));
@@ -18,6 +24,10 @@ SELECT q.name, j.id, j.priority, j.rank, q.max_runtime_ms
 -- name: run
 INSERT INTO run (id, job_id, kind, attempt, nonce, instance, boot_id, claimed_at, claimed_after)
 SELECT ?1, id, 'job', attempts, ?3, ?4, ?5, ?6, (SELECT coalesce(max(id), 0) FROM event) FROM job WHERE id = ?2;
+
+-- name: launch
+INSERT INTO launched (run_id, launcher, options)
+SELECT ?1, launcher, launcher_options FROM queue WHERE name = (SELECT queue FROM job WHERE id = ?2);
 
 -- name: take
 -- The gate of the claim: the job is queued, ready, not cancelled and not expired, it takes at most

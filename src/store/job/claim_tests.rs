@@ -95,7 +95,9 @@ fn the_claim_itself_asks_for_all_that_a_start_needs() {
         let by = Claimer { instance: INSTANCE, boot_id: "b", now_ms: NOW_MS };
         let row = || text(&conn, "SELECT group_concat(state || ' ' || attempts || ' ' || coalesce(run_id, '-')) FROM job");
         let before = row();
-        let taken = take(&conn, JobId(1), prepared(21), i64::MAX, &by).unwrap_or_else(|error| panic!("{done}: {error}"));
+        let head =
+            Head { queue: Key::of("default"), job: JobId(1), priority: 0, rank: 1.0, max_runtime_ms: None, is_launched: false };
+        let taken = take(&conn, &head, prepared(21), i64::MAX, &by).unwrap_or_else(|error| panic!("{done}: {error}"));
         assert_eq!(row() == before, !taken, "{done}");
         taken
     };

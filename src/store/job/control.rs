@@ -2,6 +2,8 @@
 //!
 //! Each refusal says why and what to do instead.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
@@ -9,6 +11,7 @@ use crate::job::{JobId, Policy, Reason, RunId, State, check, names, nearest};
 use crate::store::engine::text::Key;
 use crate::store::job::cancel;
 use crate::store::job::ended;
+use crate::store::job::launched;
 use crate::store::job::read;
 use crate::store::job::read::existing;
 use crate::store::job::retry;
@@ -118,16 +121,20 @@ fn with_timeout(job: &Job, timeout_ms: Option<u64>) -> Result<String> {
 }
 
 /// Settings of a queue. `None` leaves one as it is, an inner `None` removes it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueSettings {
     pub slots: Option<Option<i64>>,
     pub max_runtime_ms: Option<Option<u64>>,
     pub pauses_on_failure: Option<bool>,
+    /// What gives its jobs to another engine.
+    pub launcher: Option<Option<String>>,
+    /// What that is told with each job, by name; an inner `None` removes one.
+    pub launcher_options: BTreeMap<String, Option<String>>,
 }
 
 /// Changes the settings of a queue, which is created if needed.
-pub fn queue_set(conn: &Connection, name: &str, to: QueueSettings) -> Result<()> {
-    let QueueSettings { slots, max_runtime_ms, pauses_on_failure } = to;
+pub fn queue_set(conn: &Connection, name: &str, to: &QueueSettings) -> Result<()> {
+    let QueueSettings { slots, max_runtime_ms, pauses_on_failure, launcher, launcher_options } = to;
     let name = &queue_key(conn, name)?;
     if slots.flatten().is_some_and(|slots| slots < 0) {
         return Err(Error::Invalid("slots are not negative; to stop a queue, pause it".into()));
@@ -135,15 +142,13 @@ pub fn queue_set(conn: &Connection, name: &str, to: QueueSettings) -> Result<()>
     if max_runtime_ms.flatten() == Some(0) {
         return Err(Error::Invalid("a max-runtime of 0 would stop every job at once; to stop a queue, pause it".into()));
     }
-    if let Some(slots) = slots {
-        conn.execute("UPDATE queue SET slots = ?2 WHERE name = ?1", (name, slots))?;
-    }
-    if let Some(max_runtime_ms) = max_runtime_ms {
+    launched::set_slots_and_launcher(conn, name, *slots, launcher.as_ref().map(Option::as_deref), launcher_options)?;
+    if let Some(max_runtime_ms) = *max_runtime_ms {
         let ms = max_runtime_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
         conn.execute("UPDATE queue SET max_runtime_ms = ?2 WHERE name = ?1", (name, ms))?;
     }
     if let Some(pauses) = pauses_on_failure {
-        let word = if pauses { "pause" } else { "none" };
+        let word = if *pauses { "pause" } else { "none" };
         conn.execute("UPDATE queue SET on_failure = ?2 WHERE name = ?1", (name, word))?;
     }
     Ok(())

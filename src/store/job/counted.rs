@@ -1,9 +1,11 @@
 //! Rows with counts: queues, lanes and the counters of the file.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row};
 
 use crate::error::Result;
-use crate::job::JobId;
+use crate::job::{JobId, launcher};
 use crate::store::engine::text::{maybe, text};
 
 /// A queue and its counts.
@@ -20,6 +22,10 @@ pub struct QueueRow {
     /// When it did, in milliseconds UTC.
     pub paused_at: Option<i64>,
     pub max_runtime_ms: Option<u64>,
+    /// The launcher that gives its jobs to another engine; `None`: they run on this machine.
+    pub launcher: Option<String>,
+    /// What that is told with each job, by name.
+    pub launcher_options: BTreeMap<String, String>,
     pub running: i64,
     pub ready: i64,
     /// Queued and held by something.
@@ -37,9 +43,11 @@ impl QueueRow {
             pauses_on_failure: row.get(4)?,
             paused_by: row.get::<_, Option<i64>>(5)?.map(JobId),
             paused_at: row.get(6)?,
-            running: row.get(7)?,
-            ready: row.get(8)?,
-            waiting: row.get(9)?,
+            launcher: maybe(row, 7)?,
+            launcher_options: launcher::options(&text(row, 8)?),
+            running: row.get(9)?,
+            ready: row.get(10)?,
+            waiting: row.get(11)?,
         })
     }
 }

@@ -27,6 +27,7 @@ pub(in crate::store) mod flat_tests;
 pub(in crate::store) mod growth_tests;
 pub mod ids;
 pub(in crate::store) mod insert;
+pub mod launched;
 pub mod listing;
 pub mod measure;
 pub mod nested;

@@ -42,7 +42,7 @@ SELECT created_at FROM job WHERE id = (
 
 -- name: queues
 SELECT q.name, q.slots, q.paused, q.max_runtime_ms, q.on_failure = 'pause',
-       CASE WHEN q.paused THEN q.paused_by END, CASE WHEN q.paused THEN q.paused_at END,
+       CASE WHEN q.paused THEN q.paused_by END, CASE WHEN q.paused THEN q.paused_at END, q.launcher, q.launcher_options,
        coalesce((SELECT n FROM tally WHERE state = 'running' AND hold = '' AND queue = q.name), 0),
        coalesce((SELECT n FROM tally WHERE state = 'queued' AND hold = '' AND queue = q.name), 0),
        coalesce((SELECT sum(n) FROM tally WHERE state = 'queued' AND hold > '' AND queue = q.name), 0)
@@ -69,8 +69,12 @@ WITH RECURSIVE named (label) AS (
 SELECT id, job_id, error FROM run WHERE finished_at IS NULL AND error IS NOT NULL ORDER BY +id;
 
 -- name: wide
--- Slots that running jobs take, besides one each.
-SELECT coalesce(sum(slots - 1), 0) FROM job WHERE state = 'running' AND slots > 1;
+-- Slots of the worker's machine that running jobs take, besides one each: those of a queue with a
+-- launcher take none.
+SELECT (SELECT coalesce(sum(slots - 1), 0) FROM job
+         WHERE state = 'running' AND slots > 1 AND queue NOT IN (SELECT name FROM queue WHERE launcher IS NOT NULL))
+     - (SELECT coalesce(sum(n), 0) FROM tally
+         WHERE state = 'running' AND queue IN (SELECT name FROM queue WHERE launcher IS NOT NULL));
 
 -- name: told
 -- (The claims and the ends of runs have no job here; `ended_since` has the ends.)

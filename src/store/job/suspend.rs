@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::{Error, Result};
 use crate::job::{JobId, RunId, State};
 use crate::store::engine::text::maybe;
+use crate::store::job::launched;
 use crate::store::job::read::existing;
 pub use crate::store::job::suspension::{Holder, Suspension, Wanted};
 use crate::units::duration_text;
@@ -23,6 +24,11 @@ pub fn suspend(conn: &Connection, id: JobId, why: Option<&str>, now_ms: i64) -> 
     match job.state {
         State::Running if job.cancel_open => Err(Error::Refused(format!("job {id} is being cancelled, so it is not suspended"))),
         State::Running => {
+            if job.run_id.map_or(Ok(None), |run| launched::of_run(conn, run))?.is_some() {
+                return Err(Error::Refused(format!(
+                    "job {id} runs on another engine, where tenure cannot suspend it; tenure cancel {id} ends it"
+                )));
+            }
             if job.suspension.is_some_and(|suspension| !suspension.is_resuming) {
                 return Ok(false);
             }

@@ -287,9 +287,13 @@ fn history_that_is_needed_stays() {
 fn settings_of_queues_and_lanes_are_kept_and_checked() {
     let conn = fixture::fresh();
     let none = control::QueueSettings::default();
-    control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(3)), max_runtime_ms: Some(Some(500)), ..none })
-        .unwrap();
-    control::queue_set(&conn, "q", control::QueueSettings { max_runtime_ms: Some(None), ..none }).unwrap();
+    control::queue_set(
+        &conn,
+        "q",
+        &control::QueueSettings { slots: Some(Some(3)), max_runtime_ms: Some(Some(500)), ..none.clone() },
+    )
+    .unwrap();
+    control::queue_set(&conn, "q", &control::QueueSettings { max_runtime_ms: Some(None), ..none.clone() }).unwrap();
     let queue = read::queues(&conn).unwrap().remove(0);
     assert_eq!((queue.slots, queue.max_runtime_ms, queue.paused), (Some(3), None, false));
     control::lane_set(&conn, "l", 4).unwrap();
@@ -297,8 +301,8 @@ fn settings_of_queues_and_lanes_are_kept_and_checked() {
     for wrong in [
         control::lane_set(&conn, "l", 0),
         control::lane_set(&conn, "", 1),
-        control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(-1)), ..none }),
-        control::queue_set(&conn, "q", control::QueueSettings { max_runtime_ms: Some(Some(0)), ..none }),
+        control::queue_set(&conn, "q", &control::QueueSettings { slots: Some(Some(-1)), ..none.clone() }),
+        control::queue_set(&conn, "q", &control::QueueSettings { max_runtime_ms: Some(Some(0)), ..none.clone() }),
         control::queue_pause(&conn, "", true),
     ] {
         assert!(matches!(wrong, Err(Error::Invalid(_))));

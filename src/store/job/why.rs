@@ -14,6 +14,7 @@ use crate::job::retry::is_retried;
 use crate::job::{Hold, JobId, Need, Outcome, Reason, RunKind, State};
 use crate::store::engine::text::{Key, maybe};
 use crate::store::hook::{self, Hook};
+use crate::store::job::launched::{self, Launched};
 use crate::store::job::pool;
 use crate::store::job::read::existing;
 use crate::store::job::retry;
@@ -122,6 +123,10 @@ pub struct WhyFacts {
     /// Of a queued job: running jobs that are suspended and keep what they have. First those that
     /// it waits for, then those of its queue.
     pub suspended: Vec<Keeper>,
+    /// Of a running job that another engine runs.
+    pub launched: Option<Launched>,
+    /// Of a queued job: another engine will run it.
+    pub has_launcher: bool,
     /// Of a running job: why its run, or an auxiliary run of it, cannot end.
     pub stuck: Option<String>,
     /// Of a failed or cancelled job: how it can be retried.
@@ -149,6 +154,11 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let suspended_for = job.suspension.map(|one| suspend::why(conn, one.id)).transpose()?.flatten();
     let suspended = if job.state == State::Queued { keepers(conn, id)? } else { Vec::new() };
     let stuck = read::stuck_runs(conn)?.into_iter().find(|(_, of, _)| *of == Some(id)).map(|(_, _, why)| why);
+    let has_launcher = job.state == State::Queued && launched::has_launcher(conn, id)?;
+    let launched = match (job.state, job.run_id) {
+        (State::Running, Some(run)) => launched::of_run(conn, run)?,
+        _ => None,
+    };
     let back = match job.state {
         State::Failed | State::Cancelled => Some(retry::way_back(conn, &job)?),
         _ => None,
@@ -156,7 +166,20 @@ pub fn why(conn: &Connection, id: JobId, now_ms: i64) -> Result<WhyFacts> {
     let dependants = if back.is_some() { NonZeroUsize::new(retry::dependants(conn, id, DEPENDANTS_MAX)?.len()) } else { None };
     let mut hooks = hook::of_job(conn, id)?;
     hooks.retain(|hook| hook.outcome != Some(HookOutcome::Done));
-    Ok(WhyFacts { job, obstacles, last, cancel, suspended_for, suspended, stuck, back, dependants, hooks })
+    Ok(WhyFacts {
+        job,
+        obstacles,
+        last,
+        cancel,
+        suspended_for,
+        suspended,
+        launched,
+        has_launcher,
+        stuck,
+        back,
+        dependants,
+        hooks,
+    })
 }
 
 /// Returns what a running job waits for that is not in its workspace yet.

@@ -19,7 +19,8 @@ fn why_says_everything_that_stands_in_the_way() {
         (j.available_at, j.expires_at, j.after) = (5_000, Some(9_000), vec![(parent, Need::Done)]);
     });
     control::queue_pause(&conn, "q", true).unwrap();
-    control::queue_set(&conn, "q", control::QueueSettings { slots: Some(Some(0)), ..control::QueueSettings::default() }).unwrap();
+    control::queue_set(&conn, "q", &control::QueueSettings { slots: Some(Some(0)), ..control::QueueSettings::default() })
+        .unwrap();
     conn.execute("INSERT INTO cancel (job_id, why) VALUES (?1, 'w')", [id.0]).unwrap();
     let facts = why::why(&conn, id, 4_000).unwrap();
     let dependency = read::dependencies(&conn, id).unwrap().remove(0);

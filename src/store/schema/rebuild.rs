@@ -44,6 +44,7 @@ const NEW_NAMES: &[(i32, &[&str])] = &[
             "take_units",
         ],
     ),
+    (15, &["launched"]),
 ];
 
 /// Views of earlier versions that this one does not have.

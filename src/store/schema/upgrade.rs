@@ -36,6 +36,7 @@ const STEPS: &[(i32, Step)] = &[
     (12, rebuild_tables),
     (13, rebuild_tables),
     (14, rebuild_tables),
+    (15, rebuild_tables),
 ];
 
 /// What the rows of runs, jobs and counters record is no longer recorded in separate rows: events
@@ -223,6 +224,7 @@ mod tests {
             include_str!("../../../tests/store/version-11.sql"),
             include_str!("../../../tests/store/version-12.sql"),
             include_str!("../../../tests/store/version-13.sql"),
+            include_str!("../../../tests/store/version-14.sql"),
         ];
         for (version, sql) in (1..).zip(versions) {
             let dir = tempfile::tempdir().unwrap();

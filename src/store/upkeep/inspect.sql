@@ -70,7 +70,7 @@ SELECT q.name,
                 ORDER BY priority DESC, rank, id LIMIT 1)
        OR q.is_full <> CASE WHEN q.slots IS NULL THEN 0
                             ELSE q.slots < (SELECT taken + wanted FROM queue_load WHERE queue = q.name) END,
-       q.paused = 0 AND q.on_failure = 'none' AND q.slots IS NULL AND q.max_runtime_ms IS NULL
+       q.paused = 0 AND q.on_failure = 'none' AND q.slots IS NULL AND q.max_runtime_ms IS NULL AND q.launcher IS NULL
        AND NOT EXISTS (SELECT 1 FROM tally WHERE queue = q.name AND n <> 0),
        EXISTS (SELECT 1 FROM tally t
                 WHERE t.queue = q.name

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::error::Result;
 use crate::job::verdict::Row;
 use crate::job::{JobId, RunId, RunKey};
+use crate::store::job::launched::{self, Launched};
 use crate::store::job::pool;
 use crate::store::job::rows::{JOB_COLUMNS, Job, Run, job_columns, run_columns};
 
@@ -23,25 +24,46 @@ pub struct OpenRun {
     pub auxiliary: Option<Run>,
     /// The units that it has of each pool.
     pub units: Vec<(String, Vec<i64>)>,
+    /// How it was given to another engine, if it was.
+    pub launched: Option<Launched>,
 }
 
 /// Returns every running job with the run that owns it, oldest first. A row whose run is missing is
 /// left to the repair.
 pub fn open_runs(conn: &Connection) -> Result<Vec<OpenRun>> {
-    let mut open = conn.prepare_cached(concat!(
+    const OPEN: &str = concat!(
         "SELECT ",
         job_columns!(),
         ", ",
         run_columns!(),
         " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
         " WHERE job.state = 'running' AND job.state <> 'done' ORDER BY job.id"
-    ))?;
-    let rows = open.query_map([], |row| Ok((Job::from_row(row)?, Run::from_row_at(row, JOB_COLUMNS)?)))?;
+    );
+    read(conn, OPEN, [])
+}
+
+/// Returns a running job with the run that owns it. `None`: this run does not own it any more.
+pub fn open_run(conn: &Connection, job: JobId, run: RunId) -> Result<Option<OpenRun>> {
+    const ONE: &str = concat!(
+        "SELECT ",
+        job_columns!(),
+        ", ",
+        run_columns!(),
+        " FROM job CROSS JOIN run ON run.id = job.run_id AND run.job_id = job.id AND run.kind = 'job' AND run.finished_at IS NULL",
+        " WHERE job.id = ?1 AND run.id = ?2 AND job.state = 'running'"
+    );
+    Ok(read(conn, ONE, (job.0, run.0))?.pop())
+}
+
+fn read(conn: &Connection, open: &str, of: impl rusqlite::Params) -> Result<Vec<OpenRun>> {
+    let mut open = conn.prepare_cached(open)?;
+    let rows = open.query_map(of, |row| Ok((Job::from_row(row)?, Run::from_row_at(row, JOB_COLUMNS)?)))?;
     let rows: Vec<(Job, Run)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter()
         .map(|(job, run)| {
             let (auxiliary, units) = (latest_auxiliary(conn, job.id, run.id)?, pool::units_of(conn, &job)?);
-            Ok(OpenRun { open_cancel: job.cancel_open, auxiliary, units, job, run })
+            let launched = launched::of_run(conn, run.id)?;
+            Ok(OpenRun { open_cancel: job.cancel_open, auxiliary, units, launched, job, run })
         })
         .collect()
 }

@@ -32,7 +32,7 @@ DELETE FROM lane
 
 -- name: queue
 DELETE FROM queue
- WHERE name = ?1 AND paused = 0 AND on_failure = 'none' AND slots IS NULL AND max_runtime_ms IS NULL AND head_id IS NULL
+ WHERE name = ?1 AND paused = 0 AND on_failure = 'none' AND slots IS NULL AND max_runtime_ms IS NULL AND launcher IS NULL AND head_id IS NULL
    AND NOT EXISTS (SELECT 1 FROM tally WHERE queue = ?1 AND n <> 0)
    AND NOT EXISTS (SELECT 1 FROM job WHERE queue = ?1 AND state = 'queued' AND hold IS NULL);
 

@@ -243,7 +243,7 @@ pub(super) fn variables(env: &str, of_task: bool) -> Result<BTreeMap<String, Str
 
 /// Reads a variable of the worker. A service manager gives a worker of root no `HOME`; the user
 /// database has it.
-fn inherited(name: &str) -> Option<Vec<u8>> {
+pub(super) fn inherited(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec).or_else(|| own_user::variable(name))
 }
 

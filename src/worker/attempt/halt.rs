@@ -9,6 +9,8 @@ use crate::worker::shortage;
 pub enum Halt {
     /// The worker detaches from its runs: the shim continues, and the next worker adopts the run.
     Detached,
+    /// Another engine has the run, and no thread waits for it.
+    Launched,
     /// The run has ended like this without a process of its job.
     Ended(RunEnd),
     /// The file or the system refused something: the run stays open, and recovery checks it at the

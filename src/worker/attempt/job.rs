@@ -47,7 +47,8 @@ pub fn run(attempt: &Attempt<'_>, job: &JobRun, mut launch: Launch, file: Locked
     let ctx = attempt.ctx;
     // At most once must hold after a power cut as well: the claim is durable before a process of
     // the job exists. The shim is created and prepares meanwhile.
-    launch.waits_for_go = job.row.max_attempts == 1 && !ctx.store.is_flushed(ticket);
+    // The name that another engine is given must not be forgotten either.
+    launch.waits_for_go = (job.row.max_attempts == 1 || job.launched.is_some()) && !ctx.store.is_flushed(ticket);
     let known = Known { same_boot: true, unstarted: false };
     let spawner = ctx.spawner().map_err(|error| Halt::no_means(&error))?;
     let pipe = match spawner.launch(&launch, file) {

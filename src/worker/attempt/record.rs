@@ -72,7 +72,7 @@ fn started_at(records: &Records) -> Option<i64> {
 }
 
 /// Returns the run's `TENURE_RESULT`, up to its limit.
-fn result_of(ctx: &Context, run: RunId) -> Option<String> {
+pub fn result_of(ctx: &Context, run: RunId) -> Option<String> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
     // A character that is cut at the limit is dropped and not replaced, so slightly more is read.

@@ -27,7 +27,7 @@ const SETTLE_MS: u64 = 2_000;
 pub fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>, may_settle: bool) {
     ctx.end_runs();
     let timeout_ms = ctx.options.stop_timeout_ms;
-    let jobs = match ctx.slots.busy() {
+    let jobs = match ctx.busy() {
         1 => "1 job".to_owned(),
         n => format!("{n} jobs"),
     };
@@ -52,7 +52,7 @@ pub fn end_runs(ctx: &Arc<Context>, orders: &Receiver<Order>, why: Option<&str>,
         if alive > 0 {
             last_alive = Instant::now();
         }
-        let is_settled = !may_settle || (ctx.slots.busy() == 0 && ctx.teardowns.is_still() && ctx.hooks.is_still());
+        let is_settled = !may_settle || (ctx.busy() == 0 && ctx.teardowns.is_still() && ctx.hooks.is_still());
         let has_waited = last_alive.elapsed() > Duration::from_millis(SETTLE_MS);
         if (alive == 0 && (is_settled || has_waited)) || ending.is_over() {
             return;

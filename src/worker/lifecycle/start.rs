@@ -21,10 +21,11 @@ use crate::store::job::pool::{self, Served};
 use crate::store::{self, Store, hook};
 use crate::worker::context::{Context, Parts};
 use crate::worker::descriptors;
+use crate::worker::engines::Engines;
 use crate::worker::loops::handover::Door;
 use crate::worker::loops::people::{self, People};
 use crate::worker::loops::wake::Listener;
-use crate::worker::loops::{claim, handover, recover, service_manager, slots, stops, wake, workspaces};
+use crate::worker::loops::{claim, engines, handover, recover, service_manager, slots, stops, wake, workspaces};
 use crate::worker::options::Options;
 use crate::worker::reporter::Reporter;
 
@@ -96,6 +97,7 @@ impl Worker {
             limiter,
             handover: door.listener(),
             people: people.as_ref().map(People::listener),
+            engines: Engines::new()?,
         }));
         slots::follow(&ctx)?;
         let mut cursors = recover::Cursors::default();
@@ -107,6 +109,7 @@ impl Worker {
             thread("workspaces", &ctx, workspaces::run)?,
             thread("wake", &ctx, move |ctx| wake::listen(ctx, &mut listener))?,
             thread("stops", &ctx, stops::run)?,
+            thread("engines", &ctx, engines::run)?,
             thread("handover", &ctx, move |ctx| handover::serve(ctx, &mut door))?,
             thread("notify", &ctx, service_manager::run)?,
         ];

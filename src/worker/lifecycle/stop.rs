@@ -49,7 +49,7 @@ impl Worker {
     pub fn wait(self, orders: &Receiver<Order>) -> Result<Summary> {
         let mut orders_seen = 0;
         let ended = loop {
-            if self.ctx.is_stopping() && self.ctx.slots.busy() <= self.left_to_shims(orders_seen) {
+            if self.ctx.is_stopping() && self.ctx.busy() <= self.left_to_shims(orders_seen) {
                 break Ended::Asked;
             }
             if let Some(why) = self.ctx.wait_for_end(Duration::ZERO) {
@@ -94,7 +94,7 @@ impl Worker {
     /// Ends the runs cleanly if the pid namespace ends with the worker, which ends by itself: no
     /// service manager is involved.
     pub fn end_runs_if_namespace_ends(&self, orders: &Receiver<Order>) {
-        if self.ctx.slots.busy() > 0
+        if self.ctx.busy() > 0
             && let Some(why) = self.surroundings.why_namespace_ends()
         {
             shutdown::end_runs(&self.ctx, orders, Some(why), true);
@@ -104,7 +104,7 @@ impl Worker {
     /// Ends the runs cleanly if they would not survive the worker; false if there is nothing to
     /// end.
     pub fn end_runs_if_nothing_survives(&self, orders: &Receiver<Order>, may_settle: bool) -> bool {
-        if self.ctx.slots.busy() == 0 {
+        if self.ctx.busy() == 0 {
             return false;
         }
         let why = self.surroundings.why_nothing_survives();
@@ -121,7 +121,7 @@ impl Worker {
 
     fn drain(&self, times: usize) {
         self.ctx.stop_claiming();
-        let busy = self.ctx.slots.busy();
+        let busy = self.ctx.busy();
         let jobs = if busy == 1 { "1 job".to_owned() } else { format!("{busy} jobs") };
         if busy == 0 {
             self.ctx.say("no more jobs are claimed, and none runs");
@@ -165,7 +165,7 @@ impl Worker {
         }
         ctx.end(ended.clone());
         ctx.stop_claiming();
-        let left_running = ctx.slots.busy();
+        let left_running = ctx.busy();
         ctx.detach();
         // Its wake thread waits for a hint.
         waker::send(ctx.place());

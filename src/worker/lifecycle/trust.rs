@@ -79,6 +79,7 @@ fn claimed_in_this_boot(place: &Place) -> Result<Vec<RunId>> {
     for run in runfile::list(place)? {
         if let Inspection::Found { header, records, .. } = runfile::inspect(place, run)?
             && header.boot_id == boot_id
+            && !header.asks
             && records.progress() != Progress::Nothing
         {
             claimed.push(run);

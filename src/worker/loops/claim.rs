@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::NextCall;
 use super::chores;
@@ -14,7 +15,7 @@ use super::slots;
 use crate::error::{Error, Result};
 use crate::host::condition::Condition;
 use crate::job::JobId;
-use crate::store::job::claim::Scope;
+use crate::store::job::claim::{Engine, Scope};
 use crate::store::job::pool::{self, Served};
 use crate::store::{self, job::claim, job::pending, schedule, schedule::plan, upkeep::due};
 use crate::worker::claimer::{Claimed, Claimer};
@@ -92,16 +93,19 @@ fn round(ctx: &Arc<Context>, held_back: &mut HeldBack) -> Result<NextCall> {
     let Claims { jobs: claimed, more } = if ctx.may_claim() { claim_for_free_slots(ctx)? } else { Claims::default() };
     let now_ms = ctx.now_ms();
     let next_due = next_due_ms(ctx, now_ms)?;
-    if claimed == 0 && !more && ctx.slots.busy() == 0 {
+    if claimed == 0 && !more && ctx.busy() == 0 && ctx.engines.have_none() {
         end_if_idle(ctx)?;
     }
     ctx.report.clear("claim_error");
-    Ok(NextCall::after_ms(match next_due {
+    let wait_ms = match next_due {
         _ if more => WAIT_MORE_MS,
         _ if !ctx.may_claim() => WAIT_MOST_MS,
         Some(due) => u64::try_from(due.saturating_sub(now_ms)).unwrap_or(0).clamp(1, WAIT_MOST_MS),
         None => WAIT_IDLE_MS,
-    }))
+    };
+    // An engine that takes nothing now is tried again then.
+    let held = ctx.engines.held_for().unwrap_or(Duration::MAX);
+    Ok(NextCall { after: Duration::from_millis(wait_ms).min(held) })
 }
 
 /// Promotes due jobs and ends those that can never start; writes only if there is something to
@@ -163,17 +167,22 @@ struct Claims {
 fn claim_for_free_slots(ctx: &Arc<Context>) -> Result<Claims> {
     let mut claimed = Claims::default();
     if ctx.options.kind == Kind::Work {
+        let here = Scope { engine: Engine::Here, ..ctx.options.scope.clone() };
         let free = || ctx.slots.free();
-        claim_in(ctx, &ctx.options.scope, Some(&free), &mut claimed)?;
+        claim_in(ctx, &here, Room::Slots(&free), &mut claimed)?;
+        // They take slots of their queue, and none of this machine.
+        let launched = Scope { engine: Engine::Launched, ..ctx.options.scope.clone() };
+        let room = || ctx.engines.room();
+        claim_in(ctx, &launched, Room::Jobs(&room), &mut claimed)?;
         return Ok(claimed);
     }
     // A `run` has the slots of each job that a client follows in its own terminal, and none for
     // others.
     let served = ctx.served();
     note_served(ctx, &served)?;
-    claim_in(ctx, &ctx.options.scope, None, &mut claimed)?;
+    claim_in(ctx, &ctx.options.scope, Room::OneJob, &mut claimed)?;
     for job in served {
-        claim_in(ctx, &Scope { only: Some(job), ..Scope::default() }, None, &mut claimed)?;
+        claim_in(ctx, &Scope { only: Some(job), ..Scope::default() }, Room::OneJob, &mut claimed)?;
     }
     Ok(claimed)
 }
@@ -188,14 +197,27 @@ fn note_served(ctx: &Context, served: &[JobId]) -> Result<()> {
     ctx.store.write(move |conn| pool::note_served(conn, &served))
 }
 
-/// Claims ready jobs in a scope while slots are free. `free` counts them; `None`: one job, which
-/// has the slots that it takes.
-fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: Option<&dyn Fn() -> usize>, claimed: &mut Claims) -> Result<()> {
+/// What a round of claims has room for.
+enum Room<'a> {
+    /// As many slots as are free; each job takes its own number.
+    Slots(&'a dyn Fn() -> usize),
+    /// As many jobs; their slots do not count.
+    Jobs(&'a dyn Fn() -> usize),
+    /// One job, which has the slots that it takes.
+    OneJob,
+}
+
+/// Claims ready jobs in a scope while there is room for them.
+fn claim_in(ctx: &Arc<Context>, scope: &Scope, space: Room<'_>, claimed: &mut Claims) -> Result<()> {
     loop {
-        let room = free.map(|free| free());
+        let (jobs, room) = match &space {
+            Room::Slots(free) => (free(), Some(free())),
+            Room::Jobs(free) => (free(), None),
+            Room::OneJob => (1, None),
+        };
         let jobs_max = match ctx.admits() {
-            Admits::All => room.unwrap_or(1),
-            Admits::One => room.unwrap_or(1).min(1),
+            Admits::All => jobs,
+            Admits::One => jobs.min(1),
             Admits::None => 0,
         };
         if jobs_max == 0 {
@@ -223,7 +245,10 @@ fn claim_in(ctx: &Arc<Context>, scope: &Scope, free: Option<&dyn Fn() -> usize>,
 fn start_all(ctx: &Arc<Context>, all: Vec<Claimed>) -> Result<()> {
     let mut refused = Ok(());
     for claimed in all {
-        let slot = ctx.slots.take(claimed.claim.job.slots);
+        let slot = match claimed.claim.launched {
+            None => ctx.slots.take(claimed.claim.job.slots),
+            Some(_) => ctx.engines.submitting.take(1),
+        };
         match ctx.pool.reserve() {
             Ok(seat) => run_job::start(ctx, seat, claimed, slot),
             Err(error) => refused = refused.and(run_job::requeue(ctx, claimed, &slot, &error)),
@@ -237,8 +262,8 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
     if ctx.options.until == Until::Stopped {
         return Ok(());
     }
-    if chores::is_busy(ctx)? {
-        // A thread that has ended one wakes this loop.
+    if chores::is_busy(ctx)? || !ctx.engines.may_submit() {
+        // A thread that has ended one wakes this loop, and so does the end of a wait.
         return Ok(());
     }
     let now_ms = ctx.now_ms();
@@ -251,7 +276,7 @@ fn end_if_idle(ctx: &Arc<Context>) -> Result<()> {
         return Ok(());
     }
     // A job that was added meanwhile is found here or by the next worker: it is in the file.
-    if ctx.slots.busy() == 0 {
+    if ctx.busy() == 0 && ctx.engines.have_none() {
         ctx.end(Ended::Idle);
     }
     Ok(())

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 mod chores;
 pub(super) mod claim;
+mod engine_logs;
+pub(super) mod engines;
 pub(super) mod handover;
 mod held_back;
 mod leftovers;

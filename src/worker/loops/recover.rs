@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::unwatched::Unwatched;
-use super::{chores, leftovers, repair, retention};
+use super::{chores, engines, leftovers, repair, retention};
 use crate::error::Result;
 use crate::host::condition::Condition;
 use crate::host::lease;
@@ -130,9 +130,15 @@ fn sweep_groups(ctx: &Arc<Context>) -> Result<()> {
 /// Gives every running row without a monitor one, which determines the fate of its run.
 fn adopt_open_runs(ctx: &Arc<Context>) -> Result<()> {
     Unwatched::find(ctx, open_runs::open_runs, |open| open.run.id)?.each(|open| {
+        if let Some(launched) = open.launched.as_ref().filter(|launched| launched.is_sent) {
+            return engines::adopt(ctx, &open, launched);
+        }
         let seat = ctx.pool.reserve()?;
         log::info!("job {} run {}: no monitor watches it; taking it over", open.job.id, open.run.id);
-        let slot = ctx.slots.take(open.job.slots);
+        let slot = match open.launched {
+            None => ctx.slots.take(open.job.slots),
+            Some(_) => ctx.engines.submitting.take(1),
+        };
         run_job::adopt(ctx, seat, open, slot);
         Ok(())
     })
@@ -158,15 +164,20 @@ fn clear_run_files(ctx: &Arc<Context>) -> Result<()> {
 }
 
 fn clear(ctx: &Arc<Context>, run: RunId, row: Row) -> Result<()> {
-    let (locked, progress, nonce) = match runfile::inspect(ctx.place(), run)? {
+    let (locked, progress, header) = match runfile::inspect(ctx.place(), run)? {
         Inspection::Missing => return Ok(()),
         Inspection::Unreadable(_) if row == Row::Open => return Ok(()),
         Inspection::Unreadable(why) => {
             log::warn!("run {run}: its run file is unreadable ({why}) and it is not needed; removing it");
             return runfile::unlink(ctx.place(), run);
         }
-        Inspection::Found { header, records, locked } => (locked, records.progress(), header.nonce),
+        Inspection::Found { header, records, locked } => (locked, records.progress(), header),
     };
+    let nonce = header.nonce;
+    if header.asks {
+        end_tree(ctx, RunKey { run, nonce })?;
+        return runfile::unlink(ctx.place(), run);
+    }
     match verdict::of_run_file(row, locked, progress) {
         Leftover::Leave => Ok(()),
         Leftover::Unlink => {

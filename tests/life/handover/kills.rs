@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{connected, count, serving};
 use crate::life::flushed::{recorded, syncs};
-use crate::support::strace::{calls, has_strace};
-use crate::support::{Nest, Started, Worker, each, said, until, within};
+use crate::support::strace::{calls, has_strace, killed_at};
+use crate::support::{Nest, each, said, until, within};
 
 /// What a worker calls for a request, in the thread that adds its jobs and in the one that flushes them.
 const OF_WORKER: [&str; 7] = ["accept4", "recvfrom", "fcntl", "pread64", "pwrite64", "fdatasync", "sendto"];
@@ -19,26 +19,6 @@ const CALLS_MAX: usize = 200;
 
 /// How long the last step of a request may come after its answer.
 const AFTER_ANSWER: Duration = Duration::from_millis(300);
-
-/// Kills a process as it enters the n-th call of a kind, from now on. Returns when it is watched.
-pub fn killed_at(worker: &Worker, call: &str, n: usize, nest: &Nest) -> Started {
-    let mut strace = Command::new("strace");
-    let inject = format!("inject={call}:signal=KILL:when={n}");
-    strace.args(["-f", "-p", &worker.pid().to_string(), "-e", &format!("trace={call}"), "-e", &inject, "-o"]);
-    strace.arg(nest.file("trace")).stdin(Stdio::null()).stderr(Stdio::null());
-    let tracer = Started(strace.spawn().unwrap());
-    let is_traced = |task: std::fs::DirEntry| {
-        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() == tracer.0.id().to_string()))
-    };
-    // A call that it makes for no request may be the n-th one.
-    let has_ended = || tenure::run::trouble::is_dead(worker.pid());
-    until("each thread to be traced", || {
-        let mut tasks = std::fs::read_dir(format!("/proc/{}/task", worker.pid())).unwrap();
-        (has_ended() || tasks.all(|task| is_traced(task.unwrap()))).then_some(())
-    });
-    tracer
-}
 
 #[test]
 fn a_worker_that_is_killed_at_any_step_adds_each_job_once() {

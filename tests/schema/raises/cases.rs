@@ -7,7 +7,8 @@ use crate::model::file;
 
 /// A file with a row of each kind. Jobs: 1 queued with a key, 2 running in lane `l` with a key, 3 done, 4 waits for 2, 5 queued in the full lane, 6 queued
 /// and being cancelled, 7 queued and of task 1, 8 impossible: queued with a pid, 9 failed and of the stopped task 3. Task 4 is about
-/// to make its first job, and run 30 is a probe. 10 to 13 use pools. 14 running and suspended.
+/// to make its first job, and run 30 is a probe. 10 to 13 use pools, and another engine
+/// runs 10. 14 running and suspended.
 pub(super) const FULL: &str = r#"
 INSERT INTO job (command, unique_key) VALUES ('["true"]', 'k1');
 INSERT INTO job (command, unique_key, lane) VALUES ('["true"]', 'k2', 'l');
@@ -68,6 +69,8 @@ UPDATE suspend SET closed_at = 8, suspended_ms = 1 WHERE id = 1;
 INSERT INTO job (command) VALUES ('["true"]');
 UPDATE job SET state = 'running', run_id = 40, started_at = 5, attempts = 1 WHERE id = 14;
 INSERT INTO suspend (job_id, why) VALUES (14, 'open');
+INSERT INTO launched (run_id, launcher, options, state) VALUES (20, '/l', '{}', 'sent');
+UPDATE queue SET slots = 9;
 "#;
 
 pub(crate) fn full() -> Connection {
@@ -231,6 +234,17 @@ pub(crate) const CASES: &[(&str, &str, &[&str])] = &[
     ("queue_insert_guard", "slots of a queue", &["INSERT INTO queue (name, slots) VALUES ('m', -1)", "INSERT INTO queue (name, paused) VALUES ('m', 2)", "INSERT INTO queue (name, max_runtime_ms) VALUES ('m', 0)"]),
     ("queue_insert_guard", "on_failure of a queue is none or pause", &["INSERT INTO queue (name, on_failure) VALUES ('m', 'x')"]),
     ("queue_update_guard", "on_failure of a queue is none or pause", &["UPDATE queue SET on_failure = 'x'"]),
+    ("queue_insert_guard", "launcher of a queue is a directory", &["INSERT INTO queue (name, slots, launcher) VALUES ('m', 1, '')", "INSERT INTO queue (name, slots, launcher) VALUES ('m', 1, printf('%4097s', ''))"]),
+    ("queue_update_guard", "launcher of a queue is a directory", &["UPDATE queue SET slots = 1, launcher = ''", "UPDATE queue SET slots = 1, launcher = printf('%4097s', '')"]),
+    ("queue_insert_guard", "a queue with a launcher needs slots", &["INSERT INTO queue (name, launcher) VALUES ('m', '/x')"]),
+    ("queue_update_guard", "a queue with a launcher needs slots", &["UPDATE queue SET launcher = '/x', slots = NULL"]),
+    ("queue_insert_guard", "launcher_options of a queue", &["INSERT INTO queue (name, launcher_options) VALUES ('m', '[]')", "INSERT INTO queue (name, launcher_options) VALUES ('m', 'x')",
+        "INSERT INTO queue (name, launcher_options) VALUES ('m', json_object('a', printf('%65537s', '')))"]),
+    ("queue_update_guard", "launcher_options of a queue", &["UPDATE queue SET launcher_options = '[]'", "UPDATE queue SET launcher_options = 'x'",
+        "UPDATE queue SET launcher_options = json_object('a', printf('%65537s', ''))"]),
+    ("launched_insert_guard", "a run is given to an engine once", &["INSERT INTO launched (run_id, launcher, options) VALUES (20, '/l', '{}')", "REPLACE INTO launched (run_id, launcher, options) VALUES (20, '/l', '{}')"]),
+    ("launched_update_guard", "a launched run keeps its launcher", &["UPDATE launched SET run_id = 12", "UPDATE launched SET launcher = '/x'", "UPDATE launched SET options = '[]'", "UPDATE launched SET state = 'new'"]),
+    ("suspend_insert_guard", "the job runs on another engine", &["INSERT INTO suspend (job_id) VALUES (10)"]),
     ("pause_insert_guard", "IGNORE", &["INSERT INTO pause DEFAULT VALUES", "REPLACE INTO pause VALUES (2)"]),
     ("pause_insert_guard", "at is in milliseconds", &["INSERT INTO pause VALUES (-1)"]),
     ("job_insert_guard", "place of a job is between", &["INSERT INTO job (command, place) VALUES ('[\"x\"]', 1e17)"]),
