@@ -15,6 +15,7 @@
 //!   logs/NNN/ID.log    output of the runs, 10,000 to a directory
 //!   results/ID         what a run writes to TENURE_RESULT, until it is settled
 //!   results/ID.hook    what a run of a hook reads of the job, until it has ended
+//!   followed/ID        a client follows the output of a run that another engine has
 //!   secrets/TOKEN      values of --secret and copies of --stdin, until no live job needs them
 //!   secrets/TOKEN.new  one that is not locked yet by the process that creates it
 //!   leases/NONCE       locked while any process of the tree that holds a lease is alive

@@ -20,6 +20,11 @@ pub fn touch(place: &Place, run: RunId) {
     let _hint = std::fs::write(place.followed().join(run.to_string()), "");
 }
 
+/// Says that a client follows a run no longer. Another one that does says so again.
+pub fn forget(place: &Place, run: RunId) {
+    let _removed_when_it_is_old = std::fs::remove_file(place.followed().join(run.to_string()));
+}
+
 /// Returns the runs that clients follow now, in milliseconds UTC, and removes the marks of the
 /// others.
 pub fn at(place: &Place, now_ms: i64) -> BTreeSet<RunId> {

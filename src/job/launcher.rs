@@ -23,8 +23,6 @@ pub const BUILT_IN: &[&str] = &["slurm", "ssh"];
 pub const NAME_PREFIX: &str = "tenure-";
 /// Longest words of an engine that are kept, in characters.
 const WORDS_MAX: usize = 200;
-/// Most characters of what an engine calls a run.
-const REMOTE_MAX: usize = 200;
 /// The option for how often an engine is asked; its default, and its limits, in milliseconds.
 pub const INTERVAL: &str = "interval";
 pub const INTERVAL_MS_DEFAULT: u64 = 5_000;
@@ -222,11 +220,10 @@ fn takes(usage: &mut Usage, part: &str) -> bool {
     true
 }
 
-/// Returns what the engine calls a run, from the output of `submit`: its last line with text.
-/// `None`: it says nothing.
-pub fn remote_of(output: &str) -> Option<String> {
-    let last = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    Some(last.chars().filter(|c| !c.is_control()).take(REMOTE_MAX).collect())
+/// Returns the last line of an output that has text: what the engine calls a run, or why it
+/// refused.
+pub fn last_line(output: &str) -> Option<String> {
+    output.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(kept)
 }
 
 /// Reads the options of a queue; what is not a text counts as its JSON.
@@ -318,9 +315,9 @@ mod tests {
 
     #[test]
     fn the_last_line_of_a_submission_is_what_the_engine_calls_it() {
-        assert_eq!(remote_of("warning\n 4711 \n\n"), Some("4711".into()));
-        assert_eq!((remote_of(" \n"), remote_of("\u{1b}]0;x\u{7}y")), (None, Some("]0;xy".into())));
-        assert_eq!(remote_of(&"x".repeat(5_000)).unwrap().len(), REMOTE_MAX);
+        assert_eq!(last_line("warning\n 4711 \n\n"), Some("4711".into()));
+        assert_eq!((last_line(" \n"), last_line("\u{1b}]0;x\u{7}y")), (None, Some("]0;xy".into())));
+        assert_eq!(last_line(&"x".repeat(5_000)).unwrap().len(), WORDS_MAX);
     }
 
     #[test]

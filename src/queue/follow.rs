@@ -24,9 +24,16 @@ pub(crate) struct Follower {
     job: JobId,
     log: Option<(RunId, Follow)>,
     changes: Changes,
-    /// When the worker was last told that the output of the run is followed, if another engine has
-    /// it.
-    marked: Option<Instant>,
+    /// When it was last looked whether another engine has the run.
+    looked: Option<Instant>,
+    /// The run that the worker was told is followed, as another engine has it.
+    marked: Option<RunId>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.unmark();
+    }
 }
 
 /// Result of one round.
@@ -41,7 +48,7 @@ pub(crate) enum Seen {
 impl Follower {
     /// Follows the output from the first byte of the first run that is not named in `skip`.
     pub fn new(store: &Store, job: JobId) -> Self {
-        Self { store: store.clone(), job, log: None, changes: Changes::default(), marked: None }
+        Self { store: store.clone(), job, log: None, changes: Changes::default(), looked: None, marked: None }
     }
 
     /// Continues from an offset of a run's log.
@@ -103,15 +110,25 @@ impl Follower {
     /// Tells the worker that this output is followed: it fetches what another engine has of it.
     fn mark(&mut self) -> Result<()> {
         let Some((run, _)) = &self.log else { return Ok(()) };
-        if self.marked.is_some_and(|at| at.elapsed() < followed::AGAIN) {
+        if self.looked.is_some_and(|at| at.elapsed() < followed::AGAIN) {
             return Ok(());
         }
-        self.marked = Some(Instant::now());
+        self.looked = Some(Instant::now());
         let run = *run;
         if self.store.read(move |conn| launched::of_run(conn, run))?.is_some() {
+            if self.marked != Some(run) {
+                self.unmark();
+            }
             followed::touch(self.store.place(), run);
+            self.marked = Some(run);
         }
         Ok(())
+    }
+
+    fn unmark(&mut self) {
+        if let Some(run) = self.marked.take() {
+            followed::forget(self.store.place(), run);
+        }
     }
 
     /// Continues reading the open log, and those of later runs.

@@ -24,7 +24,7 @@ const HELD_MOST: Duration = Duration::from_secs(60);
 /// Runs of one launcher with the same options: they are asked for together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group {
-    /// Its directory.
+    /// Its directory, or the name of one that tenure has.
     pub launcher: String,
     pub options: BTreeMap<String, String>,
 }
@@ -120,6 +120,7 @@ impl Engines {
         groups
     }
 
+    /// Whether its engine is asked for it.
     pub fn has(&self, run: RunId) -> bool {
         lock(&self.runs).contains_key(&run)
     }

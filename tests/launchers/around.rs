@@ -91,6 +91,10 @@ fn a_worker_that_stops_leaves_the_runs_to_their_engine() {
     engine.until_called("status", 1);
     assert_eq!(worker.stop(), 0);
     assert_eq!((nest.state(job).as_str(), engine.calls("cancel")), ("running", 0));
+    let (why, doctor) = (nest.ok(&["why", &job.to_string()]), nest.say(&["doctor"]).out);
+    let known = format!("/engine has given it to its engine as of {}, which says since ", engine.name(job));
+    assert!(why.contains(&known) && why.contains(": running") && !why.contains("ended"), "{why}");
+    assert!(!doctor.contains("lock is free"), "{doctor}");
     engine.says(job, "ended 0");
     nest.work_until_idle(&[]);
     assert_eq!(came(&nest.show(job)).0, "done");
@@ -172,5 +176,6 @@ fn the_output_of_a_followed_run_comes_while_it_runs() {
     engine.says(job, "ended 0");
     assert!(follow.wait().unwrap().success());
     let wanted = format!("of {name}\noutput of {name}\n{out}");
+    assert_eq!(std::fs::read_dir(nest.beside().join("followed")).unwrap().count(), 0, "no mark is left");
     assert!(heard() == wanted, "{} bytes, not {}: {:.200}", heard().len(), wanted.len(), heard());
 }

@@ -113,6 +113,7 @@ fn each_job_is_submitted_once_under_many_kills() {
     let jobs: Vec<i64> = (0..40).map(|_| engine.add(&[])).collect();
     for round in 0..12 {
         let worker = nest.work(&["--tick", "20ms"]);
+        // A kill comes at any moment.
         std::thread::sleep(std::time::Duration::from_millis(dice.below(400)));
         if round % 2 == 0 { worker.kill() } else { kill_all(&nest, worker) }
     }

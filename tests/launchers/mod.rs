@@ -10,7 +10,7 @@
 
 mod answers;
 mod around;
-mod engine;
+pub mod engine;
 mod faults;
 mod kills;
 mod many;

@@ -54,6 +54,7 @@ impl Host {
                 for call in std::fs::read_dir(dir.join("calls")).unwrap() {
                     execute(&dir, &call.unwrap().path());
                 }
+                // A directory has no event that the standard library waits for.
                 std::thread::sleep(Duration::from_millis(5));
             }
         });

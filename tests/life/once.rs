@@ -1,6 +1,7 @@
 //! A job with a single attempt begins at most once, over a power cut as well: nothing of it exists before its claim is on the disk, and it enters its
 //! workspace only after its use of it is.
 
+use crate::launchers::engine::Engine;
 use crate::support::Nest;
 use crate::support::strace::{Call, calls, has_strace, strace};
 
@@ -42,6 +43,19 @@ fn begins_after_its_flush(text: &str, overlaps: bool) {
     let prepared = calls.iter().find(|call| call.text.contains("\"PREPARE ")).expect("PREPARE").entered;
     assert!(flush.returned < prepared, "it began before what was committed for it was on the disk:\n{text}");
     assert!(!overlaps || launched < flush.returned, "its shim was not made meanwhile:\n{text}");
+}
+
+/// Also with more attempts: the name that the engine is given must not be forgotten.
+#[test]
+fn nothing_is_submitted_before_its_name_is_flushed() {
+    if !has_strace() {
+        return;
+    }
+    let nest = Nest::new();
+    let engine = Engine::new(&nest, "ended 0");
+    engine.add(&["--retries", "3"]);
+    begins_after_its_flush(&recorded(&nest), true);
+    engine.has_accepted(1);
 }
 
 #[test]

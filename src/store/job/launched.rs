@@ -15,7 +15,7 @@ use crate::store::job::rows::word;
 /// How a run is given to another engine, and what that says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launched {
-    /// The directory of the launcher.
+    /// The directory of the launcher, or the name of one that tenure has.
     pub launcher: String,
     /// What that is told with the run, by name.
     pub options: BTreeMap<String, String>,

@@ -14,6 +14,7 @@ use super::observe::observe;
 use super::program::{Verb, program};
 use super::submission::environment_of_call;
 use crate::error::Result;
+use crate::job::launcher::last_line;
 use crate::job::limits::GRACE_MS_DEFAULT;
 use crate::job::verdict::Progress;
 use crate::job::{Exit, RunEnd};
@@ -57,7 +58,7 @@ pub fn call(ctx: &Arc<Context>, group: &Group, verb: Verb, args: &[String]) -> R
     if matches!(came, Err(Halt::Detached)) {
         return Err(Halt::Detached);
     }
-    let output = read(&log);
+    let output = read_up_to(&log, OUTPUT_BYTES_MAX);
     let _recovery_tries_again = runfile::unlink(ctx.place(), key.run);
     let _gone_already = std::fs::remove_file(&log);
     ctx.roster.disown(key.run);
@@ -68,11 +69,12 @@ pub fn call(ctx: &Arc<Context>, group: &Group, verb: Verb, args: &[String]) -> R
     })
 }
 
-fn read(log: &Path) -> Vec<u8> {
+/// Returns at most this many bytes of an output; what cannot be read is logged and missing.
+pub fn read_up_to(output: &Path, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(log).and_then(|file| file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes));
+    let read = std::fs::File::open(output).and_then(|file| file.take(most).read_to_end(&mut bytes));
     if let Err(error) = read {
-        log::debug!("{}: {error}", log.display());
+        log::warn!("{}: {error}", output.display());
     }
     bytes
 }
@@ -84,7 +86,6 @@ fn words(launcher: &str, verb: Verb, end: &RunEnd, output: &str) -> String {
         RunEnd::NotExecuted { error, .. } | RunEnd::NoMeans { error, .. } => error.clone(),
         _ => "its end was not seen".into(),
     };
-    let last = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    let last = last.map(|line| format!(": {}", crate::escape::line(line).chars().take(300).collect::<String>()));
-    format!("{} of the launcher {launcher}: {how}{}", verb.as_str(), last.unwrap_or_default())
+    let last = last_line(output).map(|line| format!(": {line}")).unwrap_or_default();
+    format!("{} of the launcher {launcher}: {how}{last}", verb.as_str())
 }

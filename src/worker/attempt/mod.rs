@@ -42,7 +42,7 @@ mod suspension;
 mod watch;
 
 pub(super) use auxiliary::{Auxiliary, Came};
-pub(super) use call::call;
+pub(super) use call::{call, read_up_to};
 pub(super) use command::{Command, of_resource};
 pub(super) use empty::end_tree;
 pub(super) use halt::Halt;

@@ -34,7 +34,7 @@ const AFTER_STOP: Duration = Duration::from_secs(1);
 const STOP_AGAIN: Duration = Duration::from_secs(30);
 /// Wait until a run is settled for which there is no thread now.
 const NO_THREAD: Duration = Duration::from_millis(100);
-/// Most runs that one call asks for: the arguments of a program are limited.
+/// Most runs that one call names: the arguments of a program are limited.
 const NAMES_MAX: usize = 10_000;
 /// The condition of an engine that does not answer.
 const SILENT: &str = "engine_silent";
@@ -173,13 +173,12 @@ fn stop(ctx: &Arc<Context>, group: &Group, runs: &[Remote]) -> Result<bool, Halt
         ctx.engines.update(run, |remote| (remote.cause, remote.asked) = (Some(cause), Some(Instant::now())));
         names.push(launcher::name(remote.key.nonce));
     }
-    if names.is_empty() {
-        return Ok(false);
+    for some in names.chunks(NAMES_MAX) {
+        if let Err(why) = attempt::call(ctx, group, Verb::Cancel, some)? {
+            log::warn!("{why}; it is asked again");
+        }
     }
-    if let Err(why) = attempt::call(ctx, group, Verb::Cancel, &names)? {
-        log::warn!("{why}; it is asked again");
-    }
-    Ok(true)
+    Ok(!names.is_empty())
 }
 
 /// Returns how long a run may continue by the timeout of its job, in milliseconds; `None`: it has

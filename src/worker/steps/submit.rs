@@ -82,7 +82,7 @@ pub fn conclude(attempt: &Attempt<'_>, job: &JobRun, launched: &Launched, over: 
 /// Leaves the engines alone for a while, and says why.
 fn hold(attempt: &Attempt<'_>, launched: &Launched) {
     attempt.ctx.engines.hold();
-    let last = launcher::remote_of(&output(attempt)).map(|line| format!(": {line}")).unwrap_or_default();
+    let last = launcher::last_line(&output(attempt)).map(|line| format!(": {line}")).unwrap_or_default();
     let text = format!("the engine of the launcher {} takes no job now{last}", launched.launcher);
     attempt.ctx.report.set(Condition::notice(FULL, text, "it is tried again, within a minute"));
 }
@@ -90,13 +90,13 @@ fn hold(attempt: &Attempt<'_>, launched: &Launched) {
 fn of_records(attempt: &Attempt<'_>, launched: &Launched, records: &Records) -> Next {
     let output = || output(attempt);
     match attempt.end_of(records) {
-        RunEnd::Ended { exit: Exit::Code(0), cause: None, .. } => Next::Sent(launcher::remote_of(&output())),
+        RunEnd::Ended { exit: Exit::Code(0), cause: None, .. } => Next::Sent(launcher::last_line(&output())),
         RunEnd::Ended { cause: Some(Cause::Cancel), .. } => Next::Ask { unless_it_has_it: RunEnd::Withdrawn, is_for_now: false },
         RunEnd::Ended { exit: Exit::Code(TRY_LATER), .. } | RunEnd::Ended { cause: Some(_), .. } => {
             Next::Ask { unless_it_has_it: RunEnd::Unprepared, is_for_now: true }
         }
         RunEnd::Ended { exit, .. } => {
-            let last = launcher::remote_of(&output()).map(|line| format!(": {line}")).unwrap_or_default();
+            let last = launcher::last_line(&output()).map(|line| format!(": {line}")).unwrap_or_default();
             let error = format!("the launcher {} refused it: {}{last}", launched.launcher, exit.in_words());
             Next::Ask { unless_it_has_it: RunEnd::Unrunnable { error }, is_for_now: false }
         }
@@ -107,14 +107,8 @@ fn of_records(attempt: &Attempt<'_>, launched: &Launched, records: &Records) -> 
 
 /// What the submission has printed.
 fn output(attempt: &Attempt<'_>) -> String {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
     let log = attempt.ctx.place().log_file(attempt.key.run);
-    let read = std::fs::File::open(&log).and_then(|file| file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        log::warn!("{}: {error}", log.display());
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&attempt::read_up_to(&log, OUTPUT_BYTES_MAX)).into_owned()
 }
 
 /// Asks the engine for a run until it says whether it has it.
